@@ -1,0 +1,68 @@
+# The only verbs anyone needs. Needs Rust, Python >= 3.11 and make; everything else is installed
+# from the package registries into .venv and target.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+CARGO ?= cargo
+export CVM_SERVER_BIN := $(CURDIR)/target/release/cvm-server
+export CVM_BIN := $(CURDIR)/target/release/cvm
+
+.PHONY: demo test test-slow bench check build setup clean lint-rust lint-python test-rust test-python
+
+## demo: raw data -> models -> files -> running server -> the same scores, bit for bit
+demo: build
+	$(PY) -m demo
+
+## test: everything that must pass before a change lands
+test: build lint-rust test-rust lint-python test-python
+	@echo "make test: all suites passed"
+
+## test-slow: soak, long property tests, simulation-based checks
+test-slow: build
+	CVM_SLOW=1 PROPTEST_CASES=10000 $(CARGO) test --locked --workspace --exclude cvm-python
+	CVM_SLOW=1 $(PY) -m pytest -q tests/python
+
+## bench: speed beside peers, each ratio measured in one run
+bench: build
+	$(CARGO) bench --locked -p cvm-math
+	$(CARGO) bench --locked -p cvm-record
+	$(CARGO) bench --locked -p cvm-server
+	$(PY) -m pip install -q --disable-pip-version-check --group bench
+	$(PY) benches/fit_peers.py
+
+## check: formatting and lints only
+check: setup lint-rust lint-python
+
+## build: .venv with cvm installed, target/release/{cvm,cvm-server}
+build: setup
+	$(CARGO) build --locked --release -p cvm-cli -p cvm-server
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/maturin develop --release --locked --quiet
+
+setup: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install -q --disable-pip-version-check -U "pip>=25.1"
+	$(PY) -m pip install -q --disable-pip-version-check --group dev
+	touch $@
+
+lint-rust:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --exclude cvm-python --all-targets -- -D warnings
+	PYO3_BUILD_EXTENSION_MODULE=1 PYO3_PYTHON=$(CURDIR)/$(PY) $(CARGO) clippy --locked -p cvm-python -- -D warnings
+
+test-rust:
+	$(CARGO) test --locked --workspace --exclude cvm-python
+
+lint-python: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/pyright
+
+test-python:
+	$(PY) -m pytest -q
+
+clean:
+	$(CARGO) clean
+	rm -rf $(VENV) dist demo-out

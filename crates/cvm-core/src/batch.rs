@@ -1,0 +1,381 @@
+//! Columnar batches of rows: borrowed, never copied.
+
+use crate::{FieldKind, InputError, InputSchema, RowCode, RowIssue, RowStatus, Violation};
+use ndarray::ArrayView1;
+
+/// A column of text as dictionary codes.
+#[derive(Debug, Clone, Copy)]
+pub struct TextColumn<'a> {
+    /// Distinct strings.
+    pub dictionary: &'a [String],
+    /// One index into `dictionary` per row; a negative code is missing.
+    pub codes: &'a [i32],
+}
+
+impl<'a> TextColumn<'a> {
+    /// The string of `row`, or `None` if it is missing (or its code is outside the dictionary,
+    /// which [`Batch::push`] refuses).
+    #[must_use]
+    pub fn get(&self, row: usize) -> Option<&'a str> {
+        let code = usize::try_from(*self.codes.get(row)?).ok()?;
+        self.dictionary.get(code).map(String::as_str)
+    }
+}
+
+/// A borrowed column.
+#[derive(Debug, Clone, Copy)]
+pub enum Column<'a> {
+    /// Numbers; NaN is missing. The view may be strided.
+    Numbers(ArrayView1<'a, f64>),
+    /// Text.
+    Text(TextColumn<'a>),
+}
+
+impl Column<'_> {
+    /// Number of rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Column::Numbers(view) => view.len(),
+            Column::Text(text) => text.codes.len(),
+        }
+    }
+
+    /// Whether there are no rows.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn type_name(&self) -> &'static str {
+        match self {
+            Column::Numbers(_) => "numbers",
+            Column::Text(_) => "text",
+        }
+    }
+}
+
+/// The category a number stands for: `1.0` is the level `1`, `0.5` the level `0.5`. One rule, so
+/// that an integer column and a float column of the same values name the same levels.
+#[must_use]
+pub fn number_to_level(value: f64) -> Option<String> {
+    if value.is_nan() {
+        return None;
+    }
+    // `+ 0.0` turns -0.0 into 0.0; Rust prints 1.0 as "1" and is the same on every platform.
+    Some(format!("{}", value + 0.0))
+}
+
+/// A batch of rows as named, equally long columns.
+#[derive(Debug, Clone)]
+pub struct Batch<'a> {
+    row_count: usize,
+    columns: Vec<(&'a str, Column<'a>)>,
+}
+
+impl<'a> Batch<'a> {
+    /// An empty batch of `row_count` rows.
+    #[must_use]
+    pub fn new(row_count: usize) -> Self {
+        Batch {
+            row_count,
+            columns: Vec::new(),
+        }
+    }
+
+    /// Adds a column.
+    ///
+    /// # Errors
+    /// A column of another length, a name used twice, or a text code outside its dictionary.
+    pub fn push(&mut self, name: &'a str, column: Column<'a>) -> Result<(), InputError> {
+        let field = || format!("columns.{name}");
+        if column.len() != self.row_count {
+            let got = column.len();
+            let want = self.row_count;
+            return Err(InputError::new(
+                field(),
+                format!("has {got} rows, expected {want}"),
+            ));
+        }
+        if self.get(name).is_some() {
+            return Err(InputError::new(field(), "is given twice"));
+        }
+        if let Column::Text(text) = &column {
+            check_codes(text).map_err(|why| InputError::new(field(), why))?;
+        }
+        self.columns.push((name, column));
+        Ok(())
+    }
+
+    /// Adds a contiguous column of numbers.
+    ///
+    /// # Errors
+    /// As [`Batch::push`].
+    pub fn push_numbers(&mut self, name: &'a str, values: &'a [f64]) -> Result<(), InputError> {
+        self.push(name, Column::Numbers(ArrayView1::from(values)))
+    }
+
+    /// Number of rows.
+    #[must_use]
+    pub fn row_count(&self) -> usize {
+        self.row_count
+    }
+
+    /// The column of that name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Column<'a>> {
+        self.columns
+            .iter()
+            .find(|(own, _)| *own == name)
+            .map(|(_, column)| column)
+    }
+
+    /// Names in the order they were added.
+    pub fn names(&self) -> impl Iterator<Item = &'a str> + '_ {
+        self.columns.iter().map(|(name, _)| *name)
+    }
+
+    /// Picks and type-checks the columns of `schema`; other columns are ignored.
+    ///
+    /// # Errors
+    /// Every missing column and every column of the wrong type, all at once.
+    pub fn bind<'s>(&self, schema: &'s InputSchema) -> Result<BoundBatch<'a, 's>, InputError> {
+        let mut columns = Vec::with_capacity(schema.fields.len());
+        let mut violations = Vec::new();
+        for field in &schema.fields {
+            match self.get(&field.name) {
+                Some(column) if fits(column, &field.kind) => columns.push(*column),
+                Some(column) => violations.push(Violation {
+                    field: format!("columns.{}", field.name),
+                    description: format!("holds {}, expected numbers", column.type_name()),
+                }),
+                None => violations.push(self.absent(&field.name, schema)),
+            }
+        }
+        if violations.is_empty() {
+            return Ok(BoundBatch {
+                row_count: self.row_count,
+                columns,
+                schema,
+            });
+        }
+        Err(InputError { violations })
+    }
+
+    fn absent(&self, name: &str, schema: &InputSchema) -> Violation {
+        let needed: Vec<&str> = schema.fields.iter().map(|f| f.name.as_str()).collect();
+        let given: Vec<&str> = self.names().take(40).collect();
+        Violation {
+            field: format!("columns.{name}"),
+            description: format!(
+                "is missing; the model needs [{}], the batch has [{}]",
+                needed.join(", "),
+                given.join(", ")
+            ),
+        }
+    }
+}
+
+/// A category accepts text, and numbers through [`number_to_level`].
+fn fits(column: &Column<'_>, kind: &FieldKind) -> bool {
+    match kind {
+        FieldKind::Number { .. } => matches!(column, Column::Numbers(_)),
+        FieldKind::Category { .. } => true,
+    }
+}
+
+fn check_codes(text: &TextColumn<'_>) -> Result<(), String> {
+    let size = text.dictionary.len();
+    let outside = |code: &i32| usize::try_from(*code).is_ok_and(|code| code >= size);
+    match text.codes.iter().position(outside) {
+        None => Ok(()),
+        Some(row) => Err(format!(
+            "row {row} has code {}, the dictionary has {size} strings",
+            text.codes.get(row).copied().unwrap_or_default()
+        )),
+    }
+}
+
+/// A batch whose columns are in the order of a model's schema and of the right types.
+#[derive(Debug, Clone)]
+pub struct BoundBatch<'a, 's> {
+    /// Number of rows.
+    pub row_count: usize,
+    /// Columns in schema order.
+    pub columns: Vec<Column<'a>>,
+    /// The schema they were bound to.
+    pub schema: &'s InputSchema,
+}
+
+impl BoundBatch<'_, '_> {
+    /// Copies rows `start..start + out.len()` of numeric field `field` into `out`: one block that
+    /// stays in cache, whatever the stride of the caller's array. A text field gives NaN.
+    pub fn read_numbers(&self, field: usize, start: usize, out: &mut [f64]) {
+        match self.columns.get(field) {
+            Some(Column::Numbers(view)) => {
+                if let Some(all) = view.as_slice() {
+                    let end = start + out.len();
+                    if let Some(rows) = all.get(start..end) {
+                        out.copy_from_slice(rows);
+                        return;
+                    }
+                }
+                for (offset, slot) in out.iter_mut().enumerate() {
+                    *slot = view.get(start + offset).copied().unwrap_or(f64::NAN);
+                }
+            }
+            _ => out.fill(f64::NAN),
+        }
+    }
+
+    /// The value of one cell as text, for messages.
+    #[must_use]
+    pub fn cell(&self, field: usize, row: usize) -> String {
+        match self.columns.get(field) {
+            Some(Column::Numbers(view)) => view
+                .get(row)
+                .map_or_else(String::new, |value| format!("{value}")),
+            Some(Column::Text(text)) => text
+                .get(row)
+                .map_or_else(|| "null".to_owned(), |level| format!("\"{level}\"")),
+            None => String::new(),
+        }
+    }
+
+    /// A bad row in words.
+    #[must_use]
+    pub fn describe(&self, row: usize, status: RowStatus) -> RowIssue {
+        let field_index = usize::from(status.field);
+        let value = self.cell(field_index, row);
+        let (name, allowed) = match self.schema.fields.get(field_index) {
+            Some(field) => (field.name.clone(), allowed(&field.kind)),
+            None => (String::new(), String::new()),
+        };
+        let what = match status.code {
+            RowCode::Ok => "is fine".to_owned(),
+            RowCode::Missing => format!("is missing: must be {allowed}"),
+            RowCode::NotFinite => format!("is {value}: must be {allowed}"),
+            RowCode::OutOfRange => format!("is {value}: must be {allowed}"),
+            RowCode::Inconsistent => format!("is {value}: contradicts the row's other fields"),
+            RowCode::UnseenLevel => format!("is {value}: must be {allowed}"),
+            RowCode::Undefined => "leaves the requested quantity without a finite value".to_owned(),
+        };
+        let message = format!("row {row}: {name} {what}");
+        RowIssue {
+            row,
+            code: status.code,
+            field: name,
+            value,
+            message,
+        }
+    }
+}
+
+fn allowed(kind: &FieldKind) -> String {
+    match kind {
+        FieldKind::Number { domain } => domain.to_string(),
+        FieldKind::Category { levels, .. } => {
+            let shown: Vec<String> = levels
+                .iter()
+                .take(12)
+                .map(|level| format!("\"{level}\""))
+                .collect();
+            let more = if levels.len() > shown.len() {
+                ", …"
+            } else {
+                ""
+            };
+            format!("one of {}{more}", shown.join(", "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Batch, Column, TextColumn, number_to_level};
+    use crate::{Domain, InputField, InputSchema, RowCode, RowStatus};
+    use ndarray::{Array2, s};
+
+    fn schema() -> InputSchema {
+        let frequency = InputField::number("frequency", "purchases", Domain::Count);
+        let age = InputField::number("T", "periods", Domain::Positive);
+        InputSchema {
+            fields: vec![frequency, age],
+            time_unit: None,
+        }
+    }
+
+    #[test]
+    fn strided_columns_are_read_without_a_copy_of_the_matrix() {
+        let matrix = Array2::from_shape_vec((3, 2), vec![1.0, 10.0, 2.0, 20.0, 3.0, 30.0]).unwrap();
+        let mut batch = Batch::new(3);
+        batch
+            .push("T", Column::Numbers(matrix.slice(s![.., 1])))
+            .unwrap();
+        batch
+            .push("frequency", Column::Numbers(matrix.slice(s![.., 0])))
+            .unwrap();
+        let schema = schema();
+        let bound = batch.bind(&schema).unwrap();
+        let mut out = [0.0; 2];
+        bound.read_numbers(1, 1, &mut out);
+        assert_eq!(out, [20.0, 30.0]);
+    }
+
+    #[test]
+    fn every_missing_column_is_named_at_once() {
+        let values = [1.0];
+        let mut batch = Batch::new(1);
+        batch.push_numbers("freq", &values).unwrap();
+        let error = batch.bind(&schema()).unwrap_err();
+        let fields: Vec<&str> = error.violations.iter().map(|v| v.field.as_str()).collect();
+        assert_eq!(fields, ["columns.frequency", "columns.T"]);
+        assert!(
+            error.to_string().contains("the batch has [freq]"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn ragged_doubled_and_badly_coded_columns_are_refused() {
+        let short = [1.0];
+        let fine = [1.0, 2.0];
+        let dictionary = ["a".to_owned()];
+        let mut batch = Batch::new(2);
+        assert!(batch.push_numbers("x", &short).is_err());
+        batch.push_numbers("x", &fine).unwrap();
+        assert!(batch.push_numbers("x", &fine).is_err());
+        let text = TextColumn {
+            dictionary: &dictionary,
+            codes: &[0, 1],
+        };
+        let error = batch.push("y", Column::Text(text)).unwrap_err();
+        assert!(error.to_string().contains("row 1 has code 1"), "{error}");
+    }
+
+    #[test]
+    fn a_bad_row_is_told_in_words() {
+        let frequency = [2.5];
+        let age = [38.0];
+        let mut batch = Batch::new(1);
+        batch.push_numbers("frequency", &frequency).unwrap();
+        batch.push_numbers("T", &age).unwrap();
+        let schema = schema();
+        let issue = batch
+            .bind(&schema)
+            .unwrap()
+            .describe(0, RowStatus::bad(RowCode::OutOfRange, 0));
+        assert_eq!(
+            issue.message,
+            "row 0: frequency is 2.5: must be a whole number >= 0"
+        );
+    }
+
+    #[test]
+    fn numbers_name_one_level_each() {
+        assert_eq!(number_to_level(1.0).as_deref(), Some("1"));
+        assert_eq!(number_to_level(-0.0).as_deref(), Some("0"));
+        assert_eq!(number_to_level(0.5).as_deref(), Some("0.5"));
+        assert_eq!(number_to_level(f64::NAN), None);
+    }
+}

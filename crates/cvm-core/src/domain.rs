@@ -1,0 +1,48 @@
+//! Legal ranges of numbers, named so that an error can say what is allowed.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The set of finite numbers a value may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Domain {
+    /// Any finite number.
+    Finite,
+    /// Finite and greater than zero.
+    Positive,
+    /// Finite and zero or greater.
+    NonNegative,
+    /// A whole number, zero or greater, exactly representable (at most 2^53).
+    Count,
+    /// From 0 to 1, both included.
+    Probability,
+}
+
+impl Domain {
+    /// Whether `value` lies in the set. NaN and infinities never do.
+    #[must_use]
+    pub fn contains(self, value: f64) -> bool {
+        const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
+        value.is_finite()
+            && match self {
+                Domain::Finite => true,
+                Domain::Positive => value > 0.0,
+                Domain::NonNegative => value >= 0.0,
+                Domain::Count => (0.0..=LARGEST_EXACT).contains(&value) && value.fract() == 0.0,
+                Domain::Probability => (0.0..=1.0).contains(&value),
+            }
+    }
+}
+
+impl fmt::Display for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Domain::Finite => "a finite number",
+            Domain::Positive => "a finite number > 0",
+            Domain::NonNegative => "a finite number >= 0",
+            Domain::Count => "a whole number >= 0",
+            Domain::Probability => "a number from 0 to 1",
+        })
+    }
+}

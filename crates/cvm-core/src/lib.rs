@@ -1,0 +1,30 @@
+//! Vocabulary and contracts shared by every crate: units, batches, schemas, statuses, parameters,
+//! the `Likelihood` and `Scorer` traits, and the state a model is stored as.
+//!
+//! A leaf: no IO, no clock, no environment, no thread pool.
+
+mod batch;
+mod domain;
+mod error;
+mod frame;
+mod likelihood;
+mod model;
+mod params;
+mod schema;
+mod scorer;
+mod state;
+mod status;
+mod units;
+
+pub use batch::{Batch, BoundBatch, Column, TextColumn, number_to_level};
+pub use domain::Domain;
+pub use error::{ErrorKind, InputError, ParamError, StateError, Violation};
+pub use frame::{Frame, FrameColumn};
+pub use likelihood::{Derivatives, Likelihood, Order};
+pub use model::ParametricModel;
+pub use params::{ParamSpec, Transform};
+pub use schema::{FieldKind, InputField, InputSchema, MissingRule, UnseenRule};
+pub use scorer::{OutputSpec, ScoreBlock, ScoreOptions, Scorer, Scores};
+pub use state::{Array, ModelState};
+pub use status::{RowCode, RowIssue, RowStatus};
+pub use units::TimeUnit;

@@ -1,0 +1,64 @@
+//! The contract of a model with a fixed list of parameters: one file, one implementation.
+
+use crate::{InputSchema, Likelihood, ParamError, ParamSpec, RowStatus, Scorer, TimeUnit};
+
+/// A model whose parameters are a short fixed list, fitted by maximum likelihood from rows.
+///
+/// Everything around it (fitting, artifact, every surface, the test harnesses) is written once
+/// against this trait.
+pub trait ParametricModel: Scorer + Clone + Sized + 'static {
+    /// Kind in the catalog: `clv.bg_nbd`.
+    const KIND: &'static str;
+
+    /// Name for people: `BG/NBD`.
+    const TITLE: &'static str;
+
+    /// Parameters in the order of every slice.
+    const PARAMS: &'static [ParamSpec];
+
+    /// One customer's sufficient statistics.
+    type Row: Copy + Send + Sync + std::fmt::Debug + 'static;
+
+    /// The merged data a fit runs on.
+    type Likelihood: Likelihood;
+
+    /// The model at `params`; `time_unit` is the length of one period, if known.
+    ///
+    /// # Errors
+    /// The first parameter outside its domain, or `params.len() != PARAMS.len()` reported as a
+    /// parameter `len`.
+    fn from_params(params: &[f64], time_unit: Option<TimeUnit>) -> Result<Self, ParamError>;
+
+    /// Parameters in the order of [`ParametricModel::PARAMS`].
+    fn params(&self) -> Vec<f64>;
+
+    /// Columns a fit reads, in the order [`ParametricModel::row`] takes them.
+    fn fit_schema(time_unit: Option<TimeUnit>) -> InputSchema;
+
+    /// A checked row from values in the order of `fit_schema`; `None` for a legal row that carries
+    /// no information for this model (a one-time buyer for a spend model).
+    ///
+    /// # Errors
+    /// The status of a row that is not legal.
+    fn row(values: &[f64]) -> Result<Option<Self::Row>, RowStatus>;
+
+    /// The values a row was made of, in the order of `fit_schema`: the inverse of
+    /// [`ParametricModel::row`]. `values` has the schema's length.
+    fn row_values(row: &Self::Row, values: &mut [f64]);
+
+    /// Log-likelihood of one row.
+    fn log_lik(&self, row: &Self::Row) -> f64;
+
+    /// Log-likelihood of one row; fills `gradient` (length `PARAMS.len()`).
+    fn log_lik_grad(&self, row: &Self::Row, gradient: &mut [f64]) -> f64;
+
+    /// Merges identical rows with their weights and lays the result out in blocks.
+    fn likelihood(rows: &[Self::Row], weights: Option<&[f64]>) -> Self::Likelihood;
+
+    /// Start vectors, best guess first; later ones are tried only when needed.
+    fn starts(likelihood: &Self::Likelihood) -> Vec<Vec<f64>>;
+
+    /// Draws one row per template row: the template supplies what is not random (`T`; for spend the
+    /// frequency). Deterministic in `seed`.
+    fn simulate(&self, templates: &[Self::Row], seed: u64) -> Vec<Self::Row>;
+}

@@ -1,0 +1,109 @@
+//! The contract of everything that scores rows.
+
+use crate::{BoundBatch, Frame, InputError, InputSchema, ModelState, RowIssue, RowStatus};
+use serde::{Deserialize, Serialize};
+
+/// One output column of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutputSpec {
+    /// Column name, such as `expected_purchases`.
+    pub name: &'static str,
+    /// Unit: `purchases`, `currency`, `probability`, `1`.
+    pub unit: &'static str,
+    /// Whether it is only defined for a horizon.
+    pub needs_horizon: bool,
+    /// One clause that says what it is.
+    pub meaning: &'static str,
+}
+
+/// What to compute. Unset values take the model's defaults; a value that the model cannot use is
+/// ignored only if it cannot change the answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+pub struct ScoreOptions {
+    /// Forecast horizon in the model's time unit; finite and positive.
+    pub horizon_periods: Option<f64>,
+    /// Effective discount rate per year, such as 0.1; finite and zero or greater. Unset is 0.
+    pub discount_rate_per_year: Option<f64>,
+    /// Share of spend kept as value; finite. Unset is 1.
+    pub margin: Option<f64>,
+    /// Output columns wanted, in this order; empty for all that the other options allow.
+    pub outputs: Vec<String>,
+}
+
+/// Scores of a batch, column by column.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scores {
+    /// One named column per output; the value of a bad row is NaN.
+    pub outputs: Vec<(&'static str, Vec<f64>)>,
+    /// One status per row.
+    pub status: Vec<RowStatus>,
+    /// The first bad rows in words, at most [`Scores::MAX_ISSUES`].
+    pub issues: Vec<RowIssue>,
+}
+
+impl Scores {
+    /// Bad rows told in words per batch; the status column covers every row.
+    pub const MAX_ISSUES: usize = 100;
+
+    /// The output column of that name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&[f64]> {
+        self.outputs
+            .iter()
+            .find(|(own, _)| *own == name)
+            .map(|(_, values)| values.as_slice())
+    }
+}
+
+/// Room for the scores of a range of rows.
+#[derive(Debug)]
+pub struct ScoreBlock<'a> {
+    /// One slice per requested output, each as long as the range.
+    pub outputs: Vec<&'a mut [f64]>,
+    /// One status per row of the range.
+    pub status: &'a mut [RowStatus],
+}
+
+/// A model that scores rows, each alone: `score(a ++ b) == score(a) ++ score(b)` in every bit.
+pub trait Scorer: Send + Sync + std::fmt::Debug {
+    /// Kind in the catalog.
+    fn kind(&self) -> &'static str;
+
+    /// Inputs.
+    fn schema(&self) -> &InputSchema;
+
+    /// Every output the model has, in its order.
+    fn outputs(&self) -> &'static [OutputSpec];
+
+    /// The model as plain data.
+    fn state(&self) -> ModelState;
+
+    /// Rows that exercise the model's formulas, edges and refusals, made from its own parameters and
+    /// never from training data: stored with their scores and re-scored by whoever opens the file.
+    fn probe_rows(&self) -> Frame;
+
+    /// Options for scoring [`Scorer::probe_rows`]; every output must be computable with them.
+    fn probe_options(&self) -> ScoreOptions;
+
+    /// Checks options beyond the generic checks (finite, known output names, horizon present).
+    ///
+    /// # Errors
+    /// Fields that this model cannot use.
+    fn check_options(&self, options: &ScoreOptions) -> Result<(), InputError> {
+        let _ = options;
+        Ok(())
+    }
+
+    /// Scores rows `start..start + block.status.len()` of `batch` into `block`; `wanted[i]` is the
+    /// index in [`Scorer::outputs`] of `block.outputs[i]`. A bad row gets its status and NaN.
+    /// Options have been checked.
+    fn score_rows(
+        &self,
+        batch: &BoundBatch<'_, '_>,
+        start: usize,
+        wanted: &[usize],
+        options: &ScoreOptions,
+        block: &mut ScoreBlock<'_>,
+    );
+}

@@ -1,0 +1,191 @@
+//! Every kind of model this build can open: one line per kind.
+
+use crate::{Error, FitOptions, Fitted, fit_rows};
+use cvm_core::{
+    Batch, ErrorKind, ModelState, ParamError, ParamSpec, ParametricModel, Scorer, StateError,
+    TimeUnit,
+};
+
+type OpenFn = fn(&ModelState) -> Result<Box<dyn Scorer>, StateError>;
+type FitFn = fn(&Batch<'_>, &FitOptions) -> Result<Fitted, Error>;
+type BuildFn = fn(&[f64], Option<TimeUnit>) -> Result<Box<dyn Scorer>, ParamError>;
+
+/// One kind of model.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry {
+    /// Kind: `clv.bg_nbd`.
+    pub kind: &'static str,
+    /// Name for people.
+    pub title: &'static str,
+    /// Parameters; empty for kinds whose parameters depend on the data.
+    pub params: &'static [ParamSpec],
+    /// Rows for the harnesses: likelihood, gradient and simulation by value.
+    pub harness: Option<Harness>,
+    pub(crate) open: OpenFn,
+    pub(crate) fit: Option<FitFn>,
+    pub(crate) build: Option<BuildFn>,
+}
+
+/// A parametric model by plain values, so that test harnesses can loop over the catalog.
+#[derive(Debug, Clone, Copy)]
+pub struct Harness {
+    /// Names of the columns a row is made of.
+    pub columns: fn() -> Vec<String>,
+    /// Log-likelihood of one row at `params`; fills the gradient.
+    pub log_lik_grad: fn(params: &[f64], row: &[f64], gradient: &mut [f64]) -> Result<f64, Error>,
+    /// Log-likelihood of one row by its own code path (no derivatives).
+    pub log_lik: fn(params: &[f64], row: &[f64]) -> Result<f64, Error>,
+    /// One simulated row per template row.
+    pub simulate:
+        fn(params: &[f64], templates: &[Vec<f64>], seed: u64) -> Result<Vec<Vec<f64>>, Error>,
+}
+
+/// Every kind this build can open.
+pub static CATALOG: &[Entry] = &[
+    Entry::parametric::<cvm_clv::BgNbd>(),
+    Entry::parametric::<cvm_clv::GammaGamma>(),
+    Entry::composed("clv.lifetime_value", "Lifetime value", |state| {
+        Ok(Box::new(cvm_clv::LifetimeValue::from_state(state)?))
+    }),
+    Entry::fitted(
+        "churn.logistic",
+        "Logistic regression",
+        |state| Ok(Box::new(cvm_churn::Logistic::from_state(state)?)),
+        crate::fit_logistic::fit,
+    ),
+];
+
+/// Every kind, in catalog order.
+#[must_use]
+pub fn catalog() -> &'static [Entry] {
+    CATALOG
+}
+
+/// The entry of `kind`.
+///
+/// # Errors
+/// `NotFound` with the kinds there are.
+pub fn entry(kind: &str) -> Result<&'static Entry, Error> {
+    CATALOG
+        .iter()
+        .find(|entry| entry.kind == kind)
+        .ok_or_else(|| {
+            let known: Vec<&str> = CATALOG.iter().map(|entry| entry.kind).collect();
+            Error::not_found(format!(
+                "model kind `{kind}` is unknown; known: {}",
+                known.join(", ")
+            ))
+        })
+}
+
+impl Entry {
+    const fn parametric<M: ParametricModel>() -> Entry {
+        Entry {
+            kind: M::KIND,
+            title: M::TITLE,
+            params: M::PARAMS,
+            harness: Some(Harness {
+                columns: columns::<M>,
+                log_lik_grad: log_lik_grad::<M>,
+                log_lik: log_lik::<M>,
+                simulate: simulate::<M>,
+            }),
+            open: open::<M>,
+            fit: Some(fit_rows::fit::<M>),
+            build: Some(build::<M>),
+        }
+    }
+
+    const fn composed(kind: &'static str, title: &'static str, open: OpenFn) -> Entry {
+        Entry {
+            kind,
+            title,
+            params: &[],
+            harness: None,
+            open,
+            fit: None,
+            build: None,
+        }
+    }
+
+    const fn fitted(kind: &'static str, title: &'static str, open: OpenFn, fit: FitFn) -> Entry {
+        Entry {
+            kind,
+            title,
+            params: &[],
+            harness: None,
+            open,
+            fit: Some(fit),
+            build: None,
+        }
+    }
+}
+
+fn build<M: ParametricModel>(
+    params: &[f64],
+    unit: Option<TimeUnit>,
+) -> Result<Box<dyn Scorer>, ParamError> {
+    Ok(Box::new(M::from_params(params, unit)?))
+}
+
+fn open<M: ParametricModel>(state: &ModelState) -> Result<Box<dyn Scorer>, StateError> {
+    let params = state.vector("params", M::PARAMS.len())?;
+    let unit = match state.settings.get("time_unit") {
+        None | Some(serde_json::Value::Null) => None,
+        Some(value) => Some(serde_json::from_value(value.clone()).map_err(|_| {
+            StateError::malformed(M::KIND, format!("time_unit {value} is not a unit"))
+        })?),
+    };
+    Ok(Box::new(M::from_params(params, unit)?))
+}
+
+fn columns<M: ParametricModel>() -> Vec<String> {
+    M::fit_schema(None)
+        .fields
+        .into_iter()
+        .map(|field| field.name)
+        .collect()
+}
+
+fn row<M: ParametricModel>(values: &[f64]) -> Result<M::Row, Error> {
+    M::row(values).ok().flatten().ok_or_else(|| {
+        Error::new(
+            ErrorKind::InvalidInput,
+            format!("{values:?} is not a row of {}", M::KIND),
+        )
+    })
+}
+
+fn log_lik_grad<M: ParametricModel>(
+    params: &[f64],
+    values: &[f64],
+    gradient: &mut [f64],
+) -> Result<f64, Error> {
+    Ok(M::from_params(params, None)?.log_lik_grad(&row::<M>(values)?, gradient))
+}
+
+fn log_lik<M: ParametricModel>(params: &[f64], values: &[f64]) -> Result<f64, Error> {
+    Ok(M::from_params(params, None)?.log_lik(&row::<M>(values)?))
+}
+
+fn simulate<M: ParametricModel>(
+    params: &[f64],
+    templates: &[Vec<f64>],
+    seed: u64,
+) -> Result<Vec<Vec<f64>>, Error> {
+    let model = M::from_params(params, None)?;
+    let rows: Vec<M::Row> = templates
+        .iter()
+        .map(|values| row::<M>(values))
+        .collect::<Result<_, _>>()?;
+    let width = M::fit_schema(None).fields.len();
+    let drawn = model.simulate(&rows, seed);
+    Ok(drawn
+        .iter()
+        .map(|row| {
+            let mut values = vec![0.0; width];
+            M::row_values(row, &mut values);
+            values
+        })
+        .collect())
+}

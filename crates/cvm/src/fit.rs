@@ -1,0 +1,139 @@
+//! Fitting by kind: options in, a model and a report out.
+
+use crate::{Error, Model, catalog::entry};
+use cvm_core::{Batch, TimeUnit};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// How to fit; the same object for every kind and every surface.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FitOptions {
+    /// Length of one period of the data's time columns.
+    pub time_unit: Option<TimeUnit>,
+    /// Column of row weights; unset means one each.
+    pub weight_column: Option<String>,
+    /// L2 penalty on the working coordinates; unset is the kind's default.
+    pub penalty: Option<f64>,
+    /// Most Newton steps per start.
+    pub max_iterations: u32,
+    /// Convergence: largest absolute gradient per unit of weight.
+    pub gradient_tolerance: f64,
+    /// Threads; the result does not depend on it. 0 means all.
+    pub threads: usize,
+    /// Return the best point reached, marked as not converged, in place of an error.
+    pub allow_not_converged: bool,
+    /// Settings of the kind, such as the target column of a churn model.
+    pub settings: Map<String, Value>,
+}
+
+impl Default for FitOptions {
+    fn default() -> Self {
+        FitOptions {
+            time_unit: None,
+            weight_column: None,
+            penalty: None,
+            max_iterations: 200,
+            gradient_tolerance: 1e-9,
+            threads: 0,
+            allow_not_converged: false,
+            settings: Map::new(),
+        }
+    }
+}
+
+/// What a fit found, for people and for the artifact's training facts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FitReport {
+    /// Kind of the model.
+    pub kind: String,
+    /// Parameter (or coefficient) names.
+    pub param_names: Vec<String>,
+    /// Estimates, in the order of the names.
+    pub params: Vec<f64>,
+    /// Standard errors from the exact Hessian; null where undefined.
+    pub standard_errors: Vec<Option<f64>>,
+    /// Covariance, row-major; null where undefined.
+    pub covariance: Vec<Option<f64>>,
+    /// Log-likelihood, without penalty.
+    pub log_likelihood: f64,
+    /// L2 penalty used.
+    pub penalty: f64,
+    /// Whether the convergence test passed.
+    pub converged: bool,
+    /// Why it stopped.
+    pub message: String,
+    /// Algorithm.
+    pub method: String,
+    /// Steps.
+    pub iterations: u32,
+    /// Likelihood evaluations.
+    pub evaluations: u32,
+    /// Starts tried.
+    pub starts_tried: u32,
+    /// Largest absolute gradient per unit of weight.
+    pub gradient_norm: f64,
+    /// Condition number of the information matrix; null when singular.
+    pub condition_number: Option<f64>,
+    /// Rows given.
+    pub row_count: usize,
+    /// Legal rows without information for this model (one-time buyers for a spend model).
+    pub excluded_row_count: usize,
+    /// Sum of weights of the rows used.
+    pub weight: f64,
+    /// Advice.
+    pub warnings: Vec<String>,
+}
+
+/// A fitted model and how the fit went.
+#[derive(Debug)]
+pub struct Fitted {
+    /// The model.
+    pub model: Model,
+    /// The report; also in the model's training facts.
+    pub report: FitReport,
+}
+
+/// Fits a model of `kind` to a batch.
+///
+/// # Errors
+/// `NotFound` for an unknown kind; `InvalidInput` for data or options that are wrong;
+/// `NotConverged` with what was reached, unless options allow it.
+pub fn fit(kind: &str, batch: &Batch<'_>, options: &FitOptions) -> Result<Fitted, Error> {
+    check(options)?;
+    match entry(kind)?.fit {
+        Some(fit) => fit(batch, options),
+        None => Err(Error::invalid(
+            "kind",
+            format!("`{kind}` is composed, not fitted"),
+        )),
+    }
+}
+
+fn check(options: &FitOptions) -> Result<(), Error> {
+    if let Some(penalty) = options.penalty
+        && !cvm_core::Domain::NonNegative.contains(penalty)
+    {
+        let why = format!("is {penalty}: must be {}", cvm_core::Domain::NonNegative);
+        return Err(Error::invalid("options.penalty", why));
+    }
+    if !cvm_core::Domain::Positive.contains(options.gradient_tolerance) {
+        let why = format!("is {}: must be > 0", options.gradient_tolerance);
+        return Err(Error::invalid("options.gradient_tolerance", why));
+    }
+    if options.max_iterations == 0 {
+        return Err(Error::invalid(
+            "options.max_iterations",
+            "is 0: must be 1 or more",
+        ));
+    }
+    Ok(())
+}
+
+/// Threads to use for `requested` (0 means all the machine offers).
+pub(crate) fn thread_count(requested: usize) -> usize {
+    if requested > 0 {
+        return requested.min(256);
+    }
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}

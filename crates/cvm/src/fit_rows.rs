@@ -1,0 +1,312 @@
+//! Maximum-likelihood fits of parametric models: columns to checked rows to a report.
+
+use crate::{Error, FitOptions, FitReport, Fitted, Model, fit::thread_count};
+use cvm_core::{
+    Array, Batch, BoundBatch, Domain, ErrorKind, InputSchema, Likelihood, ParametricModel, RowCode,
+    RowStatus, Transform, Violation,
+};
+use cvm_fit::{Fit, FitError, Settings};
+use serde_json::{Map, Value};
+
+/// Rows read at a time: one block stays in the first-level cache.
+const BLOCK_ROWS: usize = 512;
+/// Bad rows told in words before the rest is only counted.
+const EXAMPLES: usize = 5;
+
+/// Fits `M` to the columns of its fit schema.
+pub(crate) fn fit<M: ParametricModel>(
+    batch: &Batch<'_>,
+    options: &FitOptions,
+) -> Result<Fitted, Error> {
+    if let Some(name) = options.settings.keys().next() {
+        let why = format!("is unknown; `{}` has no settings", M::KIND);
+        return Err(Error::invalid(format!("options.settings.{name}"), why));
+    }
+    let schema = M::fit_schema(options.time_unit);
+    let bound = batch.bind(&schema)?;
+    let data = read::<M>(&bound, read_weights(batch, options)?)?;
+    let likelihood = M::likelihood(&data.rows, data.weights.as_deref());
+    let starts = M::starts(&likelihood);
+    let transforms: Vec<Transform> = M::PARAMS.iter().map(|spec| spec.transform).collect();
+    let fit = run(
+        &likelihood,
+        &transforms,
+        &starts,
+        options,
+        options.penalty.unwrap_or(0.0),
+    )?;
+    let names = M::PARAMS.iter().map(|spec| spec.name.to_owned()).collect();
+    let counts = Counts {
+        row_count: bound.row_count,
+        excluded_row_count: data.excluded,
+        weight: likelihood.weight(),
+    };
+    let scorer = M::from_params(&fit.params, options.time_unit)?;
+    let report = report(M::KIND, names, &fit, options.penalty.unwrap_or(0.0), counts);
+    finish(Box::new(scorer), report, data_facts(&bound))
+}
+
+/// Sizes of the data a fit ran on.
+pub(crate) struct Counts {
+    pub row_count: usize,
+    pub excluded_row_count: usize,
+    pub weight: f64,
+}
+
+/// Runs the estimator; a fit that did not converge is an error unless the options allow it.
+pub(crate) fn run(
+    likelihood: &dyn Likelihood,
+    transforms: &[Transform],
+    starts: &[Vec<f64>],
+    options: &FitOptions,
+    penalty: f64,
+) -> Result<Fit, Error> {
+    let settings = Settings {
+        max_iterations: options.max_iterations,
+        gradient_tolerance: options.gradient_tolerance,
+        penalty: if penalty > 0.0 {
+            vec![penalty; transforms.len()]
+        } else {
+            Vec::new()
+        },
+        threads: thread_count(options.threads),
+    };
+    run_with(likelihood, transforms, starts, options, &settings)
+}
+
+/// [`run`] with settings of the caller's own.
+pub(crate) fn run_with(
+    likelihood: &dyn Likelihood,
+    transforms: &[Transform],
+    starts: &[Vec<f64>],
+    options: &FitOptions,
+    settings: &Settings,
+) -> Result<Fit, Error> {
+    match cvm_fit::maximize(likelihood, transforms, starts, settings) {
+        Ok(fit) => Ok(fit),
+        Err(FitError::NotConverged { fit }) if options.allow_not_converged => Ok(*fit),
+        Err(FitError::NotConverged { fit }) => Err(not_converged(&fit)),
+        Err(error) => Err(Error::invalid("data", error.to_string())),
+    }
+}
+
+fn not_converged(fit: &Fit) -> Error {
+    let advice = fit.warnings.join("; ");
+    let message = format!(
+        "the fit did not converge: {} (reached log-likelihood {} at {:?} after {} steps, gradient {:e}). {advice}",
+        fit.message, fit.log_likelihood, fit.params, fit.iterations, fit.gradient_norm
+    );
+    Error::new(ErrorKind::NotConverged, message)
+}
+
+struct Data<R> {
+    rows: Vec<R>,
+    weights: Option<Vec<f64>>,
+    excluded: usize,
+}
+
+fn read<M: ParametricModel>(
+    bound: &BoundBatch<'_, '_>,
+    weights: Option<Vec<f64>>,
+) -> Result<Data<M::Row>, Error> {
+    let width = bound.schema.fields.len();
+    let mut columns = vec![0.0; width * BLOCK_ROWS];
+    let mut values = vec![0.0; width];
+    let mut data = Data {
+        rows: Vec::with_capacity(bound.row_count),
+        weights: None,
+        excluded: 0,
+    };
+    let mut kept_weights = Vec::new();
+    let mut bad = BadRows::default();
+    for start in (0..bound.row_count).step_by(BLOCK_ROWS) {
+        let len = BLOCK_ROWS.min(bound.row_count - start);
+        for (field, block) in columns.chunks_exact_mut(BLOCK_ROWS).enumerate() {
+            bound.read_numbers(field, start, &mut block[..len]);
+        }
+        for offset in 0..len {
+            for (value, block) in values.iter_mut().zip(columns.chunks_exact(BLOCK_ROWS)) {
+                *value = block[offset];
+            }
+            let row = start + offset;
+            match M::row(&values) {
+                Ok(Some(parsed)) => {
+                    data.rows.push(parsed);
+                    kept_weights.extend(weights.as_ref().and_then(|all| all.get(row)));
+                }
+                Ok(None) => data.excluded += 1,
+                Err(status) => bad.note(bound, row, status),
+            }
+        }
+    }
+    bad.into_result()?;
+    if data.rows.is_empty() {
+        let why = format!(
+            "hold no row to fit on ({} given, {} without information)",
+            bound.row_count, data.excluded
+        );
+        return Err(Error::invalid("columns", why));
+    }
+    data.weights = weights.map(|_| kept_weights);
+    Ok(data)
+}
+
+/// Bad rows of training data: a fit on a silently thinned sample would be a silent wrong number.
+#[derive(Default)]
+pub(crate) struct BadRows {
+    counts: [usize; RowCode::ALL.len() + 1],
+    examples: Vec<Violation>,
+}
+
+impl BadRows {
+    pub(crate) fn note(&mut self, bound: &BoundBatch<'_, '_>, row: usize, status: RowStatus) {
+        if let Some(count) = self.counts.get_mut(status.code as usize) {
+            *count += 1;
+        }
+        if self.examples.len() < EXAMPLES {
+            let issue = bound.describe(row, status);
+            let field = format!("columns.{}[{row}]", issue.field);
+            self.examples.push(Violation {
+                field,
+                description: issue.message,
+            });
+        }
+    }
+
+    pub(crate) fn into_result(self) -> Result<(), Error> {
+        if self.examples.is_empty() {
+            return Ok(());
+        }
+        let causes: Vec<String> = RowCode::ALL
+            .into_iter()
+            .filter_map(|code| {
+                let count = self.counts.get(code as usize).filter(|count| **count > 0)?;
+                Some(format!("{count} {}", code.name()))
+            })
+            .collect();
+        let examples: Vec<&str> = self
+            .examples
+            .iter()
+            .map(|v| v.description.as_str())
+            .collect();
+        Err(Error {
+            kind: ErrorKind::InvalidInput,
+            message: format!(
+                "the data has rows a model cannot be fitted on ({}); for example: {}",
+                causes.join(", "),
+                examples.join("; ")
+            ),
+            violations: self.examples,
+        })
+    }
+}
+
+/// The weight column, checked: finite, positive, one per row.
+pub(crate) fn read_weights(
+    batch: &Batch<'_>,
+    options: &FitOptions,
+) -> Result<Option<Vec<f64>>, Error> {
+    let Some(name) = &options.weight_column else {
+        return Ok(None);
+    };
+    let field = cvm_core::InputField::number(name.clone(), "1", Domain::Positive);
+    let schema = InputSchema {
+        fields: vec![field],
+        time_unit: None,
+    };
+    let bound = batch.bind(&schema)?;
+    let mut weights = vec![0.0; bound.row_count];
+    bound.read_numbers(0, 0, &mut weights);
+    let mut bad = BadRows::default();
+    for (row, weight) in weights.iter().enumerate() {
+        if let Err(status) = RowStatus::check(*weight, Domain::Positive, 0) {
+            bad.note(&bound, row, status);
+        }
+    }
+    bad.into_result()?;
+    Ok(Some(weights))
+}
+
+pub(crate) fn report(
+    kind: &str,
+    param_names: Vec<String>,
+    fit: &Fit,
+    penalty: f64,
+    counts: Counts,
+) -> FitReport {
+    let finite = |value: &f64| value.is_finite().then_some(*value);
+    FitReport {
+        kind: kind.to_owned(),
+        param_names,
+        params: fit.params.clone(),
+        standard_errors: fit.standard_errors.iter().map(finite).collect(),
+        covariance: fit.covariance.iter().map(finite).collect(),
+        log_likelihood: fit.log_likelihood,
+        penalty,
+        converged: fit.converged,
+        message: fit.message.clone(),
+        method: fit.method.to_owned(),
+        iterations: fit.iterations,
+        evaluations: fit.evaluations,
+        starts_tried: fit.starts_tried,
+        gradient_norm: fit.gradient_norm,
+        condition_number: finite(&fit.condition_number),
+        row_count: counts.row_count,
+        excluded_row_count: counts.excluded_row_count,
+        weight: counts.weight,
+        warnings: fit.warnings.clone(),
+    }
+}
+
+/// Wraps a scorer and its report into a model whose training facts hold the report.
+pub(crate) fn finish(
+    scorer: Box<dyn cvm_core::Scorer>,
+    report: FitReport,
+    data: Map<String, Value>,
+) -> Result<Fitted, Error> {
+    let mut training = match serde_json::to_value(&report) {
+        Ok(Value::Object(map)) => map,
+        _ => Map::new(),
+    };
+    // The covariance goes to an array section; the readable header keeps the rest.
+    training.remove("covariance");
+    training.insert("data".to_owned(), Value::Object(data));
+    let size = report.param_names.len();
+    let values = report
+        .covariance
+        .iter()
+        .map(|value| value.unwrap_or(f64::NAN))
+        .collect();
+    let covariance = Array::matrix("fit.covariance", size, size, values);
+    Ok(Fitted {
+        model: Model::new(scorer, training, vec![covariance])?,
+        report,
+    })
+}
+
+/// Range and mean of every numeric column: what a later drift check compares with.
+pub(crate) fn data_facts(bound: &BoundBatch<'_, '_>) -> Map<String, Value> {
+    let mut facts = Map::new();
+    let mut block = vec![0.0; BLOCK_ROWS];
+    for (index, field) in bound.schema.fields.iter().enumerate() {
+        let (mut min, mut max, mut sum, mut count) =
+            (f64::INFINITY, f64::NEG_INFINITY, 0.0, 0usize);
+        for start in (0..bound.row_count).step_by(BLOCK_ROWS) {
+            let len = BLOCK_ROWS.min(bound.row_count - start);
+            bound.read_numbers(index, start, &mut block[..len]);
+            for value in block[..len].iter().filter(|value| value.is_finite()) {
+                min = min.min(*value);
+                max = max.max(*value);
+                sum += value;
+                count += 1;
+            }
+        }
+        if count > 0 {
+            #[allow(clippy::cast_precision_loss)]
+            let mean = sum / count as f64;
+            let entry = serde_json::json!({ "min": min, "max": max, "mean": mean, "count": count });
+            facts.insert(field.name.clone(), entry);
+        }
+    }
+    facts
+}

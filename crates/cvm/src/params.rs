@@ -1,0 +1,68 @@
+//! Models from known parameters, and models composed of models.
+
+use crate::{Error, Model, catalog::entry};
+use cvm_core::{Scorer, TimeUnit, Violation};
+use serde_json::Map;
+
+/// A model of `kind` at given parameters, such as a paper's; names in any order.
+///
+/// # Errors
+/// `NotFound` for an unknown kind; `InvalidInput` for missing, unknown or illegal parameters.
+pub fn from_params(
+    kind: &str,
+    params: &[(String, f64)],
+    time_unit: Option<TimeUnit>,
+) -> Result<Model, Error> {
+    let entry = entry(kind)?;
+    let Some(build) = entry.build else {
+        return Err(Error::invalid(
+            "kind",
+            format!("`{kind}` has no fixed list of parameters"),
+        ));
+    };
+    let mut violations = Vec::new();
+    let mut values = Vec::with_capacity(entry.params.len());
+    for spec in entry.params {
+        match params.iter().find(|(name, _)| name == spec.name) {
+            Some((_, value)) => values.push(*value),
+            None => violations.push(violation(spec.name, "is missing")),
+        }
+    }
+    for (name, _) in params {
+        if !entry.params.iter().any(|spec| spec.name == name) {
+            let known: Vec<&str> = entry.params.iter().map(|spec| spec.name).collect();
+            violations.push(violation(
+                name,
+                &format!("is unknown; known: {}", known.join(", ")),
+            ));
+        }
+    }
+    if !violations.is_empty() {
+        return Err(cvm_core::InputError { violations }.into());
+    }
+    Model::new(build(&values, time_unit)?, Map::new(), Vec::new())
+}
+
+fn violation(name: &str, description: &str) -> Violation {
+    Violation {
+        field: format!("params.{name}"),
+        description: description.to_owned(),
+    }
+}
+
+/// The lifetime-value model of a purchase model and a spend model.
+///
+/// # Errors
+/// `InvalidInput` if either is not of its family.
+pub fn lifetime_value(purchase: &Model, spend: &Model) -> Result<Model, Error> {
+    let mut state = cvm_core::ModelState::new("clv.lifetime_value");
+    state.nest("purchase", purchase.scorer().state());
+    state.nest("spend", spend.scorer().state());
+    let composed = cvm_clv::LifetimeValue::from_state(&state)
+        .map_err(|error| Error::invalid("purchase, spend", error.to_string()))?;
+    let scorer: Box<dyn Scorer> = Box::new(composed);
+    let mut training = Map::new();
+    training.insert("purchase".to_owned(), purchase.training().clone().into());
+    training.insert("spend".to_owned(), spend.training().clone().into());
+    Model::new(scorer, training, Vec::new())
+}

@@ -1,0 +1,190 @@
+//! The one scoring path: bind, check options, split into row ranges, score.
+
+use crate::Error;
+use cvm_core::{
+    Batch, BoundBatch, InputError, OutputSpec, RowStatus, ScoreBlock, ScoreOptions, Scorer, Scores,
+    Violation,
+};
+
+/// Fewest rows worth a thread of their own.
+const ROWS_PER_THREAD: usize = 16_384;
+
+/// Scores `batch` on up to `threads` threads; the answer does not depend on their number.
+pub(crate) fn score(
+    scorer: &dyn Scorer,
+    batch: &Batch<'_>,
+    options: &ScoreOptions,
+    threads: usize,
+) -> Result<Scores, Error> {
+    let wanted = wanted_outputs(scorer.outputs(), options)?;
+    scorer.check_options(options)?;
+    let bound = batch.bind(scorer.schema())?;
+    let row_count = bound.row_count;
+    let mut columns: Vec<Vec<f64>> = wanted.iter().map(|_| vec![f64::NAN; row_count]).collect();
+    let mut status = vec![RowStatus::OK; row_count];
+    let blocks = split(&mut columns, &mut status, range_len(row_count, threads));
+    run(scorer, &bound, &wanted, options, blocks);
+    let issues = first_issues(&bound, &status);
+    let names = wanted
+        .iter()
+        .filter_map(|index| scorer.outputs().get(*index))
+        .map(|o| o.name);
+    Ok(Scores {
+        outputs: names.zip(columns).collect(),
+        status,
+        issues,
+    })
+}
+
+/// Rows per range: everything at once for a small batch, so that one row never wakes a thread.
+fn range_len(row_count: usize, threads: usize) -> usize {
+    let useful = (row_count / ROWS_PER_THREAD).clamp(1, threads.max(1));
+    row_count.div_ceil(useful).max(1)
+}
+
+fn split<'a>(
+    columns: &'a mut [Vec<f64>],
+    status: &'a mut [RowStatus],
+    rows_per_range: usize,
+) -> Vec<ScoreBlock<'a>> {
+    let mut blocks: Vec<ScoreBlock<'a>> = status
+        .chunks_mut(rows_per_range)
+        .map(|status| ScoreBlock {
+            outputs: Vec::new(),
+            status,
+        })
+        .collect();
+    for column in columns {
+        for (block, rows) in blocks.iter_mut().zip(column.chunks_mut(rows_per_range)) {
+            block.outputs.push(rows);
+        }
+    }
+    blocks
+}
+
+fn run(
+    scorer: &dyn Scorer,
+    bound: &BoundBatch<'_, '_>,
+    wanted: &[usize],
+    options: &ScoreOptions,
+    mut blocks: Vec<ScoreBlock<'_>>,
+) {
+    if let [only] = blocks.as_mut_slice() {
+        scorer.score_rows(bound, 0, wanted, options, only);
+        return;
+    }
+    std::thread::scope(|scope| {
+        let mut start = 0;
+        for mut block in blocks {
+            let first = start;
+            start += block.status.len();
+            scope.spawn(move || scorer.score_rows(bound, first, wanted, options, &mut block));
+        }
+    });
+}
+
+fn first_issues(bound: &BoundBatch<'_, '_>, status: &[RowStatus]) -> Vec<cvm_core::RowIssue> {
+    let bad = status
+        .iter()
+        .enumerate()
+        .filter(|(_, status)| !status.is_ok());
+    bad.take(Scores::MAX_ISSUES)
+        .map(|(row, status)| bound.describe(row, *status))
+        .collect()
+}
+
+/// Indices of the outputs to compute, in the caller's order, after the checks every model shares.
+fn wanted_outputs(outputs: &[OutputSpec], options: &ScoreOptions) -> Result<Vec<usize>, Error> {
+    let mut violations = check_numbers(options);
+    let has_horizon = options.horizon_periods.is_some();
+    if options.outputs.is_empty() {
+        if violations.is_empty() {
+            return default_outputs(outputs, has_horizon);
+        }
+        return Err(InputError { violations }.into());
+    }
+    let mut wanted = Vec::with_capacity(options.outputs.len());
+    for (position, name) in options.outputs.iter().enumerate() {
+        let field = || format!("options.outputs[{position}]");
+        match outputs.iter().position(|output| output.name == name) {
+            None => violations.push(unknown_output(field(), name, outputs)),
+            Some(index) if wanted.contains(&index) => violations.push(Violation {
+                field: field(),
+                description: format!("`{name}` is given twice"),
+            }),
+            Some(index) => {
+                if outputs.get(index).is_some_and(|o| o.needs_horizon) && !has_horizon {
+                    violations.push(horizon_needed(name));
+                }
+                wanted.push(index);
+            }
+        }
+    }
+    if violations.is_empty() {
+        Ok(wanted)
+    } else {
+        Err(InputError { violations }.into())
+    }
+}
+
+fn default_outputs(outputs: &[OutputSpec], has_horizon: bool) -> Result<Vec<usize>, Error> {
+    let usable = outputs
+        .iter()
+        .enumerate()
+        .filter(|(_, o)| has_horizon || !o.needs_horizon);
+    let wanted: Vec<usize> = usable.map(|(index, _)| index).collect();
+    if wanted.is_empty() {
+        let name = outputs.first().map_or("", |output| output.name);
+        return Err(InputError {
+            violations: vec![horizon_needed(name)],
+        }
+        .into());
+    }
+    Ok(wanted)
+}
+
+fn horizon_needed(name: &str) -> Violation {
+    Violation {
+        field: "options.horizon_periods".to_owned(),
+        description: format!("is not set; output `{name}` needs a forecast horizon"),
+    }
+}
+
+fn unknown_output(field: String, name: &str, outputs: &[OutputSpec]) -> Violation {
+    let known: Vec<&str> = outputs.iter().map(|output| output.name).collect();
+    Violation {
+        field,
+        description: format!("`{name}` is unknown; the model has [{}]", known.join(", ")),
+    }
+}
+
+fn check_numbers(options: &ScoreOptions) -> Vec<Violation> {
+    let ScoreOptions {
+        horizon_periods,
+        discount_rate_per_year,
+        margin,
+        outputs: _,
+    } = options;
+    let checks = [
+        (
+            "horizon_periods",
+            *horizon_periods,
+            cvm_core::Domain::Positive,
+        ),
+        (
+            "discount_rate_per_year",
+            *discount_rate_per_year,
+            cvm_core::Domain::NonNegative,
+        ),
+        ("margin", *margin, cvm_core::Domain::Finite),
+    ];
+    let bad = checks.into_iter().filter_map(|(name, value, domain)| {
+        let value = value.filter(|value| !domain.contains(*value))?;
+        let description = format!("is {value}: must be {domain}");
+        Some(Violation {
+            field: format!("options.{name}"),
+            description,
+        })
+    });
+    bad.collect()
+}
