@@ -1,0 +1,15 @@
+//! ln Γ and its first two derivatives: polynomials near the zeros, recurrences between, asymptotic series from 8 on.
+
+mod digamma;
+mod ln_gamma;
+mod reflection;
+mod trigamma;
+
+pub(crate) use digamma::{digamma, digamma_kernel};
+pub(crate) use ln_gamma::{
+    ln_gamma, ln_gamma_kernel, ln_gamma_parts, ln_gamma_sign, stirling_correction,
+};
+pub(crate) use trigamma::{trigamma, trigamma_kernel};
+
+/// From here on the asymptotic series are used.
+pub(crate) const FAR: f64 = 8.0;
