@@ -6,6 +6,7 @@ mod dd;
 pub mod dispatch;
 mod elementary;
 mod gamma;
+mod hyp2f1;
 mod poly;
 pub mod slice;
 
@@ -79,23 +80,12 @@ pub fn ln_rising(a: f64, d: f64) -> f64 {
     beta::ln_rising(a, d)
 }
 
-/// Gauss 2F1(a,b;c;z).
+/// Gauss 2F1(a, b; c; z).
 pub fn hyp2f1(a: f64, b: f64, c: f64, z: f64) -> f64 {
-    let (mut t, mut s) = (1.0f64, 1.0f64);
-    let mut n = 0.0;
-    while n < 20000.0 {
-        t *= (a + n) * (b + n) / ((c + n) * (n + 1.0)) * z;
-        s += t;
-        n += 1.0;
-        if t.abs() < s.abs() * 1e-17 {
-            break;
-        }
-    }
-    s
+    hyp2f1::hyp2f1(a, b, c, z)
 }
-/// (ln|2F1|, sign); `one_minus_z` is passed by the caller so that nothing is lost near z = 1.
+
+/// (ln|2F1|, sign).
 pub fn ln_hyp2f1(a: f64, b: f64, c: f64, z: f64, one_minus_z: f64) -> (f64, f64) {
-    let _ = one_minus_z;
-    let f = hyp2f1(a, b, c, z);
-    (ln(f.abs()), f.signum())
+    hyp2f1::ln_hyp2f1(a, b, c, z, one_minus_z)
 }

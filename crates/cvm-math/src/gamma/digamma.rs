@@ -45,11 +45,14 @@ fn near_root(y: f64, y_lo: f64, sum: f64) -> f64 {
 fn near(x: f64) -> f64 {
     let mut sum = 0.0;
     let mut y = x;
-    for k in (1..=6).rev() {
-        let k = f64::from(k);
-        let above = x >= k + 1.0;
-        sum += if above { 1.0 / (x - k) } else { 0.0 };
-        y = if above && y == x { x - k } else { y };
+    for k in 0..6 {
+        let k = f64::from(k) + 1.0;
+        y = if x >= k + 1.0 { x - k } else { y };
+    }
+    for k in (0..6).rev() {
+        let k = f64::from(k) + 1.0;
+        let term = 1.0 / (x - k);
+        sum += if x >= k + 1.0 { term } else { 0.0 };
     }
     let below = x < 1.0;
     let (next, next_lo) = two_sum(1.0, x);

@@ -66,8 +66,8 @@ struct Shift {
 #[inline(always)]
 fn falling<const EXACT: bool>(x: f64) -> (f64, f64, f64) {
     let (mut q, mut q_lo, mut t) = (1.0, 0.0, x - 2.0);
-    for k in 1..=6 {
-        let k = f64::from(k);
+    for k in 0..6 {
+        let k = f64::from(k) + 1.0;
         let above = x >= k + 1.5;
         let factor = if above { x - k } else { 1.0 };
         let (product, rounding) = if EXACT {

@@ -1,0 +1,152 @@
+//! The power series of 2F1 with its derivative, rescaled so that it never overflows.
+
+use super::Parameters;
+use super::real::Real;
+
+/// Largest `z` that is summed directly.
+pub(super) const LIMIT: f64 = 0.85;
+
+/// Terms that are tried beyond [`LIMIT`] before the continuation: enough where `c` is large.
+pub(super) const FEW_TERMS: u32 = 256;
+
+/// Terms after which the sum is given up as NaN: parameters beyond about a million.
+pub(super) const MAX_TERMS: u32 = 5_000_000;
+
+/// Sizes above this are divided by 2^600, counted in the exponent.
+const LARGE: f64 = 1.0e200;
+const DOWN: f64 = 2.409_919_865_102_884_4e-181;
+const DOWN_EXPONENT: f64 = 600.0;
+
+/// A value with the error that its summation left.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sum<T> {
+    /// The sum, to be multiplied by `2^exponent`.
+    pub value: T,
+    /// `z dF/dz` of the series, `(1-z) dF/dz` of a Taylor step; same factor.
+    pub slope: T,
+    /// Power of two taken out.
+    pub exponent: f64,
+    /// Estimated relative error of `value`.
+    pub error: f64,
+}
+
+impl<T: Real> Sum<T> {
+    /// The number one.
+    pub(super) fn one() -> Self {
+        Sum {
+            value: T::from_f64(1.0),
+            slope: T::from_f64(0.0),
+            exponent: 0.0,
+            error: 0.0,
+        }
+    }
+
+    /// No value within the limit of terms.
+    pub(super) fn undefined() -> Self {
+        let nan = T::from_f64(f64::NAN);
+        Sum {
+            value: nan,
+            slope: nan,
+            exponent: 0.0,
+            error: f64::INFINITY,
+        }
+    }
+}
+
+/// Running sums of terms and of `n` times the term, with the size of what was added.
+pub(super) struct Running<T> {
+    value: T,
+    slope: T,
+    size: f64,
+    slope_size: f64,
+    exponent: f64,
+}
+
+impl<T: Real> Running<T> {
+    /// Starts with the term of index 0.
+    #[inline(always)]
+    pub(super) fn new(term: T) -> Self {
+        let zero = T::from_f64(0.0);
+        Running {
+            value: term,
+            slope: zero,
+            size: term.hi().abs(),
+            slope_size: 0.0,
+            exponent: 0.0,
+        }
+    }
+
+    /// Adds the term of index `n`.
+    #[inline(always)]
+    pub(super) fn push(&mut self, n: f64, term: T) {
+        let weighted = term.times(n);
+        self.value = self.value.add(term);
+        self.slope = self.slope.add(weighted);
+        self.size += term.hi().abs();
+        self.slope_size += weighted.hi().abs();
+    }
+
+    /// Whether a remainder of this size changes neither sum.
+    #[inline(always)]
+    pub(super) fn is_negligible(&self, remainder: f64, n: f64) -> bool {
+        let tolerance = 0.25 * T::EPSILON;
+        remainder <= tolerance * self.value.hi().abs()
+            && n * remainder <= tolerance * self.slope.hi().abs()
+    }
+
+    /// Divides the sums by 2^600 when `size` has become large, and says by what factor.
+    #[inline(always)]
+    pub(super) fn rescale(&mut self, size: f64) -> Option<f64> {
+        if size < LARGE {
+            return None;
+        }
+        self.value = self.value.times(DOWN);
+        self.slope = self.slope.times(DOWN);
+        self.size *= DOWN;
+        self.slope_size *= DOWN;
+        self.exponent += DOWN_EXPONENT;
+        Some(DOWN)
+    }
+
+    /// The sums after `n` terms, with an error from cancellation and from the count of roundings.
+    pub(super) fn finish(self, n: f64) -> Sum<T> {
+        let cancellation = self.size / self.value.hi().abs();
+        let error = T::EPSILON * (4.0 + 0.125 * n) * cancellation;
+        let error = if error.is_nan() { f64::INFINITY } else { error };
+        Sum {
+            value: self.value,
+            slope: self.slope,
+            exponent: self.exponent,
+            error,
+        }
+    }
+}
+
+/// Sums the series at `z` in (0, 1], within a number of terms.
+///
+/// Stops where a geometric bound on the rest, with the larger of the present ratio and `z`, no
+/// longer changes the sums; not before the sign of `c + n` is settled.
+pub(super) fn sum<T: Real>(p: &Parameters<T>, z: T, max_terms: u32) -> Sum<T> {
+    let settled = -p.c.hi();
+    let mut term = T::from_f64(1.0);
+    let mut sums = Running::new(term);
+    for count in 0..max_terms {
+        let n = f64::from(count);
+        let top = p.a.plus(n).mul(p.b.plus(n)).mul(z);
+        let ratio = top.div(p.c.plus(n).times(n + 1.0));
+        term = term.mul(ratio);
+        sums.push(n + 1.0, term);
+        let size = term.hi().abs();
+        if size == 0.0 {
+            return sums.finish(n);
+        }
+        let bound = ratio.hi().abs().max(z.hi());
+        if bound < 1.0 && n > settled && sums.is_negligible(size * bound / (1.0 - bound), n) {
+            return sums.finish(n);
+        }
+        if let Some(down) = sums.rescale(size) {
+            term = term.times(down);
+        }
+    }
+    Sum::undefined()
+}
