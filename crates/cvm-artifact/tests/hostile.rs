@@ -159,6 +159,58 @@ fn claimed_lengths_and_places_are_refused_before_use() {
     assert!(matches!(refuse(&bytes), ArtifactError::Limit { limit, .. } if limit == header_limit));
 }
 
+#[test]
+fn a_section_inside_another_is_refused() {
+    let all = parts();
+    let (mut table, mut payloads) = (Vec::new(), Vec::new());
+    for (kind, payload) in &all[..4] {
+        let offset = (144 + payloads.len()) as u64;
+        table.extend(entry(
+            *kind,
+            crc32fast::hash(payload),
+            offset,
+            payload.len() as u64,
+        ));
+        payloads.extend(payload);
+        payloads.resize(payloads.len().div_ceil(8) * 8, 0);
+    }
+    // The file ends exactly where the fifth section, laid over the end of the fourth, ends.
+    let start = payloads.len() - 8;
+    let crc32 = crc32fast::hash(&payloads[start..]);
+    table.extend(entry(5, crc32, (144 + start) as u64, 8));
+    let message = refuse(&seal_raw(1, 5, &table, &payloads)).to_string();
+    assert!(
+        message.contains("section probe status is at byte"),
+        "{message}"
+    );
+}
+
+#[test]
+fn checksums_are_checked_even_where_the_hash_is_right() {
+    let plain = encode(&small()).unwrap();
+    let mut body = plain[..plain.len() - 32].to_vec();
+    body[16] ^= 1;
+    let error = refuse(&trailed(body));
+    assert!(
+        matches!(
+            error,
+            ArtifactError::Checksum {
+                part: "section table",
+                ..
+            }
+        ),
+        "{error}"
+    );
+    for (index, part) in ["header", "arrays", "probe inputs"].into_iter().enumerate() {
+        let bytes = with_record(index, |record| record.1 ^= 1);
+        let error = refuse(&bytes);
+        assert!(
+            matches!(error, ArtifactError::Checksum { part: p, .. } if p == part),
+            "{error}"
+        );
+    }
+}
+
 /// The small file with one table record changed and sealed again.
 fn with_record(index: usize, change: impl Fn(&mut (u32, u32, u64, u64))) -> Vec<u8> {
     let all = parts();
