@@ -1,0 +1,535 @@
+//! The BG/NBD log-likelihood over merged rows, with gradient and Hessian.
+//!
+//! The log-likelihood falls into three sums, each with its own blocks:
+//!
+//! ```text
+//! Σ w·[ ln (r)_x + r ln α + ln (b)_x − ln (a+b)_x ]      over distinct x
+//! − Σ (r·W_T + S_T)·ln(α+T)                              over distinct T,  W = Σw, S = Σwx
+//! + Σ w·softplus(d)                                      over distinct rows with x > 0
+//! ```
+//!
+//! where `d = ln a − ln(b+x−1) + (r+x)·ln((α+T)/(α+t_x))` is the log-odds of having lapsed. Only the
+//! last sum runs over rows; a block of it holds its own short lists of distinct `x`, `T` and `t_x`,
+//! so a row costs one exponential and one `log1p`. With `ω = sigmoid(d)` the derivatives of
+//! `softplus(d)` are `ω∇d` and `ω∇²d + ω(1−ω)∇d∇dᵀ`.
+
+use super::BgNbd;
+use crate::dense::Dense;
+use crate::merge::{Dictionary, Merged, merge};
+use crate::rfm::{CHUNK, Rfm};
+use crate::rising::Rising;
+use cvm_core::{Derivatives, Likelihood, Order};
+use cvm_math::{ln, slice};
+
+/// Entries of one block.
+const BLOCK: usize = 8192;
+const R: usize = 0;
+const ALPHA: usize = 1;
+const A: usize = 2;
+const B: usize = 3;
+
+/// Merged rows of a fit.
+#[derive(Debug)]
+pub struct BgNbdLikelihood {
+    blocks: Vec<Block>,
+    totals: Totals,
+    merged_rows: usize,
+    cost_ns: f64,
+}
+
+/// Weighted sums over all customers.
+#[derive(Debug, Clone, Copy, Default)]
+struct Totals {
+    weight: f64,
+    frequency: f64,
+    frequency_squared: f64,
+    age: f64,
+}
+
+#[derive(Debug)]
+enum Block {
+    Frequencies(Vec<FrequencyEntry>),
+    Ages(AgeBlock),
+    Rows(RowBlock),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct FrequencyEntry {
+    x: f64,
+    weight: f64,
+}
+
+/// Distinct ages with `W = Σw` and `S = Σwx`.
+#[derive(Debug, Default)]
+struct AgeBlock {
+    ages: Vec<f64>,
+    weights: Vec<f64>,
+    weighted_x: Vec<f64>,
+}
+
+/// Distinct rows of repeat buyers: indices into the block's own lists.
+#[derive(Debug, Default)]
+struct RowBlock {
+    x: Vec<f64>,
+    recencies: Vec<f64>,
+    ages: Vec<f64>,
+    codes: Vec<[u16; 3]>,
+    weights: Vec<f64>,
+}
+
+impl BgNbdLikelihood {
+    /// Merges `rows` (weight 1 each without `weights`; weights are finite and zero or greater).
+    pub(super) fn new(rows: &[Rfm], weights: Option<&[f64]>) -> Self {
+        let columns = [
+            Dictionary::of_values(rows.iter().map(|row| row.frequency)),
+            Dictionary::of_values(rows.iter().map(|row| row.recency)),
+            Dictionary::of_values(rows.iter().map(|row| row.age)),
+        ];
+        let merged = merge(&columns.each_ref(), weights);
+        let mut blocks = frequency_blocks(&columns[0], &merged);
+        blocks.extend(age_blocks(&columns, &merged));
+        blocks.extend(row_blocks(&columns, &merged));
+        let cost_ns = blocks.iter().map(Block::cost_ns).sum();
+        BgNbdLikelihood {
+            blocks,
+            totals: totals(rows, &merged),
+            merged_rows: merged.len(),
+            cost_ns,
+        }
+    }
+
+    /// Number of distinct rows.
+    #[must_use]
+    pub fn merged_rows(&self) -> usize {
+        self.merged_rows
+    }
+
+    /// Start vectors: shapes from the spread of the counts and then fixed ones; each `alpha` makes
+    /// the expected purchases of a customer of mean age equal to the mean observed.
+    pub(super) fn starts(&self) -> Vec<Vec<f64>> {
+        let Totals {
+            weight,
+            frequency,
+            frequency_squared,
+            age,
+        } = self.totals;
+        let mean = frequency / weight;
+        let variance = frequency_squared / weight - mean * mean;
+        // Negative binomial counts: variance = mean + mean²/r.
+        let spread = mean * mean / (variance - mean).max(mean * 1e-3);
+        let r = if spread.is_finite() {
+            spread.clamp(0.05, 20.0)
+        } else {
+            1.0
+        };
+        let age_mean = if age > 0.0 { age / weight } else { 1.0 };
+        let shapes = [
+            [r, 0.8, 2.5],
+            [1.0, 1.0, 1.0],
+            [0.3, 0.3, 3.0],
+            [3.0, 2.0, 6.0],
+            [0.1, 0.1, 0.2],
+        ];
+        let start = |[r, a, b]: [f64; 3]| vec![r, match_mean(r, a, b, mean, age_mean), a, b];
+        shapes.map(start).to_vec()
+    }
+}
+
+/// The `alpha` at which a customer of age `age` is expected to have made `mean` purchases, within a
+/// factor of 1.1 (bisection on the logarithm); the expectation falls as `alpha` grows.
+fn match_mean(r: f64, a: f64, b: f64, mean: f64, age: f64) -> f64 {
+    const SPAN: f64 = 1e6;
+    let (mut low, mut high) = (age / SPAN, age * SPAN);
+    while high > low * 1.1 {
+        let middle = low.sqrt() * high.sqrt();
+        let expected = BgNbd::new(r, middle, a, b, None)
+            .map_or(f64::NAN, |model| model.expected_purchases_new(age));
+        if expected > mean {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    low.sqrt() * high.sqrt()
+}
+
+fn totals(rows: &[Rfm], merged: &[Merged]) -> Totals {
+    let mut totals = Totals::default();
+    for Merged { row, weight } in merged {
+        let Rfm { frequency, age, .. } = rows[*row as usize];
+        totals.weight += weight;
+        totals.frequency += weight * frequency;
+        totals.frequency_squared += weight * frequency * frequency;
+        totals.age += weight * age;
+    }
+    totals
+}
+
+fn frequency_blocks(frequencies: &Dictionary, merged: &[Merged]) -> Vec<Block> {
+    let mut weights = vec![0.0; frequencies.len()];
+    for Merged { row, weight } in merged {
+        weights[frequencies.codes[*row as usize] as usize] += weight;
+    }
+    let entries: Vec<FrequencyEntry> = (0u32..)
+        .zip(weights)
+        .map(|(code, weight)| FrequencyEntry {
+            x: frequencies.value(code),
+            weight,
+        })
+        .collect();
+    let chunks = entries.chunks(BLOCK);
+    chunks
+        .map(|chunk| Block::Frequencies(chunk.to_vec()))
+        .collect()
+}
+
+fn age_blocks([frequencies, _, ages]: &[Dictionary; 3], merged: &[Merged]) -> Vec<Block> {
+    let mut sums = vec![(0.0, 0.0); ages.len()];
+    for Merged { row, weight } in merged {
+        let row = *row as usize;
+        let sum = &mut sums[ages.codes[row] as usize];
+        sum.0 += weight;
+        sum.1 += weight * frequencies.value(frequencies.codes[row]);
+    }
+    let coded: Vec<(u32, (f64, f64))> = (0u32..).zip(sums).collect();
+    let block = |chunk: &[(u32, (f64, f64))]| {
+        Block::Ages(AgeBlock {
+            ages: chunk.iter().map(|(code, _)| ages.value(*code)).collect(),
+            weights: chunk.iter().map(|(_, sum)| sum.0).collect(),
+            weighted_x: chunk.iter().map(|(_, sum)| sum.1).collect(),
+        })
+    };
+    coded.chunks(BLOCK).map(block).collect()
+}
+
+/// Blocks over the repeat buyers, in the order of `merged`.
+fn row_blocks(columns: &[Dictionary; 3], merged: &[Merged]) -> Vec<Block> {
+    let [frequencies, ..] = columns;
+    let repeat = |group: &&Merged| frequencies.value(frequencies.codes[group.row as usize]) > 0.0;
+    let repeat: Vec<Merged> = merged.iter().filter(repeat).copied().collect();
+    let mut lists = columns.each_ref().map(LocalList::new);
+    let block = |chunk: &[Merged]| {
+        let mut codes = Vec::with_capacity(chunk.len());
+        for group in chunk {
+            codes.push(lists.each_mut().map(|list| list.local_code(group.row)));
+        }
+        let [x, recencies, ages] = lists.each_mut().map(LocalList::take);
+        Block::Rows(RowBlock {
+            x,
+            recencies,
+            ages,
+            codes,
+            weights: chunk.iter().map(|group| group.weight).collect(),
+        })
+    };
+    repeat.chunks(BLOCK).map(block).collect()
+}
+
+/// Distinct values of one column inside the block being built.
+struct LocalList<'a> {
+    column: &'a Dictionary,
+    values: Vec<f64>,
+    /// Per global code: the block it was last seen in, and its local code there.
+    seen: Vec<(u32, u16)>,
+    block: u32,
+}
+
+impl<'a> LocalList<'a> {
+    fn new(column: &'a Dictionary) -> Self {
+        LocalList {
+            column,
+            values: Vec::new(),
+            seen: vec![(0, 0); column.len()],
+            block: 1,
+        }
+    }
+
+    fn local_code(&mut self, row: u32) -> u16 {
+        let code = self.column.codes[row as usize];
+        let slot = &mut self.seen[code as usize];
+        if slot.0 != self.block {
+            // A block has at most BLOCK < 2^16 rows.
+            *slot = (self.block, self.values.len() as u16);
+            self.values.push(self.column.value(code));
+        }
+        slot.1
+    }
+
+    /// Hands over the finished block's values and starts the next block.
+    fn take(&mut self) -> Vec<f64> {
+        self.block += 1;
+        std::mem::take(&mut self.values)
+    }
+}
+
+impl Block {
+    /// Measured on one core of a small virtual machine; only the order of magnitude matters.
+    fn cost_ns(&self) -> f64 {
+        match self {
+            Block::Frequencies(entries) => 200.0 * entries.len() as f64,
+            Block::Ages(block) => 10.0 * block.ages.len() as f64,
+            Block::Rows(block) => 25.0 * block.codes.len() as f64,
+        }
+    }
+}
+
+impl Likelihood for BgNbdLikelihood {
+    fn dim(&self) -> usize {
+        4
+    }
+
+    fn block_count(&self) -> usize {
+        self.blocks.len()
+    }
+
+    fn cost_hint_ns(&self) -> f64 {
+        self.cost_ns
+    }
+
+    fn weight(&self) -> f64 {
+        self.totals.weight
+    }
+
+    fn accumulate(&self, theta: &[f64], block: usize, order: Order, sum: &mut Derivatives) {
+        let &[r, alpha, a, b] = theta else {
+            sum.value = f64::NAN;
+            return;
+        };
+        let theta = Theta { r, alpha, a, b };
+        let mut local = Dense::<4>::zero();
+        match &self.blocks[block] {
+            Block::Frequencies(entries) => add_frequencies(theta, entries, &mut local),
+            Block::Ages(block) => add_ages(theta, block, &mut local),
+            Block::Rows(block) if order == Order::Value => add_row_values(theta, block, &mut local),
+            Block::Rows(block) => add_rows(theta, block, &mut local),
+        }
+        local.add_to(sum);
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Theta {
+    r: f64,
+    alpha: f64,
+    a: f64,
+    b: f64,
+}
+
+fn add_frequencies(theta: Theta, entries: &[FrequencyEntry], sum: &mut Dense<4>) {
+    let mut buy = Rising::at_zero(theta.r);
+    let mut stay = Rising::at_zero(theta.b);
+    let mut either = Rising::at_zero(theta.a + theta.b);
+    let log_alpha = ln(theta.alpha);
+    let mut weight_total = 0.0;
+    for &FrequencyEntry { x, weight } in entries {
+        buy = buy.advance(x);
+        stay = stay.advance(x);
+        either = either.advance(x);
+        weight_total += weight;
+        sum.value += weight * (buy.log + (stay.log - either.log));
+        sum.gradient[R] += weight * buy.first;
+        sum.gradient[A] -= weight * either.first;
+        sum.gradient[B] += weight * (stay.first - either.first);
+        sum.hessian[R][R] += weight * buy.second;
+        sum.hessian[A][A] -= weight * either.second;
+        sum.hessian[A][B] -= weight * either.second;
+        sum.hessian[B][B] += weight * (stay.second - either.second);
+    }
+    sum.value += weight_total * theta.r * log_alpha;
+    sum.gradient[R] += weight_total * log_alpha;
+    sum.gradient[ALPHA] += weight_total * theta.r / theta.alpha;
+    sum.hessian[R][ALPHA] += weight_total / theta.alpha;
+    sum.hessian[ALPHA][ALPHA] -= weight_total * theta.r / (theta.alpha * theta.alpha);
+}
+
+fn add_ages(theta: Theta, block: &AgeBlock, sum: &mut Dense<4>) {
+    let ends: Vec<f64> = block.ages.iter().map(|age| theta.alpha + age).collect();
+    let mut logs = vec![0.0; ends.len()];
+    slice::ln(&ends, &mut logs);
+    let sums = block.weights.iter().zip(&block.weighted_x);
+    for ((end, log), (weight, weighted_x)) in ends.iter().zip(&logs).zip(sums) {
+        let shape = theta.r * weight + weighted_x;
+        let inverse = 1.0 / end;
+        sum.value -= shape * log;
+        sum.gradient[R] -= weight * log;
+        sum.gradient[ALPHA] -= shape * inverse;
+        sum.hessian[R][ALPHA] -= weight * inverse;
+        sum.hessian[ALPHA][ALPHA] += shape * inverse * inverse;
+    }
+}
+
+/// What the rows of a block share: functions of each distinct `x`, `T` and `t_x`.
+struct Tables {
+    /// Per `x`: `r + x`, `ln a − ln(b+x−1)`, `1/(b+x−1)`.
+    by_x: Vec<[f64; 3]>,
+    /// Per `t_x`: `ln(α+t_x)`, `1/(α+t_x)`.
+    by_recency: Vec<[f64; 2]>,
+    /// Per `T`: `ln(α+T)`, `1/(α+T)`.
+    by_age: Vec<[f64; 2]>,
+}
+
+impl Tables {
+    fn new(theta: Theta, block: &RowBlock) -> Self {
+        let log_a = ln(theta.a);
+        let of_x = |x: &f64| {
+            let stay = theta.b + (x - 1.0);
+            [theta.r + x, log_a - ln(stay), 1.0 / stay]
+        };
+        Tables {
+            by_x: block.x.iter().map(of_x).collect(),
+            by_recency: logs_and_inverses(theta.alpha, &block.recencies),
+            by_age: logs_and_inverses(theta.alpha, &block.ages),
+        }
+    }
+}
+
+fn logs_and_inverses(alpha: f64, times: &[f64]) -> Vec<[f64; 2]> {
+    let ends: Vec<f64> = times.iter().map(|time| alpha + time).collect();
+    let mut logs = vec![0.0; ends.len()];
+    slice::ln(&ends, &mut logs);
+    logs.iter()
+        .zip(&ends)
+        .map(|(log, end)| [*log, 1.0 / end])
+        .collect()
+}
+
+/// `max(d, 0)`, `e^{−|d|}` and `ln(1 + e^{−|d|})` of one chunk.
+struct Branches {
+    log_odds: [f64; CHUNK],
+    ratio: [f64; CHUNK],
+    log1p_ratio: [f64; CHUNK],
+}
+
+impl Branches {
+    fn zero() -> Self {
+        Branches {
+            log_odds: [0.0; CHUNK],
+            ratio: [0.0; CHUNK],
+            log1p_ratio: [0.0; CHUNK],
+        }
+    }
+
+    fn fill(&mut self, tables: &Tables, codes: &[[u16; 3]]) {
+        let count = codes.len();
+        let mut exponent = [0.0; CHUNK];
+        for (index, &[x, recency, age]) in codes.iter().enumerate() {
+            let [shape, constant, _] = tables.by_x[usize::from(x)];
+            let [log_last, _] = tables.by_recency[usize::from(recency)];
+            let [log_end, _] = tables.by_age[usize::from(age)];
+            let log_odds = constant + shape * (log_end - log_last);
+            self.log_odds[index] = log_odds;
+            exponent[index] = -log_odds.abs();
+        }
+        slice::exp(&exponent[..count], &mut self.ratio[..count]);
+        slice::log1p(&self.ratio[..count], &mut self.log1p_ratio[..count]);
+    }
+
+    fn softplus(&self, index: usize) -> f64 {
+        self.log_odds[index].max(0.0) + self.log1p_ratio[index]
+    }
+}
+
+fn add_row_values(theta: Theta, block: &RowBlock, sum: &mut Dense<4>) {
+    let tables = Tables::new(theta, block);
+    let mut branches = Branches::zero();
+    let chunks = block.codes.chunks(CHUNK).zip(block.weights.chunks(CHUNK));
+    for (codes, weights) in chunks {
+        branches.fill(&tables, codes);
+        for (index, weight) in weights.iter().enumerate() {
+            sum.value += weight * branches.softplus(index);
+        }
+    }
+}
+
+/// Sums of one block from which its derivatives are made at the end: `∂d/∂a = 1/a` and
+/// `∂²d/∂a² = −1/a²` are the same for every row.
+#[derive(Default)]
+struct RowSums {
+    value: f64,
+    /// `Σ wω·(∂d/∂r, ∂d/∂α, 1, −∂d/∂b)`.
+    lapsed: [f64; 4],
+    /// `Σ wω·(∂²d/∂r∂α, ∂²d/∂α², ∂²d/∂b²)`.
+    curved: [f64; 3],
+    /// `Σ wω(1−ω)·` the ten products of `(∂d/∂r, ∂d/∂α, 1, −∂d/∂b)`, rows of the upper triangle.
+    spread: [f64; 10],
+}
+
+fn add_rows(theta: Theta, block: &RowBlock, sum: &mut Dense<4>) {
+    let tables = Tables::new(theta, block);
+    let mut branches = Branches::zero();
+    let mut sums = RowSums::default();
+    let chunks = block.codes.chunks(CHUNK).zip(block.weights.chunks(CHUNK));
+    for (codes, weights) in chunks {
+        branches.fill(&tables, codes);
+        for (index, (codes, weight)) in codes.iter().zip(weights).enumerate() {
+            sums.add_row(&tables, &branches, index, *codes, *weight);
+        }
+    }
+    sums.finish(theta, sum);
+}
+
+impl RowSums {
+    #[inline]
+    fn add_row(
+        &mut self,
+        tables: &Tables,
+        branches: &Branches,
+        index: usize,
+        [x, recency, age]: [u16; 3],
+        weight: f64,
+    ) {
+        let [shape, _, inverse_stay] = tables.by_x[usize::from(x)];
+        let [log_last, inverse_last] = tables.by_recency[usize::from(recency)];
+        let [log_end, inverse_end] = tables.by_age[usize::from(age)];
+        let ratio = branches.ratio[index];
+        let smaller = ratio / (1.0 + ratio);
+        let lapsed = if branches.log_odds[index] >= 0.0 {
+            1.0 - smaller
+        } else {
+            smaller
+        };
+        let by_r = log_end - log_last;
+        let gap = inverse_end - inverse_last;
+        let by_alpha = shape * gap;
+        let first = weight * lapsed;
+        self.value += weight * branches.softplus(index);
+        self.lapsed[0] += first * by_r;
+        self.lapsed[1] += first * by_alpha;
+        self.lapsed[2] += first;
+        self.lapsed[3] += first * inverse_stay;
+        self.curved[0] += first * gap;
+        self.curved[1] -= first * by_alpha * (inverse_end + inverse_last);
+        self.curved[2] += first * inverse_stay * inverse_stay;
+        let both = weight * smaller * (1.0 - smaller);
+        let (both_r, both_alpha) = (both * by_r, both * by_alpha);
+        let both_stay = both * inverse_stay;
+        self.spread[0] += both_r * by_r;
+        self.spread[1] += both_r * by_alpha;
+        self.spread[2] += both_r;
+        self.spread[3] += both_r * inverse_stay;
+        self.spread[4] += both_alpha * by_alpha;
+        self.spread[5] += both_alpha;
+        self.spread[6] += both_alpha * inverse_stay;
+        self.spread[7] += both;
+        self.spread[8] += both_stay;
+        self.spread[9] += both_stay * inverse_stay;
+    }
+
+    fn finish(&self, theta: Theta, sum: &mut Dense<4>) {
+        // The summed vector is (∂r, ∂α, 1, 1/(b+x−1)); ∇d is it times these.
+        let scale = [1.0, 1.0, 1.0 / theta.a, -1.0];
+        sum.value += self.value;
+        let mut pair = 0;
+        for row in 0..4 {
+            sum.gradient[row] += scale[row] * self.lapsed[row];
+            for column in row..4 {
+                sum.hessian[row][column] += scale[row] * scale[column] * self.spread[pair];
+                pair += 1;
+            }
+        }
+        sum.hessian[R][ALPHA] += self.curved[0];
+        sum.hessian[ALPHA][ALPHA] += self.curved[1];
+        sum.hessian[A][A] -= self.lapsed[2] / (theta.a * theta.a);
+        sum.hessian[B][B] += self.curved[2];
+    }
+}

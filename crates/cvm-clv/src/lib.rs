@@ -1,0 +1,26 @@
+//! Purchase and spend models, one file each, and the lifetime value made of the two.
+//!
+//! A purchase model ([`BgNbd`]) says how often a customer will still buy, a spend model
+//! ([`GammaGamma`]) how much per purchase; [`LifetimeValue`] multiplies them over a discounted
+//! horizon. Fitting is elsewhere: a model offers its `Likelihood` and start vectors.
+
+mod bg_nbd;
+mod dense;
+mod discount;
+mod dropout;
+mod gamma_gamma;
+mod incomplete_beta;
+mod lifetime_value;
+mod merge;
+mod purchase;
+mod random;
+mod rfm;
+mod rising;
+mod state;
+
+pub use bg_nbd::{BgNbd, BgNbdLikelihood};
+pub use gamma_gamma::{GammaGamma, GammaGammaLikelihood, Spend};
+pub use lifetime_value::LifetimeValue;
+pub use purchase::{PurchaseModel, purchase_from_state};
+pub use random::Random;
+pub use rfm::{Rfm, rfm_schema};

@@ -1,0 +1,123 @@
+//! Recency, frequency and age: what a purchase model knows of one customer.
+
+use cvm_core::{BoundBatch, Domain, InputField, InputSchema, RowCode, RowStatus, TimeUnit};
+
+/// Rows scored together: small enough for every buffer to stay in the first-level cache.
+pub(crate) const CHUNK: usize = 256;
+
+/// Index of `frequency` in the schema of a purchase model.
+pub(crate) const FREQUENCY: u16 = 0;
+/// Index of `recency`.
+pub(crate) const RECENCY: u16 = 1;
+/// Index of `T`.
+pub(crate) const AGE: u16 = 2;
+
+/// One customer's purchase summary.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rfm {
+    /// Repeat purchases in `(0, T]`, a whole number.
+    pub frequency: f64,
+    /// Periods from the first purchase to the last repeat purchase; 0 without one.
+    pub recency: f64,
+    /// Periods from the first purchase to the end of observation (`T`).
+    pub age: f64,
+}
+
+impl Rfm {
+    /// A checked summary.
+    ///
+    /// # Errors
+    /// The first field that is missing, infinite or outside its domain; `recency` is blamed when it
+    /// exceeds `age`, or is zero with repeat purchases, or positive without any.
+    #[inline]
+    pub fn new(frequency: f64, recency: f64, age: f64) -> Result<Self, RowStatus> {
+        // `+ 0.0` turns -0.0 into 0.0: rows merge by their bits.
+        let frequency = RowStatus::check(frequency, Domain::Count, FREQUENCY)? + 0.0;
+        let recency = RowStatus::check(recency, Domain::NonNegative, RECENCY)? + 0.0;
+        let age = RowStatus::check(age, Domain::NonNegative, AGE)? + 0.0;
+        if recency > age || (frequency == 0.0) != (recency == 0.0) {
+            return Err(RowStatus::bad(RowCode::Inconsistent, RECENCY));
+        }
+        Ok(Rfm {
+            frequency,
+            recency,
+            age,
+        })
+    }
+
+    /// A legal row that stands in for a refused one inside a chunk.
+    pub(crate) const PLACEHOLDER: Rfm = Rfm {
+        frequency: 0.0,
+        recency: 0.0,
+        age: 1.0,
+    };
+}
+
+/// Columns of every purchase model, in their order.
+#[must_use]
+pub fn rfm_schema(time_unit: Option<TimeUnit>) -> InputSchema {
+    InputSchema {
+        fields: vec![
+            InputField::number("frequency", "purchases", Domain::Count),
+            InputField::number("recency", "periods", Domain::NonNegative),
+            InputField::number("T", "periods", Domain::NonNegative),
+        ],
+        time_unit,
+    }
+}
+
+/// Reads rows `start..` of the first three fields into `rows`; a refused row gets its status and
+/// [`Rfm::PLACEHOLDER`].
+pub(crate) fn read_rows(
+    batch: &BoundBatch<'_, '_>,
+    start: usize,
+    rows: &mut [Rfm],
+    status: &mut [RowStatus],
+) {
+    let mut columns = [[0.0; CHUNK]; 3];
+    let count = rows.len().min(CHUNK);
+    for (field, column) in columns.iter_mut().enumerate() {
+        batch.read_numbers(field, start, &mut column[..count]);
+    }
+    let [frequency, recency, age] = &columns;
+    for (index, (row, status)) in rows.iter_mut().zip(status).enumerate() {
+        match Rfm::new(frequency[index], recency[index], age[index]) {
+            Ok(good) => (*row, *status) = (good, RowStatus::OK),
+            Err(bad) => (*row, *status) = (Rfm::PLACEHOLDER, bad),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AGE, FREQUENCY, RECENCY, Rfm};
+    use cvm_core::{RowCode, RowStatus};
+
+    #[test]
+    fn legal_summaries_pass_and_negative_zero_is_zero() {
+        assert!(Rfm::new(2.0, 3.0, 3.0).is_ok());
+        let fresh = Rfm::new(-0.0, -0.0, -0.0).unwrap();
+        assert_eq!(fresh.age.to_bits(), 0);
+        assert_eq!(fresh.recency.to_bits(), 0);
+        assert_eq!(fresh.frequency.to_bits(), 0);
+    }
+
+    #[test]
+    fn each_fault_blames_its_field() {
+        let cases = [
+            ((f64::NAN, 0.0, 1.0), RowCode::Missing, FREQUENCY),
+            ((1.5, 1.0, 2.0), RowCode::OutOfRange, FREQUENCY),
+            ((-1.0, 1.0, 2.0), RowCode::OutOfRange, FREQUENCY),
+            ((1.0, f64::INFINITY, 2.0), RowCode::NotFinite, RECENCY),
+            ((1.0, -1.0, 2.0), RowCode::OutOfRange, RECENCY),
+            ((0.0, 0.0, f64::NAN), RowCode::Missing, AGE),
+            ((1.0, 3.0, 2.0), RowCode::Inconsistent, RECENCY),
+            ((1.0, 0.0, 2.0), RowCode::Inconsistent, RECENCY),
+            ((0.0, 1.0, 2.0), RowCode::Inconsistent, RECENCY),
+        ];
+        for ((frequency, recency, age), code, field) in cases {
+            let got = Rfm::new(frequency, recency, age);
+            assert_eq!(got, Err(RowStatus::bad(code, field)));
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! BG/NBD: known fits, derivatives, merging, simulation, scoring.
+
+mod common;
+
+use common::{bits, cdnow, check_derivatives, close, evaluate, newton, score};
+use cvm_clv::{BgNbd, Rfm};
+use cvm_core::{
+    Derivatives, Frame, Likelihood, Order, ParametricModel, RowCode, Scorer, StateError, TimeUnit,
+};
+
+/// Maximum on the two-decimal CDNOW summary: lifetimes, btyd and clvkit agree on these digits.
+const CDNOW_FIT: [f64; 4] = [0.242_592_93, 4.413_532_27, 0.792_885_97, 2.425_752_38];
+
+fn cdnow_model() -> BgNbd {
+    BgNbd::from_params(&CDNOW_FIT, Some(TimeUnit::Week)).unwrap()
+}
+
+#[test]
+fn cdnow_log_likelihood_at_known_parameters() {
+    let (rows, _) = cdnow();
+    let likelihood = BgNbd::likelihood(&rows, None);
+    assert_eq!(likelihood.weight(), 2357.0);
+    let known = evaluate(&likelihood, &CDNOW_FIT, Order::Hessian);
+    assert!(
+        (known.value - -9_582.425_561).abs() < 1e-6,
+        "{}",
+        known.value
+    );
+    for slope in &known.gradient {
+        assert!(slope.abs() < 2e-2, "{:?}", known.gradient);
+    }
+    // Fader, Hardie & Lee (2005), table 2, three decimals.
+    let published = evaluate(&likelihood, &[0.243, 4.414, 0.793, 2.426], Order::Value);
+    assert!(
+        (published.value - -9_582.4).abs() < 0.05,
+        "{}",
+        published.value
+    );
+}
+
+#[test]
+fn every_start_reaches_the_known_fit() {
+    let (rows, _) = cdnow();
+    let likelihood = BgNbd::likelihood(&rows, None);
+    let starts = BgNbd::starts(&likelihood);
+    assert!(starts.len() >= 3);
+    for start in starts {
+        let (theta, at) = newton(&likelihood, &start);
+        for (got, expected) in theta.iter().zip(CDNOW_FIT) {
+            close(*got, expected, 5e-7);
+        }
+        assert!((at.value - -9_582.425_561).abs() < 1e-6, "{}", at.value);
+        assert!(
+            at.gradient.iter().all(|slope| slope.abs() < 1e-5),
+            "{:?}",
+            at.gradient
+        );
+    }
+}
+
+#[test]
+fn thirty_nine_weeks_ahead_of_cdnow() {
+    let (rows, _) = cdnow();
+    let model = cdnow_model();
+    let total: f64 = rows
+        .iter()
+        .map(|row| model.expected_purchases(row, 39.0))
+        .sum();
+    // 1653.392 on day-exact weeks (BTYDplus).
+    assert!((total - 1653.39).abs() < 0.3, "{total}");
+}
+
+#[test]
+fn derivatives_agree_with_differences() {
+    let (rows, _) = cdnow();
+    let likelihood = BgNbd::likelihood(&rows, None);
+    for theta in [
+        CDNOW_FIT,
+        [1.0, 1.0, 1.0, 1.0],
+        [3.0, 20.0, 0.1, 0.2],
+        [0.05, 60.0, 5.0, 9.0],
+    ] {
+        check_derivatives(&likelihood, &theta, 1e-6);
+    }
+}
+
+#[test]
+fn merged_rows_sum_to_the_rows_themselves() {
+    let (mut rows, _) = cdnow();
+    rows.push(Rfm::new(0.0, 0.0, 0.0).unwrap());
+    rows.push(Rfm::new(500.0, 38.0, 39.0).unwrap());
+    let weights: Vec<f64> = (0..rows.len()).map(|row| (row % 4) as f64 * 0.5).collect();
+    let model = cdnow_model();
+    for weights in [None, Some(weights.as_slice())] {
+        let likelihood = BgNbd::likelihood(&rows, weights);
+        let merged = evaluate(&likelihood, &CDNOW_FIT, Order::Gradient);
+        let mut direct = Derivatives::zero(4);
+        for (index, row) in rows.iter().enumerate() {
+            let weight = weights.map_or(1.0, |weights| weights[index]);
+            let mut gradient = [0.0; 4];
+            direct.value += weight * model.log_lik_grad(row, &mut gradient);
+            for (sum, term) in direct.gradient.iter_mut().zip(gradient) {
+                *sum += weight * term;
+            }
+        }
+        close(merged.value, direct.value, 1e-11);
+        for (got, expected) in merged.gradient.iter().zip(&direct.gradient) {
+            assert!((got - expected).abs() < 1e-7, "{got} {expected}");
+        }
+        let value_only = evaluate(&likelihood, &CDNOW_FIT, Order::Value);
+        close(value_only.value, merged.value, 1e-13);
+    }
+}
+
+#[test]
+fn row_order_does_not_matter() {
+    let (mut rows, _) = cdnow();
+    let forward = BgNbd::likelihood(&rows, None);
+    rows.reverse();
+    let backward = BgNbd::likelihood(&rows, None);
+    assert_eq!(forward.merged_rows(), backward.merged_rows());
+    assert!(forward.merged_rows() < rows.len());
+    let at = |likelihood| evaluate(likelihood, &CDNOW_FIT, Order::Hessian);
+    assert_eq!(at(&forward), at(&backward));
+}
+
+#[test]
+fn many_distinct_rows_fill_several_blocks() {
+    let template = |index: u32| Rfm {
+        frequency: 0.0,
+        recency: 0.0,
+        age: 10.0 + f64::from(index) * 1e-3,
+    };
+    let templates: Vec<Rfm> = (0..30_000).map(template).collect();
+    let model = cdnow_model();
+    let rows = model.simulate(&templates, 4);
+    let likelihood = BgNbd::likelihood(&rows, None);
+    assert!(
+        likelihood.block_count() >= 6,
+        "{}",
+        likelihood.block_count()
+    );
+    let merged = evaluate(&likelihood, &CDNOW_FIT, Order::Value);
+    let direct: f64 = rows.iter().map(|row| model.log_lik(row)).sum();
+    close(merged.value, direct, 1e-11);
+}
+
+#[test]
+fn no_rows_are_an_empty_sum() {
+    let likelihood = BgNbd::likelihood(&[], None);
+    assert_eq!(likelihood.weight(), 0.0);
+    assert_eq!(evaluate(&likelihood, &CDNOW_FIT, Order::Hessian).value, 0.0);
+    for start in BgNbd::starts(&likelihood) {
+        assert!(BgNbd::from_params(&start, None).is_ok(), "{start:?}");
+    }
+}
+
+#[test]
+fn simulation_has_the_models_moments() {
+    let model = BgNbd::new(0.8, 6.0, 0.9, 2.5, None).unwrap();
+    let template = Rfm::new(0.0, 0.0, 30.0).unwrap();
+    let rows = model.simulate(&vec![template; 200_000], 1);
+    assert_eq!(rows, model.simulate(&vec![template; 200_000], 1));
+    assert_ne!(rows, model.simulate(&vec![template; 200_000], 2));
+    for row in &rows {
+        assert_eq!(Rfm::new(row.frequency, row.recency, row.age), Ok(*row));
+    }
+    let count = rows.len() as f64;
+    let mean = rows.iter().map(|row| row.frequency).sum::<f64>() / count;
+    let square = rows
+        .iter()
+        .map(|row| row.frequency * row.frequency)
+        .sum::<f64>()
+        / count;
+    let error = ((square - mean * mean) / count).sqrt();
+    let expected = model.expected_purchases_new(30.0);
+    assert!((mean - expected).abs() < 4.0 * error, "{mean} {expected}");
+    for n in [0.0, 1.0, 4.0] {
+        let share = rows.iter().filter(|row| row.frequency == n).count() as f64 / count;
+        let probability = cvm_math::exp(model.ln_pmf_new(n, 30.0));
+        assert!(
+            (share - probability).abs() < 0.006,
+            "{n}: {share} {probability}"
+        );
+    }
+}
+
+#[test]
+fn simulated_customers_give_their_parameters_back() {
+    let truth = [0.8, 6.0, 0.9, 2.5];
+    let model = BgNbd::from_params(&truth, None).unwrap();
+    let template = |index: u32| Rfm {
+        frequency: 0.0,
+        recency: 0.0,
+        age: 20.0 + f64::from(index % 60),
+    };
+    let templates: Vec<Rfm> = (0..60_000).map(template).collect();
+    let likelihood = BgNbd::likelihood(&model.simulate(&templates, 99), None);
+    let (theta, at) = newton(&likelihood, &BgNbd::starts(&likelihood)[0]);
+    let true_value = evaluate(&likelihood, &truth, Order::Value).value;
+    // Twice the gain is chi-squared with 4 degrees of freedom: 18.5 is its 99.9 % point.
+    let gain = at.value - true_value;
+    assert!((0.0..9.25).contains(&gain), "{gain} at {theta:?}");
+}
+
+#[test]
+fn scores_do_not_depend_on_chunking_and_agree_with_the_row_functions() {
+    let model = cdnow_model();
+    let frame = model.probe_rows();
+    assert!(frame.row_count >= 32);
+    let options = model.probe_options();
+    let (whole, status) = score(&model, &frame, &options, frame.row_count);
+    for piece in [1, 3, 17] {
+        let (pieces, pieces_status) = score(&model, &frame, &options, piece);
+        assert_eq!(bits(&whole), bits(&pieces));
+        assert_eq!(status, pieces_status);
+    }
+    let column = |name: &str| match frame.get(name) {
+        Some(cvm_core::FrameColumn::Numbers(values)) => values.clone(),
+        _ => panic!("{name}"),
+    };
+    let (x, t_x, age) = (column("frequency"), column("recency"), column("T"));
+    let horizon = options.horizon_periods.unwrap();
+    let mut good = 0;
+    for index in 0..frame.row_count {
+        match Rfm::new(x[index], t_x[index], age[index]) {
+            Ok(row) => {
+                good += 1;
+                assert!(status[index].is_ok());
+                assert_eq!(whole[0][index], model.p_alive(&row));
+                assert_eq!(whole[1][index], model.expected_purchases(&row, horizon));
+            }
+            Err(bad) => {
+                assert_eq!(status[index], bad);
+                assert!(whole.iter().all(|column| column[index].is_nan()));
+            }
+        }
+    }
+    assert!(good >= 25 && frame.row_count - good >= 8);
+}
+
+#[test]
+fn large_batches_are_their_rows() {
+    let (rows, _) = cdnow();
+    let model = cdnow_model();
+    let frame = Frame::new(rows.len())
+        .with_numbers("frequency", rows.iter().map(|row| row.frequency).collect())
+        .with_numbers("recency", rows.iter().map(|row| row.recency).collect())
+        .with_numbers("T", rows.iter().map(|row| row.age).collect());
+    let options = model.probe_options();
+    let (whole, _) = score(&model, &frame, &options, rows.len());
+    let (pieces, _) = score(&model, &frame, &options, 100);
+    assert_eq!(bits(&whole), bits(&pieces));
+}
+
+#[test]
+fn a_forecast_that_overflows_is_undefined_not_a_number() {
+    let model = BgNbd::new(1e300, 1e-300, 1e-5, 1e-5, None).unwrap();
+    let frame = Frame::new(1)
+        .with_numbers("frequency", vec![0.0])
+        .with_numbers("recency", vec![0.0])
+        .with_numbers("T", vec![0.0]);
+    let mut options = model.probe_options();
+    options.horizon_periods = Some(1e10);
+    let (scores, status) = score(&model, &frame, &options, 1);
+    assert_eq!(status[0].code, RowCode::Undefined);
+    assert!(scores.iter().all(|column| column[0].is_nan()));
+}
+
+#[test]
+fn state_round_trip_and_refusals() {
+    let model = cdnow_model();
+    let state = model.state();
+    let back = BgNbd::from_state(&state).unwrap();
+    assert_eq!(back.params(), model.params());
+    assert_eq!(back.time_unit(), Some(TimeUnit::Week));
+    assert_eq!(back.state(), state);
+    assert_eq!(back.schema().time_unit, Some(TimeUnit::Week));
+
+    let mut negative = state.clone();
+    negative.arrays[0].values[2] = -0.5;
+    let error = BgNbd::from_state(&negative).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "parameter `a` is -0.5: must be a finite number > 0"
+    );
+    let mut short = state.clone();
+    short.arrays[0] = cvm_core::Array::vector("params", vec![1.0; 3]);
+    assert!(matches!(
+        BgNbd::from_state(&short),
+        Err(StateError::Malformed { .. })
+    ));
+    let mut unit = state.clone();
+    unit.settings
+        .insert("time_unit".to_owned(), "fortnight".into());
+    assert!(
+        BgNbd::from_state(&unit)
+            .unwrap_err()
+            .to_string()
+            .contains("fortnight")
+    );
+    let mut kind = state;
+    kind.kind = "clv.other".to_owned();
+    assert!(BgNbd::from_state(&kind).is_err());
+    assert_eq!(BgNbd::from_params(&[1.0], None).unwrap_err().name, "len");
+    assert!(BgNbd::new(f64::NAN, 1.0, 1.0, 1.0, None).is_err());
+}

@@ -1,0 +1,183 @@
+//! Lifetime value: discounting, margin, refusals, state.
+
+mod common;
+
+use common::{bits, cdnow, close, score};
+use cvm_clv::{BgNbd, GammaGamma, LifetimeValue};
+use cvm_core::{Frame, ModelState, RowCode, RowStatus, ScoreOptions, Scorer, TimeUnit};
+
+fn model(unit: Option<TimeUnit>) -> LifetimeValue {
+    let purchase = BgNbd::new(0.2426, 4.4136, 0.7929, 2.4259, unit).unwrap();
+    let spend = GammaGamma::new(6.2494, 3.7443, 15.4443).unwrap();
+    LifetimeValue::new(Box::new(purchase), spend)
+}
+
+fn cdnow_frame() -> Frame {
+    let (rows, spends) = cdnow();
+    Frame::new(rows.len())
+        .with_numbers("frequency", rows.iter().map(|row| row.frequency).collect())
+        .with_numbers("recency", rows.iter().map(|row| row.recency).collect())
+        .with_numbers("T", rows.iter().map(|row| row.age).collect())
+        .with_numbers(
+            "monetary_value",
+            spends.iter().map(|row| row.monetary_value).collect(),
+        )
+}
+
+fn options(horizon: f64, rate: Option<f64>, margin: Option<f64>) -> ScoreOptions {
+    ScoreOptions {
+        horizon_periods: Some(horizon),
+        discount_rate_per_year: rate,
+        margin,
+        outputs: Vec::new(),
+    }
+}
+
+#[test]
+fn without_a_rate_value_is_exactly_margin_spend_and_purchases() {
+    let model = model(None);
+    let frame = cdnow_frame();
+    for (rate, margin) in [(None, None), (Some(0.0), Some(0.3))] {
+        let options = options(52.0, rate, margin);
+        model.check_options(&options).unwrap();
+        let (scores, status) = score(&model, &frame, &options, 1000);
+        assert!(status.iter().all(|status| status.is_ok()));
+        for row in 0..frame.row_count {
+            let purchases = scores[1][row];
+            let expected = purchases * (margin.unwrap_or(1.0) * scores[2][row]);
+            assert_eq!(scores[3][row].to_bits(), expected.to_bits());
+        }
+    }
+}
+
+/// A rate takes value away, a little more than nothing and less than `(1+i)^−H`; the discounted
+/// count itself is held to 1e-10 in `bg_nbd_reference.rs`.
+#[test]
+fn a_rate_discounts_within_its_bounds() {
+    let model = model(Some(TimeUnit::Week));
+    let frame = cdnow_frame();
+    let horizon = 104.0;
+    let plain = score(&model, &frame, &options(horizon, None, None), 4000).0;
+    let rate = 0.15;
+    let discounted = score(&model, &frame, &options(horizon, Some(rate), None), 4000).0;
+    let years = horizon / TimeUnit::Week.periods_per_year();
+    let floor = cvm_math::pow(1.0 + rate, -years);
+    for row in 0..frame.row_count {
+        let share = discounted[3][row] / plain[3][row];
+        assert!(share < 1.0 && share > floor, "{share}");
+        for same in 0..3 {
+            assert_eq!(discounted[same][row].to_bits(), plain[same][row].to_bits());
+        }
+    }
+}
+
+/// The same customers and money with time in days instead of weeks are worth the same.
+#[test]
+fn the_time_unit_does_not_matter() {
+    let by_week = model(Some(TimeUnit::Week));
+    let purchase = BgNbd::new(0.2426, 4.4136 * 7.0, 0.7929, 2.4259, Some(TimeUnit::Day)).unwrap();
+    let by_day = LifetimeValue::new(Box::new(purchase), by_week.spend().clone());
+    let frame = cdnow_frame();
+    let mut days = frame.clone();
+    for (name, column) in &mut days.columns {
+        if let (true, cvm_core::FrameColumn::Numbers(values)) =
+            (name == "recency" || name == "T", column)
+        {
+            values.iter_mut().for_each(|value| *value *= 7.0);
+        }
+    }
+    let weekly = score(&by_week, &frame, &options(52.0, Some(0.1), None), 4000).0;
+    let daily = score(&by_day, &days, &options(364.0, Some(0.1), None), 4000).0;
+    for (week, day) in weekly[3].iter().zip(&daily[3]) {
+        close(*day, *week, 1e-11);
+    }
+}
+
+#[test]
+fn a_rate_needs_a_time_unit() {
+    let error = model(None).check_options(&options(52.0, Some(0.1), None));
+    let violation = &error.unwrap_err().violations[0];
+    assert_eq!(violation.field, "options.discount_rate_per_year");
+    assert!(violation.description.contains("time unit"));
+    let with_unit = model(Some(TimeUnit::Week));
+    assert!(
+        with_unit
+            .check_options(&options(52.0, Some(0.1), None))
+            .is_ok()
+    );
+}
+
+#[test]
+fn each_part_refuses_its_own_rows() {
+    let model = model(Some(TimeUnit::Week));
+    assert_eq!(model.schema().position("monetary_value"), Some(3));
+    let frame = Frame::new(5)
+        .with_numbers("frequency", vec![0.0, 2.0, 2.0, 2.0, f64::NAN])
+        .with_numbers("recency", vec![0.0, 5.0, 5.0, 9.0, 1.0])
+        .with_numbers("T", vec![8.0, 8.0, 8.0, 8.0, 8.0])
+        .with_numbers("monetary_value", vec![f64::NAN, f64::NAN, 0.0, 5.0, 5.0]);
+    let (scores, status) = score(&model, &frame, &options(10.0, None, None), 5);
+    let expected = [
+        RowStatus::OK,
+        RowStatus::bad(RowCode::Missing, 3),
+        RowStatus::bad(RowCode::OutOfRange, 3),
+        RowStatus::bad(RowCode::Inconsistent, 1),
+        RowStatus::bad(RowCode::Missing, 0),
+    ];
+    assert_eq!(status, expected);
+    for column in &scores {
+        assert!(column[0].is_finite() && column[1..].iter().all(|value| value.is_nan()));
+    }
+}
+
+/// P(alive) needs no spend: a mean that does not exist only spoils what is made of it.
+#[test]
+fn an_undefined_spend_spoils_only_what_needs_it() {
+    let purchase = BgNbd::new(0.2426, 4.4136, 0.7929, 2.4259, None).unwrap();
+    let model = LifetimeValue::new(Box::new(purchase), GammaGamma::new(6.0, 0.9, 15.0).unwrap());
+    let frame = Frame::new(1)
+        .with_numbers("frequency", vec![0.0])
+        .with_numbers("recency", vec![0.0])
+        .with_numbers("T", vec![8.0])
+        .with_numbers("monetary_value", vec![0.0]);
+    let batch = frame.batch().unwrap();
+    let bound = batch.bind(model.schema()).unwrap();
+    for (output, code) in [(0, RowCode::Ok), (1, RowCode::Ok), (3, RowCode::Undefined)] {
+        let (mut value, mut status) = ([0.0], [RowStatus::OK]);
+        let mut block = cvm_core::ScoreBlock {
+            outputs: vec![&mut value],
+            status: &mut status,
+        };
+        model.score_rows(&bound, 0, &[output], &options(10.0, None, None), &mut block);
+        assert_eq!(status[0].code, code);
+        assert_eq!(value[0].is_nan(), code != RowCode::Ok);
+    }
+}
+
+#[test]
+fn state_and_probes_come_back() {
+    for unit in [None, Some(TimeUnit::Week)] {
+        let model = model(unit);
+        let back = LifetimeValue::from_state(&model.state()).unwrap();
+        assert_eq!(back.state(), model.state());
+        let frame = model.probe_rows();
+        let options = model.probe_options();
+        model.check_options(&options).unwrap();
+        let (whole, status) = score(&model, &frame, &options, frame.row_count);
+        for piece in [1, 7] {
+            let (again, again_status) = score(&back, &frame, &options, piece);
+            assert_eq!(bits(&whole), bits(&again));
+            assert_eq!(status, again_status);
+        }
+        let good = status.iter().filter(|status| status.is_ok()).count();
+        assert!(good >= 15 && frame.row_count - good >= 8, "{good}");
+    }
+    assert!(LifetimeValue::from_state(&ModelState::new("clv.lifetime_value")).is_err());
+    let mut wrong = model(None).state();
+    wrong.settings["purchase"]["kind"] = "clv.gamma_gamma".into();
+    let error = LifetimeValue::from_state(&wrong).unwrap_err();
+    assert!(
+        error.to_string().contains("not a purchase model"),
+        "{error}"
+    );
+}
