@@ -119,24 +119,59 @@ fn push_number(out: &mut String, number: &Number) {
     }
 }
 
-/// Shortest digits that read back to the same double (Rust's `Display` and `LowerExp` give them),
-/// laid out like Python's `repr`: positional from 1e-4 to below 1e16, else with an exponent.
+/// Laid out like Python's `repr`: positional for exponents from -4 to 15, else with an exponent.
 fn push_float(out: &mut String, value: f64) {
-    if value == 0.0 || (1e-4..1e16).contains(&value.abs()) {
-        out.push_str(&value.to_string());
-        if value.fract() == 0.0 {
-            out.push_str(".0");
-        }
-        return;
+    let (digits, exponent) = shortest(value.abs());
+    if value.is_sign_negative() {
+        out.push('-');
     }
-    let text = format!("{value:e}");
-    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let (sign, digits) = match exponent.strip_prefix('-') {
-        Some(digits) => ('-', digits),
-        None => ('+', exponent),
-    };
+    match usize::try_from(exponent) {
+        Ok(exponent) if exponent < 16 => {
+            let digits = format!("{digits:0<width$}", width = exponent + 2);
+            let (whole, rest) = digits.split_at(exponent + 1);
+            out.extend([whole, ".", rest]);
+        }
+        Err(_) if exponent >= -4 => {
+            let zeros = "0".repeat(exponent.unsigned_abs() as usize - 1);
+            out.extend(["0.", &zeros, &digits]);
+        }
+        _ => push_scientific(out, &digits, exponent),
+    }
+}
+
+fn push_scientific(out: &mut String, digits: &str, exponent: i32) {
+    let (first, rest) = digits.split_at(1);
+    let dot = if rest.is_empty() { "" } else { "." };
+    let sign = if exponent < 0 { '-' } else { '+' };
     // Writing to a String cannot fail.
-    let _ = write!(out, "{mantissa}e{sign}{digits:0>2}");
+    let _ = write!(
+        out,
+        "{first}{dot}{rest}e{sign}{:02}",
+        exponent.unsigned_abs()
+    );
+}
+
+/// The fewest digits that read back to the same double, the nearest of them, an even last digit
+/// where two are as near; and the power of ten of the first digit.
+///
+/// `LowerExp` alone gives the fewest and nearest, but rounds ties up: 808390801442085.25 becomes
+/// `…5.3`. Asked for a number of digits, it rounds exactly and ties to even; that is taken unless
+/// it reads back as a neighbour, as may happen at a power of two, where doubles below lie closer.
+fn shortest(value: f64) -> (String, i32) {
+    let fewest = format!("{value:e}");
+    let (digits, exponent) = split_scientific(&fewest);
+    let nearest = format!("{value:.*e}", digits.len() - 1);
+    match nearest.parse::<f64>() {
+        Ok(back) if back == value => split_scientific(&nearest),
+        _ => (digits, exponent),
+    }
+}
+
+/// `1.25e-7` as its digits `125` and its exponent -7.
+fn split_scientific(text: &str) -> (String, i32) {
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
+    let digits = mantissa.replace('.', "");
+    (digits, exponent.parse().unwrap_or(0))
 }
 
 fn push_string(out: &mut String, text: &str) {
@@ -269,7 +304,15 @@ mod tests {
 
     #[test]
     fn numbers_are_laid_out_like_repr() {
-        let cases: [(f64, &str); 8] = [
+        let cases: [(f64, &str); 16] = [
+            (808_390_801_442_085.0 + 0.25, "808390801442085.2"),
+            (808_390_801_442_085.0 + 0.75, "808390801442085.8"),
+            (9_007_199_254_740_992.0, "9007199254740992.0"),
+            (1e15, "1000000000000000.0"),
+            (1e16, "1e+16"),
+            (0.5, "0.5"),
+            (2.220_446_049_250_313e-16, "2.220446049250313e-16"),
+            (2.225_073_858_507_201_4e-308, "2.2250738585072014e-308"),
             (0.0, "0.0"),
             (-0.0, "-0.0"),
             (1e-4, "0.0001"),
