@@ -1,0 +1,151 @@
+//! Picks the input columns of a training batch and reads them into plain vectors.
+
+use crate::target::column;
+use crate::{ChurnError, LogisticSpec};
+use cvm_core::{Batch, Column, InputError, number_to_level};
+use std::collections::HashMap;
+
+/// Largest absolute number a fit accepts: squares and cubes of it are still finite.
+const LARGEST: f64 = 1e100;
+
+/// A training column.
+#[derive(Debug, Clone)]
+pub(crate) enum RawColumn {
+    /// Numbers, NaN is missing.
+    Numbers(Vec<f64>),
+    /// Codes into sorted levels, `None` is missing.
+    Levels {
+        levels: Vec<String>,
+        codes: Vec<Option<usize>>,
+    },
+}
+
+/// Reads the inputs in the batch's column order, for the given rows only.
+pub(crate) fn read(
+    batch: &Batch<'_>,
+    spec: &LogisticSpec,
+    rows: &[usize],
+) -> Result<Vec<(String, RawColumn)>, ChurnError> {
+    for name in spec.numeric.iter().chain(&spec.categorical).flatten() {
+        column(batch, name)?;
+    }
+    let mut columns = Vec::new();
+    for name in batch.names() {
+        let Some(column) = batch.get(name) else {
+            continue;
+        };
+        let raw = match role(spec, name, column) {
+            Role::None => continue,
+            Role::Number => numbers(name, column, rows)?,
+            Role::Category => levels(name, column, rows, spec)?,
+        };
+        columns.push((name.to_owned(), raw));
+    }
+    if columns.is_empty() {
+        let reason = "every column is target, weight, ignored or unnamed".to_owned();
+        return Err(ChurnError::NoColumns { reason });
+    }
+    Ok(columns)
+}
+
+enum Role {
+    None,
+    Number,
+    Category,
+}
+
+fn role(spec: &LogisticSpec, name: &str, column: &Column<'_>) -> Role {
+    let listed = |list: &Option<Vec<String>>| list.iter().flatten().any(|own| own == name);
+    if listed(&spec.numeric) {
+        return Role::Number;
+    }
+    if listed(&spec.categorical) {
+        return Role::Category;
+    }
+    match column {
+        _ if spec.is_excluded(name) => Role::None,
+        Column::Numbers(_) if spec.numeric.is_none() => Role::Number,
+        Column::Text(_) if spec.categorical.is_none() => Role::Category,
+        _ => Role::None,
+    }
+}
+
+fn numbers(name: &str, column: &Column<'_>, rows: &[usize]) -> Result<RawColumn, ChurnError> {
+    let Column::Numbers(view) = column else {
+        let field = format!("columns.{name}");
+        return Err(InputError::new(field, "holds text, expected numbers").into());
+    };
+    let mut values = Vec::with_capacity(rows.len());
+    for row in rows {
+        let value = view.get(*row).copied().unwrap_or(f64::NAN) + 0.0;
+        if value.abs() > LARGEST {
+            let allowed = "a number within ±1e100, or missing";
+            return Err(ChurnError::cell(name, *row, value, allowed));
+        }
+        values.push(value);
+    }
+    Ok(RawColumn::Numbers(values))
+}
+
+fn levels(
+    name: &str,
+    column: &Column<'_>,
+    rows: &[usize],
+    spec: &LogisticSpec,
+) -> Result<RawColumn, ChurnError> {
+    let mut found: Vec<String> = Vec::new();
+    let mut codes: Vec<Option<usize>> = Vec::with_capacity(rows.len());
+    let mut known: HashMap<u64, usize> = HashMap::new();
+    for row in rows {
+        let key = match column {
+            Column::Numbers(view) => number_key(name, *row, view.get(*row).copied())?,
+            Column::Text(text) => text
+                .codes
+                .get(*row)
+                .and_then(|code| u64::try_from(*code).ok()),
+        };
+        codes.push(key.map(|key| {
+            *known.entry(key).or_insert_with(|| {
+                found.push(level_text(column, *row));
+                found.len() - 1
+            })
+        }));
+    }
+    // A dictionary may hold a string twice: sorting and deduplication join its codes.
+    let mut levels = found.clone();
+    levels.sort_unstable();
+    levels.dedup();
+    if levels.len() > spec.max_levels {
+        return Err(ChurnError::TooManyLevels {
+            column: name.to_owned(),
+            levels: levels.len(),
+            limit: spec.max_levels,
+        });
+    }
+    let place = |level: &String| levels.binary_search(level).unwrap_or(0);
+    let order: Vec<usize> = found.iter().map(place).collect();
+    let codes = codes
+        .iter()
+        .map(|code| code.map(|own| order[own]))
+        .collect();
+    Ok(RawColumn::Levels { levels, codes })
+}
+
+fn number_key(name: &str, row: usize, value: Option<f64>) -> Result<Option<u64>, ChurnError> {
+    match value {
+        Some(value) if value.is_infinite() => {
+            let allowed = "a finite number or missing";
+            Err(ChurnError::cell(name, row, value, allowed))
+        }
+        Some(value) if !value.is_nan() => Ok(Some((value + 0.0).to_bits())),
+        _ => Ok(None),
+    }
+}
+
+fn level_text(column: &Column<'_>, row: usize) -> String {
+    match column {
+        Column::Numbers(view) => view.get(row).and_then(|value| number_to_level(*value)),
+        Column::Text(text) => text.get(row).map(str::to_owned),
+    }
+    .unwrap_or_default()
+}
