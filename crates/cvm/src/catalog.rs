@@ -10,6 +10,12 @@ type OpenFn = fn(&ModelState) -> Result<Box<dyn Scorer>, StateError>;
 type FitFn = fn(&Batch<'_>, &FitOptions) -> Result<Fitted, Error>;
 type BuildFn = fn(&[f64], Option<TimeUnit>) -> Result<Box<dyn Scorer>, ParamError>;
 
+/// Log-likelihood of a row at `params`; fills the gradient.
+pub type GradientFn = fn(params: &[f64], row: &[f64], gradient: &mut [f64]) -> Result<f64, Error>;
+/// Draws one row per template row.
+pub type SimulateFn =
+    fn(params: &[f64], templates: &[Vec<f64>], seed: u64) -> Result<Vec<Vec<f64>>, Error>;
+
 /// One kind of model.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry {
@@ -32,12 +38,11 @@ pub struct Harness {
     /// Names of the columns a row is made of.
     pub columns: fn() -> Vec<String>,
     /// Log-likelihood of one row at `params`; fills the gradient.
-    pub log_lik_grad: fn(params: &[f64], row: &[f64], gradient: &mut [f64]) -> Result<f64, Error>,
+    pub log_lik_grad: GradientFn,
     /// Log-likelihood of one row by its own code path (no derivatives).
     pub log_lik: fn(params: &[f64], row: &[f64]) -> Result<f64, Error>,
     /// One simulated row per template row.
-    pub simulate:
-        fn(params: &[f64], templates: &[Vec<f64>], seed: u64) -> Result<Vec<Vec<f64>>, Error>,
+    pub simulate: SimulateFn,
 }
 
 /// Every kind this build can open.

@@ -2,6 +2,7 @@
 
 use cvm_artifact::ArtifactError;
 use cvm_core::{ErrorKind, InputError, ParamError, StateError, Violation};
+use cvm_record::RecordError;
 
 /// An error of any operation of this crate.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -68,5 +69,14 @@ impl From<StateError> for Error {
 impl From<ArtifactError> for Error {
     fn from(error: ArtifactError) -> Self {
         Error::new(error.kind(), error.to_string())
+    }
+}
+
+impl From<RecordError> for Error {
+    fn from(error: RecordError) -> Self {
+        match error {
+            RecordError::Options(input) => input.into(),
+            other => Error::new(other.kind(), other.to_string()),
+        }
     }
 }

@@ -7,20 +7,42 @@
 mod catalog;
 mod error;
 mod fit;
+mod fit_logistic;
 mod fit_rows;
+mod inspect;
 mod model;
 mod params;
 mod score;
 
-pub use catalog::{Entry, catalog, entry};
+pub use catalog::{Entry, Harness, catalog, entry};
 pub use error::Error;
 pub use fit::{FitOptions, FitReport, Fitted, fit};
+pub use inspect::inspect_file;
 pub use model::{Model, OpenedFile};
 pub use params::{from_params, lifetime_value};
 
-pub use cvm_artifact::Fingerprint;
+pub use cvm_artifact::{Fingerprint, Inspection, SectionInfo};
 pub use cvm_core::{
     Batch, Column, Domain, ErrorKind, FieldKind, Frame, FrameColumn, InputField, InputSchema,
     MissingRule, OutputSpec, ParamSpec, RowCode, RowIssue, RowStatus, ScoreOptions, Scores,
-    TextColumn, TimeUnit, UnseenRule, Violation,
+    TextColumn, TimeUnit, UnseenRule, Violation, number_to_level,
 };
+pub use cvm_record::{
+    BadRows, Cause, EpochUnit, Example, NegativeAmounts, RowNumbering, Summarizer, Summary,
+    SummaryOptions, SummaryReport, summarize_batches, summarize_csv, summarize_frame,
+    summarize_parquet,
+};
+
+/// Measures of a churn model's scores: AUC, Brier, log-loss, calibration error, lift.
+pub mod metrics {
+    pub use cvm_churn::metrics::*;
+}
+
+/// Tables: CSV, Parquet and Arrow, in and out.
+pub mod table {
+    pub use cvm_record::{
+        ColumnKind, CsvChunks, CsvOptions, CsvSource, CsvWriter, Delimiter, ParquetChunks,
+        ParquetOptions, ParquetWriter, RecordError, from_arrow, from_record_batch, numbers_slice,
+        read_csv, read_parquet, to_record_batch, write_csv, write_parquet,
+    };
+}

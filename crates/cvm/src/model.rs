@@ -49,10 +49,10 @@ impl Model {
         Model::seal(scorer, artifact)
     }
 
-    /// Encodes once for the fingerprint.
+    /// Encodes once and reads it back: what was sealed can be opened, and has this fingerprint.
     fn seal(scorer: Box<dyn Scorer>, artifact: Artifact) -> Result<Model, Error> {
         let bytes = cvm_artifact::encode(&artifact)?;
-        let fingerprint = cvm_artifact::fingerprint(&bytes)?;
+        let fingerprint = cvm_artifact::verify(&bytes)?;
         Ok(Model {
             scorer,
             artifact,

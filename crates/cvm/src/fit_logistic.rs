@@ -1,0 +1,103 @@
+//! Fits of logistic churn models: settings to a design to a coefficient table.
+
+use crate::fit::thread_count;
+use crate::fit_rows::{Counts, finish, report, run_with};
+use crate::{Error, FitOptions, Fitted};
+use cvm_churn::{ChurnError, LogisticDesign, LogisticFit, LogisticSpec, Prepared};
+use cvm_core::{Batch, Likelihood};
+use cvm_fit::{Fit, Settings};
+use serde_json::{Map, Value, json};
+
+/// Fits a logistic model; `options.settings` is a [`LogisticSpec`].
+pub(crate) fn fit(batch: &Batch<'_>, options: &FitOptions) -> Result<Fitted, Error> {
+    let spec = spec(options)?;
+    let prepared = LogisticDesign::prepare(batch, &spec)?;
+    let settings = Settings {
+        max_iterations: options.max_iterations,
+        gradient_tolerance: options.gradient_tolerance,
+        penalty: prepared.penalty.clone(),
+        threads: thread_count(options.threads),
+    };
+    let (likelihood, starts) = (&prepared.likelihood, &prepared.starts);
+    let fit = run_with(likelihood, &prepared.transforms, starts, options, &settings)?;
+    let finished = prepared.finish(&fit.params, fit.covariance.view())?;
+    wrap(batch.row_count(), &spec, &prepared, fit, finished)
+}
+
+fn spec(options: &FitOptions) -> Result<LogisticSpec, Error> {
+    let settings = Value::Object(options.settings.clone());
+    let mut spec: LogisticSpec = serde_json::from_value(settings)
+        .map_err(|error| Error::invalid("options.settings", error.to_string()))?;
+    if let Some(penalty) = options.penalty {
+        spec.penalty = penalty;
+    }
+    if options.weight_column.is_some() {
+        spec.weight.clone_from(&options.weight_column);
+    }
+    if options.time_unit.is_some() {
+        let why = "is set; a churn model has no time unit";
+        return Err(Error::invalid("options.time_unit", why));
+    }
+    Ok(spec)
+}
+
+fn wrap(
+    row_count: usize,
+    spec: &LogisticSpec,
+    prepared: &Prepared,
+    mut fit: Fit,
+    finished: LogisticFit,
+) -> Result<Fitted, Error> {
+    let LogisticFit {
+        model,
+        coefficients,
+        covariance,
+        warnings,
+    } = finished;
+    fit.params = coefficients.iter().map(|line| line.per_unit).collect();
+    fit.standard_errors = coefficients
+        .iter()
+        .map(|line| line.per_unit_error)
+        .collect();
+    fit.covariance = covariance;
+    fit.warnings.extend(warnings);
+    let names = coefficients.iter().map(|line| line.name.clone()).collect();
+    let counts = Counts {
+        row_count,
+        excluded_row_count: row_count - prepared.row_count,
+        weight: prepared.likelihood.weight(),
+    };
+    let report = report("churn.logistic", names, &fit, spec.penalty, counts);
+    let mut data = Map::new();
+    data.insert("target".to_owned(), json!(model.target()));
+    data.insert("positive_label".to_owned(), json!(model.positive_label()));
+    let standardised: Vec<f64> = coefficients.iter().map(|line| line.standardised).collect();
+    data.insert("standardised_coefficients".to_owned(), json!(standardised));
+    finish(Box::new(model), report, data)
+}
+
+impl From<ChurnError> for Error {
+    fn from(error: ChurnError) -> Self {
+        match error {
+            ChurnError::Input(inner) => inner.into(),
+            ChurnError::Setting {
+                field,
+                value,
+                allowed,
+            } => Error::invalid(
+                format!("options.settings.{field}"),
+                format!("is {value}: must be {allowed}"),
+            ),
+            ChurnError::Cell {
+                column,
+                row,
+                value,
+                allowed,
+            } => Error::invalid(
+                format!("columns.{column}[{row}]"),
+                format!("is {value}: must be {allowed}"),
+            ),
+            other => Error::new(other.kind(), other.to_string()),
+        }
+    }
+}
