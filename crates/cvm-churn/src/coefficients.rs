@@ -60,7 +60,8 @@ impl Prepared {
         if largest > CERTAIN_LOGIT {
             warnings.push(format!(
                 "some fitted probabilities are 0 or 1 (largest |logit| {largest:.0}): the columns \
-                 separate the classes; use a penalty above 0"
+                 separate the classes{}; use a penalty above 0",
+                self.suspect(covariance)
             ));
         }
         Ok(LogisticFit {
@@ -69,6 +70,14 @@ impl Prepared {
             covariance: self.widen(&spread),
             warnings,
         })
+    }
+
+    /// The column least determined, in words; a separating one has by far the largest variance.
+    fn suspect(&self, covariance: ArrayView2<'_, f64>) -> String {
+        let variance = |i: &usize| covariance[[*i, *i]];
+        let columns = (1..self.names.len()).filter(|i| variance(i).is_finite());
+        let widest = columns.max_by(|a, b| variance(a).total_cmp(&variance(b)));
+        widest.map_or_else(String::new, |i| format!(", most likely {}", self.names[i]))
     }
 
     fn check(&self, params: &[f64], covariance: ArrayView2<'_, f64>) -> Result<(), ChurnError> {

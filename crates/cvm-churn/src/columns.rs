@@ -95,21 +95,36 @@ fn levels(
 ) -> Result<RawColumn, ChurnError> {
     let mut found: Vec<String> = Vec::new();
     let mut codes: Vec<Option<usize>> = Vec::with_capacity(rows.len());
-    let mut known: HashMap<u64, usize> = HashMap::new();
-    for row in rows {
-        let key = match column {
-            Column::Numbers(view) => number_key(name, *row, view.get(*row).copied())?,
-            Column::Text(text) => text
-                .codes
-                .get(*row)
-                .and_then(|code| u64::try_from(*code).ok()),
-        };
-        codes.push(key.map(|key| {
-            *known.entry(key).or_insert_with(|| {
-                found.push(level_text(column, *row));
-                found.len() - 1
-            })
-        }));
+    match column {
+        Column::Numbers(view) => {
+            let mut known: HashMap<u64, usize> = HashMap::new();
+            for row in rows {
+                let value = view.get(*row).copied().unwrap_or(f64::NAN);
+                let key = number_key(name, *row, value)?;
+                codes.push(key.map(|key| {
+                    *known.entry(key).or_insert_with(|| {
+                        found.push(number_to_level(value).unwrap_or_default());
+                        found.len() - 1
+                    })
+                }));
+            }
+        }
+        Column::Text(text) => {
+            let mut known: Vec<Option<usize>> = vec![None; text.dictionary.len()];
+            for row in rows {
+                let entry = text
+                    .codes
+                    .get(*row)
+                    .and_then(|code| usize::try_from(*code).ok());
+                let slot = entry.and_then(|entry| Some((known.get_mut(entry)?, entry)));
+                codes.push(slot.map(|(slot, entry)| {
+                    *slot.get_or_insert_with(|| {
+                        found.push(text.dictionary[entry].clone());
+                        found.len() - 1
+                    })
+                }));
+            }
+        }
     }
     // A dictionary may hold a string twice: sorting and deduplication join its codes.
     let mut levels = found.clone();
@@ -131,21 +146,10 @@ fn levels(
     Ok(RawColumn::Levels { levels, codes })
 }
 
-fn number_key(name: &str, row: usize, value: Option<f64>) -> Result<Option<u64>, ChurnError> {
-    match value {
-        Some(value) if value.is_infinite() => {
-            let allowed = "a finite number or missing";
-            Err(ChurnError::cell(name, row, value, allowed))
-        }
-        Some(value) if !value.is_nan() => Ok(Some((value + 0.0).to_bits())),
-        _ => Ok(None),
+fn number_key(name: &str, row: usize, value: f64) -> Result<Option<u64>, ChurnError> {
+    if value.is_infinite() {
+        let allowed = "a finite number or missing";
+        return Err(ChurnError::cell(name, row, value, allowed));
     }
-}
-
-fn level_text(column: &Column<'_>, row: usize) -> String {
-    match column {
-        Column::Numbers(view) => view.get(row).and_then(|value| number_to_level(*value)),
-        Column::Text(text) => text.get(row).map(str::to_owned),
-    }
-    .unwrap_or_default()
+    Ok((!value.is_nan()).then(|| (value + 0.0).to_bits()))
 }

@@ -280,7 +280,14 @@ fn active(
     names: &[String],
     warnings: &mut Vec<String>,
 ) -> Vec<usize> {
-    let varying: Vec<usize> = (0..columns.len()).filter(|j| scales[*j] > 0.0).collect();
+    let (varying, constant): (Vec<usize>, Vec<usize>) =
+        (0..columns.len()).partition(|j| scales[*j] > 0.0);
+    for j in constant {
+        let name = &names[j];
+        warnings.push(format!(
+            "column {name} does not vary: coefficient 0, no standard error"
+        ));
+    }
     if spec.penalty > 0.0 {
         return varying;
     }

@@ -94,7 +94,7 @@ impl Likelihood for LogisticLikelihood {
     #[allow(clippy::cast_precision_loss)]
     fn cost_hint_ns(&self) -> f64 {
         let (dim, rows) = (self.dim as f64, self.row_count as f64);
-        rows * (30.0 + dim + 0.25 * dim * dim)
+        rows * (30.0 + 0.5 * dim + 0.15 * dim * dim)
     }
 
     fn weight(&self) -> f64 {

@@ -53,6 +53,13 @@ struct CategoryPlan {
 /// What a cell adds to the logit, or why it cannot.
 type Outcome = Result<f64, RowCode>;
 
+/// Outcomes by code of a text column's dictionary.
+struct Table {
+    outcomes: Vec<Outcome>,
+    /// The same as plain numbers, when no string is refused.
+    effects: Option<Vec<f64>>,
+}
+
 impl Plan {
     pub(crate) fn new(encoding: &[FieldEncoding], numbers: &Numbers) -> Plan {
         let mut base = numbers.intercept;
@@ -87,7 +94,7 @@ impl Plan {
         wanted: &[usize],
         block: &mut ScoreBlock<'_>,
     ) {
-        let tables: Vec<Option<Vec<Outcome>>> = (0..self.fields.len())
+        let tables: Vec<Option<Table>> = (0..self.fields.len())
             .map(|field| self.dictionary_table(batch, field))
             .collect();
         let mut logits = [0.0; BUFFER_ROWS];
@@ -111,7 +118,7 @@ impl Plan {
     }
 
     /// Outcome of every string of a text column's dictionary.
-    fn dictionary_table(&self, batch: &BoundBatch<'_, '_>, field: usize) -> Option<Vec<Outcome>> {
+    fn dictionary_table(&self, batch: &BoundBatch<'_, '_>, field: usize) -> Option<Table> {
         match (self.fields.get(field)?, batch.columns.get(field)?) {
             (FieldPlan::Category(plan), Column::Text(text)) => {
                 let outcome = |level: &String| {
@@ -119,7 +126,11 @@ impl Plan {
                         .get(level)
                         .map_or(plan.unseen, |effect| Ok(*effect))
                 };
-                Some(text.dictionary.iter().map(outcome).collect())
+                let outcomes: Vec<Outcome> = text.dictionary.iter().map(outcome).collect();
+                Some(Table {
+                    effects: outcomes.iter().map(|outcome| outcome.ok()).collect(),
+                    outcomes,
+                })
             }
             _ => None,
         }
@@ -129,7 +140,7 @@ impl Plan {
         &self,
         batch: &BoundBatch<'_, '_>,
         start: usize,
-        tables: &[Option<Vec<Outcome>>],
+        tables: &[Option<Table>],
         logits: &mut [f64],
         values: &mut [f64],
         status: &mut [RowStatus],
@@ -228,14 +239,25 @@ impl CategoryPlan {
         &self,
         text: &TextColumn<'_>,
         start: usize,
-        table: &[Outcome],
+        table: &Table,
         field: u16,
         logits: &mut [f64],
         status: &mut [RowStatus],
     ) {
         let codes = text.codes.get(start..).unwrap_or_default();
+        if let (Ok(missing), Some(effects)) = (self.missing, &table.effects) {
+            for (code, logit) in codes.iter().zip(logits) {
+                let known = usize::try_from(*code)
+                    .ok()
+                    .and_then(|code| effects.get(code));
+                *logit += known.copied().unwrap_or(missing);
+            }
+            return;
+        }
         for ((code, logit), status) in codes.iter().zip(logits).zip(status) {
-            let known = usize::try_from(*code).ok().and_then(|code| table.get(code));
+            let known = usize::try_from(*code)
+                .ok()
+                .and_then(|code| table.outcomes.get(code));
             settle(known.copied().unwrap_or(self.missing), field, logit, status);
         }
     }

@@ -184,6 +184,44 @@ fn rejecting_gaps_works_in_training_and_scoring() {
 }
 
 #[test]
+fn a_number_that_only_goes_missing_keeps_its_indicator() {
+    let column = numbers(&[5.0, NAN, 5.0, NAN, 5.0, NAN]);
+    let only = frame(vec![
+        ("x", column),
+        ("y", numbers(&[0.0, 1.0, 0.0, 0.0, 1.0, 1.0])),
+    ]);
+    let prepared = prepare(&only, &spec(json!({"target": "y"})));
+    assert_eq!(prepared.names, ["intercept", "x[missing]"]);
+    assert!(
+        prepared.warnings[0].contains("column x does not vary"),
+        "{:?}",
+        prepared.warnings
+    );
+    let model = fit(&only, &spec(json!({"target": "y"}))).model;
+    let rows = frame(vec![("x", numbers(&[5.0, 9.0, NAN]))]);
+    let (p, _, _) = score(&model, &rows.batch().unwrap(), 3);
+    assert!(p[0] == p[1] && p[2] > p[0], "{p:?}");
+}
+
+#[test]
+fn columns_far_from_zero_lose_nothing() {
+    // Seconds since 1970, days apart: the same model as days, to rounding.
+    let days: Vec<f64> = (0..40).map(|i| f64::from((i * 17) % 40)).collect();
+    let y: Vec<f64> = (0..40)
+        .map(|i| f64::from(u8::from(i % 3 == 0 || i > 30)))
+        .collect();
+    let probabilities = |values: &[f64]| {
+        let frame = frame(vec![("x", numbers(values)), ("y", numbers(&y))]);
+        let model = fit(&frame, &spec(json!({"target": "y"}))).model;
+        score(&model, &frame.batch().unwrap(), 40).0
+    };
+    let seconds: Vec<f64> = days.iter().map(|d| 1.7e9 + 86_400.0 * d).collect();
+    for (a, b) in probabilities(&days).iter().zip(probabilities(&seconds)) {
+        assert!((a - b).abs() < 1e-10, "{a} {b}");
+    }
+}
+
+#[test]
 fn rare_levels_share_a_group() {
     let prepared = prepare(&small(), &spec(with(json!({"min_level_count": 3.0}))));
     let names: Vec<&str> = prepared.names[3..].iter().map(String::as_str).collect();
