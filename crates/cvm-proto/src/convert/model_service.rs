@@ -1,0 +1,366 @@
+//! `model_service.proto`: names of models, and what a model is.
+
+use super::{ConvertError, required, shown};
+use crate::v1 as pb;
+use cvm::InputSchema;
+use std::fmt;
+use std::str::FromStr;
+
+/// Longest model id or version, in bytes.
+const MAX_SEGMENT_BYTES: usize = 64;
+
+/// Which model a request means.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ModelName {
+    /// The only one the server has.
+    Only,
+    /// The served version of a model.
+    Served {
+        /// Id of the model.
+        id: String,
+    },
+    /// A version of a model.
+    Pinned {
+        /// Id of the model.
+        id: String,
+        /// The version.
+        version: String,
+    },
+}
+
+impl ModelName {
+    /// Whether `text` may be the id of a model: 1 to 64 of `a-z 0-9 - _`.
+    #[must_use]
+    pub fn is_id(text: &str) -> bool {
+        let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
+        (1..=MAX_SEGMENT_BYTES).contains(&text.len()) && text.bytes().all(legal)
+    }
+
+    /// Whether `text` may be a version: 1 to 64 of `A-Z a-z 0-9 - _ . +`.
+    #[must_use]
+    pub fn is_version(text: &str) -> bool {
+        let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'+');
+        (1..=MAX_SEGMENT_BYTES).contains(&text.len()) && text.bytes().all(legal)
+    }
+}
+
+impl FromStr for ModelName {
+    type Err = ConvertError;
+
+    fn from_str(text: &str) -> Result<ModelName, ConvertError> {
+        if text.is_empty() {
+            return Ok(ModelName::Only);
+        }
+        let rest = text.strip_prefix("models/").unwrap_or(text);
+        let (id, version) = match rest.split_once("/versions/") {
+            Some((id, version)) => (id, Some(version)),
+            None => (rest, None),
+        };
+        if !ModelName::is_id(id) || !version.is_none_or(ModelName::is_version) {
+            let why = format!(
+                "is {}: must be `models/{{model}}`, `models/{{model}}/versions/{{version}}` or \
+                 `{{model}}`, a model of at most 64 lowercase letters, digits, `-` and `_`",
+                shown(text)
+            );
+            return Err(ConvertError::new("model", why));
+        }
+        let id = id.to_owned();
+        Ok(match version {
+            Some(version) => ModelName::Pinned {
+                id,
+                version: version.to_owned(),
+            },
+            None => ModelName::Served { id },
+        })
+    }
+}
+
+impl fmt::Display for ModelName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ModelName::Only => Ok(()),
+            ModelName::Served { id } => write!(f, "models/{id}"),
+            ModelName::Pinned { id, version } => write!(f, "models/{id}/versions/{version}"),
+        }
+    }
+}
+
+/// What a model is, for callers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelCard {
+    /// Resource name `models/{model}`.
+    pub name: String,
+    /// Version.
+    pub version: String,
+    /// Kind, such as `clv.bg_nbd`.
+    pub kind: String,
+    /// SHA-256 of the model file's content in lowercase hexadecimal digits.
+    pub fingerprint: String,
+    /// What it needs to see.
+    pub schema: InputSchema,
+    /// What it can compute, in its order.
+    pub outputs: Vec<ModelOutput>,
+    /// Parameters of a kind with a fixed list of them.
+    pub params: Vec<ModelParam>,
+    /// The author's facts, a JSON object.
+    pub metadata_json: String,
+    /// Facts of the training, a JSON object.
+    pub training_json: String,
+}
+
+/// One output column a model can compute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelOutput {
+    /// Column name.
+    pub name: String,
+    /// Unit.
+    pub unit: String,
+    /// One clause that says what it is.
+    pub meaning: String,
+    /// Whether it is only defined for a horizon.
+    pub needs_horizon: bool,
+}
+
+/// One parameter of a model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelParam {
+    /// Symbol as in the model's paper.
+    pub name: String,
+    /// Unit.
+    pub unit: String,
+    /// One clause that says what it governs.
+    pub meaning: String,
+    /// The value.
+    pub value: f64,
+}
+
+impl From<ModelCard> for pb::Model {
+    fn from(card: ModelCard) -> pb::Model {
+        let ModelCard {
+            name,
+            version,
+            kind,
+            fingerprint,
+            schema,
+            outputs,
+            params,
+            metadata_json,
+            training_json,
+        } = card;
+        pb::Model {
+            name,
+            version,
+            kind,
+            fingerprint,
+            schema: Some(schema.into()),
+            outputs: outputs.into_iter().map(pb::Output::from).collect(),
+            params: params.into_iter().map(pb::Param::from).collect(),
+            metadata_json,
+            training_json,
+        }
+    }
+}
+
+impl TryFrom<pb::Model> for ModelCard {
+    type Error = ConvertError;
+
+    fn try_from(model: pb::Model) -> Result<ModelCard, ConvertError> {
+        let pb::Model {
+            name,
+            version,
+            kind,
+            fingerprint,
+            schema,
+            outputs,
+            params,
+            metadata_json,
+            training_json,
+        } = model;
+        let schema = required(schema, "schema")?;
+        Ok(ModelCard {
+            name,
+            version,
+            kind,
+            fingerprint,
+            schema: InputSchema::try_from(schema).map_err(|error| error.under("schema"))?,
+            outputs: outputs.into_iter().map(ModelOutput::from).collect(),
+            params: params.into_iter().map(ModelParam::from).collect(),
+            metadata_json,
+            training_json,
+        })
+    }
+}
+
+impl From<ModelOutput> for pb::Output {
+    fn from(output: ModelOutput) -> pb::Output {
+        let ModelOutput {
+            name,
+            unit,
+            meaning,
+            needs_horizon,
+        } = output;
+        pb::Output {
+            name,
+            unit,
+            meaning,
+            needs_horizon,
+        }
+    }
+}
+
+impl From<pb::Output> for ModelOutput {
+    fn from(output: pb::Output) -> ModelOutput {
+        let pb::Output {
+            name,
+            unit,
+            meaning,
+            needs_horizon,
+        } = output;
+        ModelOutput {
+            name,
+            unit,
+            meaning,
+            needs_horizon,
+        }
+    }
+}
+
+impl From<ModelParam> for pb::Param {
+    fn from(param: ModelParam) -> pb::Param {
+        let ModelParam {
+            name,
+            unit,
+            meaning,
+            value,
+        } = param;
+        pb::Param {
+            name,
+            unit,
+            meaning,
+            value,
+        }
+    }
+}
+
+impl From<pb::Param> for ModelParam {
+    fn from(param: pb::Param) -> ModelParam {
+        let pb::Param {
+            name,
+            unit,
+            meaning,
+            value,
+        } = param;
+        ModelParam {
+            name,
+            unit,
+            meaning,
+            value,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ModelCard, ModelName, ModelOutput, ModelParam};
+    use crate::v1 as pb;
+    use cvm::{Domain, FieldKind, InputField, InputSchema, MissingRule, TimeUnit, UnseenRule};
+
+    #[test]
+    fn the_three_forms_of_a_name_are_read_and_printed() {
+        let served = ModelName::Served {
+            id: "retail-clv".to_owned(),
+        };
+        assert_eq!("retail-clv".parse(), Ok(served.clone()));
+        assert_eq!(served.to_string().parse(), Ok(served));
+        let pinned: ModelName = "models/retail/versions/2026.11+a".parse().unwrap();
+        assert_eq!(pinned.to_string(), "models/retail/versions/2026.11+a");
+        assert_eq!("".parse(), Ok(ModelName::Only));
+        let long = "a".repeat(65);
+        for bad in [
+            "models/",
+            "A",
+            "a b",
+            "a/versions/",
+            "../x",
+            "a/versions/b/c",
+            "é",
+            &long,
+        ] {
+            assert!(bad.parse::<ModelName>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_long_name_is_not_echoed_whole() {
+        let error = "x!".repeat(1 << 20).parse::<ModelName>().unwrap_err();
+        assert!(error.description.len() < 400);
+    }
+
+    fn card(unit: Option<TimeUnit>) -> ModelCard {
+        let mut fields = Vec::new();
+        let domains = [
+            Domain::Finite,
+            Domain::Positive,
+            Domain::NonNegative,
+            Domain::Count,
+            Domain::Probability,
+        ];
+        for domain in domains {
+            fields.push(InputField::number(format!("{domain:?}"), "1", domain));
+        }
+        let rules = [
+            (MissingRule::Reject, UnseenRule::Reject),
+            (MissingRule::Impute, UnseenRule::AsMissing),
+            (MissingRule::OwnLevel, UnseenRule::Reference),
+        ];
+        for (missing, unseen) in rules {
+            let levels = vec!["DSL".to_owned(), "No".to_owned()];
+            fields.push(InputField {
+                name: format!("{missing:?}"),
+                kind: FieldKind::Category { levels, unseen },
+                unit: "1".to_owned(),
+                missing,
+            });
+        }
+        ModelCard {
+            name: "models/retail".to_owned(),
+            version: "7".to_owned(),
+            kind: "clv.bg_nbd".to_owned(),
+            fingerprint: "ab".repeat(32),
+            schema: InputSchema {
+                fields,
+                time_unit: unit,
+            },
+            outputs: vec![ModelOutput {
+                name: "p_alive".to_owned(),
+                unit: "probability".to_owned(),
+                meaning: "still a customer".to_owned(),
+                needs_horizon: false,
+            }],
+            params: vec![ModelParam {
+                name: "r".to_owned(),
+                unit: "1".to_owned(),
+                meaning: "shape".to_owned(),
+                value: 0.243,
+            }],
+            metadata_json: "{}".to_owned(),
+            training_json: "{\"rows\":2357}".to_owned(),
+        }
+    }
+
+    #[test]
+    fn cards_come_back_whatever_their_schema() {
+        for unit in TimeUnit::ALL.into_iter().map(Some).chain([None]) {
+            let card = card(unit);
+            assert_eq!(ModelCard::try_from(pb::Model::from(card.clone())), Ok(card));
+        }
+    }
+
+    #[test]
+    fn unknown_numbers_are_refused_with_their_path() {
+        let mut model = pb::Model::from(card(None));
+        model.schema.as_mut().unwrap().fields[5].missing_rule = 77;
+        let error = ModelCard::try_from(model).unwrap_err();
+        assert_eq!(error.field, "schema.fields[5].missing_rule");
+    }
+}
