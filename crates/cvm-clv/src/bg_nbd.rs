@@ -24,6 +24,7 @@
 //! integers. Forecasts use the positive form of [`crate::dropout`]'s documentation, which has no
 //! pole at `a = 1`. Derivations: docs/models/bg_nbd.md.
 
+mod layout;
 mod likelihood;
 mod predict;
 pub(crate) mod scorer;

@@ -73,6 +73,11 @@ impl Dropout {
         self.series(x)?.sum(tau)
     }
 
+    /// The series of `x` if it reaches to `tau`.
+    pub(crate) fn series_to(&self, x: f64, tau: f64) -> Option<&Series> {
+        self.series(x).filter(|series| series.reaches(tau))
+    }
+
     /// How much faster than a logarithm `E` may bend in `ln(1 + tau)`: `R` times the largest
     /// leaving probability that still carries weight.
     pub(crate) fn bend(&self, x: f64) -> f64 {
@@ -93,7 +98,9 @@ impl Dropout {
 
 /// Coefficients of (2) for one `x`, and how far each truncation reaches.
 #[derive(Debug)]
-struct Series {
+pub(crate) struct Series {
+    /// `R`.
+    shape: f64,
     /// `(R)_n/n! · D_n` for `n` from 1.
     coefficients: Vec<f64>,
     /// Largest `z` for which the first `LENGTHS[i]` terms are enough.
@@ -113,13 +120,23 @@ impl Series {
         }
         let reach = LENGTHS.map(|length| reach(&coefficients, length, shape));
         Series {
+            shape,
             coefficients,
             reach,
         }
     }
 
+    /// `R`: the sum is to be multiplied by `(1 + tau)^−R`.
+    pub(crate) fn shape(&self) -> f64 {
+        self.shape
+    }
+
+    fn reaches(&self, tau: f64) -> bool {
+        tau / (1.0 + tau) <= self.reach[LENGTHS.len() - 1]
+    }
+
     /// `Σ c_n zⁿ` with the shortest truncation that suffices; `None` beyond the last.
-    fn sum(&self, tau: f64) -> Option<f64> {
+    pub(crate) fn sum(&self, tau: f64) -> Option<f64> {
         let z = tau / (1.0 + tau);
         let tier = self.reach.iter().position(|reach| z <= *reach)?;
         Some(z * polynomial(&self.coefficients[..LENGTHS[tier]], z))

@@ -36,7 +36,7 @@ use cvm_core::{
     ParamSpec, ParametricModel, RowCode, RowStatus, ScoreBlock, ScoreOptions, Scorer, StateError,
     TimeUnit,
 };
-use cvm_math::{digamma, exp, ln, ln_gamma};
+use cvm_math::{digamma, exp, ln, ln_beta};
 
 /// Index of `frequency` in the schema.
 const FREQUENCY: u16 = 0;
@@ -228,9 +228,9 @@ impl ParametricModel for GammaGamma {
     fn log_lik(&self, row: &Spend) -> f64 {
         let shape = self.p * row.frequency;
         let (total, end) = (row.total(), self.v + row.total());
-        let gammas = ln_gamma(shape + self.q) - ln_gamma(shape) - ln_gamma(self.q);
         let own = shape * (ln(total) - ln(end));
-        gammas + own + self.q * (ln(self.v) - ln(end)) - ln(row.monetary_value)
+        let shared = self.q * (ln(self.v) - ln(end));
+        own + shared - ln_beta(shape, self.q) - ln(row.monetary_value)
     }
 
     fn log_lik_grad(&self, row: &Spend, gradient: &mut [f64]) -> f64 {

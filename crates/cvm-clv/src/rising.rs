@@ -1,6 +1,6 @@
 //! `ln Γ(s+x)/Γ(s)` for whole `x`, with two derivatives in `s`.
 
-use cvm_math::{digamma, ln, ln_gamma, trigamma};
+use cvm_math::{digamma, ln, ln_rising, trigamma};
 
 /// Up to here the ratio is a product of `x` factors: no cancellation, and cheaper.
 const FACTORS: f64 = 64.0;
@@ -55,7 +55,7 @@ impl Rising {
     fn by_gamma(self, x: f64) -> Self {
         let end = self.shape + x;
         Rising {
-            log: ln_gamma(end) - ln_gamma(self.shape),
+            log: ln_rising(self.shape, x),
             first: digamma(end) - digamma(self.shape),
             second: trigamma(end) - trigamma(self.shape),
             shape: self.shape,

@@ -81,6 +81,7 @@ fn published_predictions() {
         let got = model.expected_purchases_new(t);
         assert!((got - expected).abs() < 5e-4, "{t}: {got}");
     }
+    let model = BgNbd::new(0.243, 4.414, 0.793, 2.426, None).unwrap();
     close(
         cvm_math::exp(model.ln_pmf_new(10.0, 2.0)),
         1.07869e-07,

@@ -42,10 +42,10 @@ fn without_a_rate_value_is_exactly_margin_spend_and_purchases() {
         model.check_options(&options).unwrap();
         let (scores, status) = score(&model, &frame, &options, 1000);
         assert!(status.iter().all(|status| status.is_ok()));
-        for row in 0..frame.row_count {
-            let purchases = scores[1][row];
-            let expected = purchases * (margin.unwrap_or(1.0) * scores[2][row]);
-            assert_eq!(scores[3][row].to_bits(), expected.to_bits());
+        let parts = scores[1].iter().zip(&scores[2]);
+        for ((purchases, spend), value) in parts.zip(&scores[3]) {
+            let expected = purchases * (margin.unwrap_or(1.0) * spend);
+            assert_eq!(value.to_bits(), expected.to_bits());
         }
     }
 }

@@ -14,15 +14,13 @@
 //! `softplus(d)` are `ω∇d` and `ω∇²d + ω(1−ω)∇d∇dᵀ`.
 
 use super::BgNbd;
+use super::layout::{AgeBlock, Block, FrequencyEntry, Layout, RowBlock, Totals};
 use crate::dense::Dense;
-use crate::merge::{Dictionary, Merged, merge};
 use crate::rfm::{CHUNK, Rfm};
 use crate::rising::Rising;
 use cvm_core::{Derivatives, Likelihood, Order};
 use cvm_math::{ln, slice};
 
-/// Entries of one block.
-const BLOCK: usize = 8192;
 const R: usize = 0;
 const ALPHA: usize = 1;
 const A: usize = 2;
@@ -31,77 +29,22 @@ const B: usize = 3;
 /// Merged rows of a fit.
 #[derive(Debug)]
 pub struct BgNbdLikelihood {
-    blocks: Vec<Block>,
-    totals: Totals,
-    merged_rows: usize,
+    layout: Layout,
     cost_ns: f64,
-}
-
-/// Weighted sums over all customers.
-#[derive(Debug, Clone, Copy, Default)]
-struct Totals {
-    weight: f64,
-    frequency: f64,
-    frequency_squared: f64,
-    age: f64,
-}
-
-#[derive(Debug)]
-enum Block {
-    Frequencies(Vec<FrequencyEntry>),
-    Ages(AgeBlock),
-    Rows(RowBlock),
-}
-
-#[derive(Debug, Clone, Copy)]
-struct FrequencyEntry {
-    x: f64,
-    weight: f64,
-}
-
-/// Distinct ages with `W = Σw` and `S = Σwx`.
-#[derive(Debug, Default)]
-struct AgeBlock {
-    ages: Vec<f64>,
-    weights: Vec<f64>,
-    weighted_x: Vec<f64>,
-}
-
-/// Distinct rows of repeat buyers: indices into the block's own lists.
-#[derive(Debug, Default)]
-struct RowBlock {
-    x: Vec<f64>,
-    recencies: Vec<f64>,
-    ages: Vec<f64>,
-    codes: Vec<[u16; 3]>,
-    weights: Vec<f64>,
 }
 
 impl BgNbdLikelihood {
     /// Merges `rows` (weight 1 each without `weights`; weights are finite and zero or greater).
     pub(super) fn new(rows: &[Rfm], weights: Option<&[f64]>) -> Self {
-        let columns = [
-            Dictionary::of_values(rows.iter().map(|row| row.frequency)),
-            Dictionary::of_values(rows.iter().map(|row| row.recency)),
-            Dictionary::of_values(rows.iter().map(|row| row.age)),
-        ];
-        let merged = merge(&columns.each_ref(), weights);
-        let mut blocks = frequency_blocks(&columns[0], &merged);
-        blocks.extend(age_blocks(&columns, &merged));
-        blocks.extend(row_blocks(&columns, &merged));
-        let cost_ns = blocks.iter().map(Block::cost_ns).sum();
-        BgNbdLikelihood {
-            blocks,
-            totals: totals(rows, &merged),
-            merged_rows: merged.len(),
-            cost_ns,
-        }
+        let layout = Layout::new(rows, weights);
+        let cost_ns = layout.blocks.iter().map(Block::cost_ns).sum();
+        BgNbdLikelihood { layout, cost_ns }
     }
 
     /// Number of distinct rows.
     #[must_use]
     pub fn merged_rows(&self) -> usize {
-        self.merged_rows
+        self.layout.merged_rows
     }
 
     /// Start vectors: shapes from the spread of the counts and then fixed ones; each `alpha` makes
@@ -112,7 +55,7 @@ impl BgNbdLikelihood {
             frequency,
             frequency_squared,
             age,
-        } = self.totals;
+        } = self.layout.totals;
         let mean = frequency / weight;
         let variance = frequency_squared / weight - mean * mean;
         // Negative binomial counts: variance = mean + mean²/r.
@@ -153,133 +96,13 @@ fn match_mean(r: f64, a: f64, b: f64, mean: f64, age: f64) -> f64 {
     low.sqrt() * high.sqrt()
 }
 
-fn totals(rows: &[Rfm], merged: &[Merged]) -> Totals {
-    let mut totals = Totals::default();
-    for Merged { row, weight } in merged {
-        let Rfm { frequency, age, .. } = rows[*row as usize];
-        totals.weight += weight;
-        totals.frequency += weight * frequency;
-        totals.frequency_squared += weight * frequency * frequency;
-        totals.age += weight * age;
-    }
-    totals
-}
-
-fn frequency_blocks(frequencies: &Dictionary, merged: &[Merged]) -> Vec<Block> {
-    let mut weights = vec![0.0; frequencies.len()];
-    for Merged { row, weight } in merged {
-        weights[frequencies.codes[*row as usize] as usize] += weight;
-    }
-    let entries: Vec<FrequencyEntry> = (0u32..)
-        .zip(weights)
-        .map(|(code, weight)| FrequencyEntry {
-            x: frequencies.value(code),
-            weight,
-        })
-        .collect();
-    let chunks = entries.chunks(BLOCK);
-    chunks
-        .map(|chunk| Block::Frequencies(chunk.to_vec()))
-        .collect()
-}
-
-fn age_blocks([frequencies, _, ages]: &[Dictionary; 3], merged: &[Merged]) -> Vec<Block> {
-    let mut sums = vec![(0.0, 0.0); ages.len()];
-    for Merged { row, weight } in merged {
-        let row = *row as usize;
-        let sum = &mut sums[ages.codes[row] as usize];
-        sum.0 += weight;
-        sum.1 += weight * frequencies.value(frequencies.codes[row]);
-    }
-    let coded: Vec<(u32, (f64, f64))> = (0u32..).zip(sums).collect();
-    let block = |chunk: &[(u32, (f64, f64))]| {
-        Block::Ages(AgeBlock {
-            ages: chunk.iter().map(|(code, _)| ages.value(*code)).collect(),
-            weights: chunk.iter().map(|(_, sum)| sum.0).collect(),
-            weighted_x: chunk.iter().map(|(_, sum)| sum.1).collect(),
-        })
-    };
-    coded.chunks(BLOCK).map(block).collect()
-}
-
-/// Blocks over the repeat buyers, in the order of `merged`.
-fn row_blocks(columns: &[Dictionary; 3], merged: &[Merged]) -> Vec<Block> {
-    let [frequencies, ..] = columns;
-    let repeat = |group: &&Merged| frequencies.value(frequencies.codes[group.row as usize]) > 0.0;
-    let repeat: Vec<Merged> = merged.iter().filter(repeat).copied().collect();
-    let mut lists = columns.each_ref().map(LocalList::new);
-    let block = |chunk: &[Merged]| {
-        let mut codes = Vec::with_capacity(chunk.len());
-        for group in chunk {
-            codes.push(lists.each_mut().map(|list| list.local_code(group.row)));
-        }
-        let [x, recencies, ages] = lists.each_mut().map(LocalList::take);
-        Block::Rows(RowBlock {
-            x,
-            recencies,
-            ages,
-            codes,
-            weights: chunk.iter().map(|group| group.weight).collect(),
-        })
-    };
-    repeat.chunks(BLOCK).map(block).collect()
-}
-
-/// Distinct values of one column inside the block being built.
-struct LocalList<'a> {
-    column: &'a Dictionary,
-    values: Vec<f64>,
-    /// Per global code: the block it was last seen in, and its local code there.
-    seen: Vec<(u32, u16)>,
-    block: u32,
-}
-
-impl<'a> LocalList<'a> {
-    fn new(column: &'a Dictionary) -> Self {
-        LocalList {
-            column,
-            values: Vec::new(),
-            seen: vec![(0, 0); column.len()],
-            block: 1,
-        }
-    }
-
-    fn local_code(&mut self, row: u32) -> u16 {
-        let code = self.column.codes[row as usize];
-        let slot = &mut self.seen[code as usize];
-        if slot.0 != self.block {
-            // A block has at most BLOCK < 2^16 rows.
-            *slot = (self.block, self.values.len() as u16);
-            self.values.push(self.column.value(code));
-        }
-        slot.1
-    }
-
-    /// Hands over the finished block's values and starts the next block.
-    fn take(&mut self) -> Vec<f64> {
-        self.block += 1;
-        std::mem::take(&mut self.values)
-    }
-}
-
-impl Block {
-    /// Measured on one core of a small virtual machine; only the order of magnitude matters.
-    fn cost_ns(&self) -> f64 {
-        match self {
-            Block::Frequencies(entries) => 200.0 * entries.len() as f64,
-            Block::Ages(block) => 10.0 * block.ages.len() as f64,
-            Block::Rows(block) => 25.0 * block.codes.len() as f64,
-        }
-    }
-}
-
 impl Likelihood for BgNbdLikelihood {
     fn dim(&self) -> usize {
         4
     }
 
     fn block_count(&self) -> usize {
-        self.blocks.len()
+        self.layout.blocks.len()
     }
 
     fn cost_hint_ns(&self) -> f64 {
@@ -287,7 +110,7 @@ impl Likelihood for BgNbdLikelihood {
     }
 
     fn weight(&self) -> f64 {
-        self.totals.weight
+        self.layout.totals.weight
     }
 
     fn accumulate(&self, theta: &[f64], block: usize, order: Order, sum: &mut Derivatives) {
@@ -297,7 +120,7 @@ impl Likelihood for BgNbdLikelihood {
         };
         let theta = Theta { r, alpha, a, b };
         let mut local = Dense::<4>::zero();
-        match &self.blocks[block] {
+        match &self.layout.blocks[block] {
             Block::Frequencies(entries) => add_frequencies(theta, entries, &mut local),
             Block::Ages(block) => add_ages(theta, block, &mut local),
             Block::Rows(block) if order == Order::Value => add_row_values(theta, block, &mut local),

@@ -3,7 +3,7 @@
 //! With `S = x·m̄` and `E = v + S`:
 //!
 //! ```text
-//! Σ w·[ ln Γ(px+q) − ln Γ(px) − ln Γ(q) + ln x ]                over distinct x
+//! Σ w·[ ln x − ln B(px, q) ]                over distinct x
 //! + Σ [ p·X·(ln S − ln E) + q·N·(ln v − ln E) − N·ln S ]         over distinct S,  N = Σw, X = Σwx
 //! ```
 
@@ -11,7 +11,7 @@ use super::Spend;
 use crate::dense::Dense;
 use crate::merge::{Dictionary, merge};
 use cvm_core::{Derivatives, Likelihood, Order};
-use cvm_math::{digamma, ln, ln_gamma, slice, trigamma};
+use cvm_math::{digamma, ln, ln_beta, slice, trigamma};
 
 /// Entries of one block.
 const BLOCK: usize = 8192;
@@ -169,11 +169,11 @@ impl Likelihood for GammaGammaLikelihood {
 }
 
 fn add_frequencies(p: f64, q: f64, entries: &[(f64, f64)], sum: &mut Dense<3>) {
-    let (log_q, psi_q, psi1_q) = (ln_gamma(q), digamma(q), trigamma(q));
+    let (psi_q, psi1_q) = (digamma(q), trigamma(q));
     for &(x, weight) in entries {
         let (shape, both) = (p * x, p * x + q);
         let (psi, psi1) = (digamma(both), trigamma(both));
-        sum.value += weight * (ln_gamma(both) - ln_gamma(shape) - log_q + ln(x));
+        sum.value += weight * (ln(x) - ln_beta(shape, q));
         sum.gradient[P] += weight * x * (psi - digamma(shape));
         sum.gradient[Q] += weight * (psi - psi_q);
         sum.hessian[P][P] += weight * x * x * (psi1 - trigamma(shape));
