@@ -6,6 +6,7 @@
 //! or the last date of the log.
 
 mod cell;
+mod civil;
 mod error;
 mod pool;
 mod summary;

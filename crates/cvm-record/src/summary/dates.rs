@@ -2,9 +2,10 @@
 
 use super::EpochUnit;
 use crate::RecordError;
+use crate::civil::{from_seconds, to_seconds};
 use jiff::civil::{Date, DateTime, Time};
 use jiff::fmt::strtime;
-use jiff::tz::{Offset, TimeZone};
+use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
 const DAY_SECONDS: i64 = 86_400;
@@ -55,8 +56,12 @@ impl DateReader {
         }
     }
 
-    /// Seconds of a date given as a whole number: `YYYYMMDD`, or since 1970 in the epoch unit.
+    /// Seconds of a date given as a whole number: digits of the format, else `YYYYMMDD`, or since
+    /// 1970 in the epoch unit.
     pub(super) fn whole(&self, number: i64) -> Option<i64> {
+        if let Some(format) = &self.format {
+            return parse_format(format, &number.to_string());
+        }
         let seconds = match self.epoch_unit {
             None => return parse_compact(number).map(|moment| moment.seconds),
             Some(EpochUnit::Days) => number.checked_mul(DAY_SECONDS)?,
@@ -104,7 +109,7 @@ pub(super) fn parse_iso(text: &str) -> Option<Moment> {
     let bytes = text.as_bytes();
     match bytes.len() {
         8 if bytes.iter().all(u8::is_ascii_digit) => parse_compact(text.parse().ok()?),
-        10 => dashed_date(bytes).map(|date| start_of(date)),
+        10 => dashed_date(bytes).map(start_of),
         _ if text.contains('[') => None,
         19 => clock(bytes).or_else(|| parse_slowly(text)),
         _ => parse_slowly(text),
@@ -114,7 +119,7 @@ pub(super) fn parse_iso(text: &str) -> Option<Moment> {
 fn parse_slowly(text: &str) -> Option<Moment> {
     let seconds = match text.parse::<Timestamp>() {
         Ok(timestamp) => floor_seconds(timestamp),
-        Err(_) if names_a_time(text) => floor_seconds(utc(text.parse::<DateTime>().ok()?)?),
+        Err(_) if names_a_time(text) => to_seconds(text.parse::<DateTime>().ok()?),
         Err(_) => return None,
     };
     Some(Moment {
@@ -152,7 +157,7 @@ fn clock(bytes: &[u8]) -> Option<Moment> {
     };
     let part = |a: &u8, b: &u8| digits(&[*a, *b]).and_then(|n| i8::try_from(n).ok());
     let time = Time::new(part(h1, h2)?, part(m1, m2)?, part(s1, s2)?, 0).ok()?;
-    let seconds = utc(dashed_date(day)?.to_datetime(time))?.as_second();
+    let seconds = to_seconds(dashed_date(day)?.to_datetime(time));
     Some(Moment {
         seconds,
         date_only: false,
@@ -160,7 +165,8 @@ fn clock(bytes: &[u8]) -> Option<Moment> {
 }
 
 fn parse_compact(number: i64) -> Option<Moment> {
-    if !(1_000_01_01..=9999_12_31).contains(&number) {
+    const EIGHT_DIGITS: std::ops::RangeInclusive<i64> = 10_000_101..=99_991_231;
+    if !EIGHT_DIGITS.contains(&number) {
         return None;
     }
     let number = i32::try_from(number).ok()?;
@@ -174,13 +180,9 @@ fn date(year: i32, month: i32, day: i32) -> Option<Date> {
 
 fn start_of(date: Date) -> Moment {
     Moment {
-        seconds: utc(date.to_datetime(Time::midnight())).map_or(0, Timestamp::as_second),
+        seconds: to_seconds(date.to_datetime(Time::midnight())),
         date_only: true,
     }
-}
-
-fn utc(civil: DateTime) -> Option<Timestamp> {
-    Offset::UTC.to_timestamp(civil).ok()
 }
 
 /// Whole seconds, rounded down: `Timestamp::as_second` rounds towards zero.
@@ -197,7 +199,7 @@ fn parse_format(format: &str, text: &str) -> Option<i64> {
         Ok(civil) => civil,
         Err(_) => parsed.to_date().ok()?.to_datetime(Time::midnight()),
     };
-    utc(civil).map(floor_seconds)
+    Some(to_seconds(civil))
 }
 
 /// A format must read back what it prints.
@@ -219,10 +221,9 @@ fn check_format(format: &str) -> Result<(), RecordError> {
 
 /// A moment as text: the date alone at midnight, with the time otherwise.
 pub(super) fn iso_date(seconds: i64) -> String {
-    let Ok(timestamp) = Timestamp::from_second(seconds) else {
+    let Some(civil) = from_seconds(seconds, 0) else {
         return format!("{seconds} s after 1970-01-01");
     };
-    let civil = Offset::UTC.to_datetime(timestamp);
     if civil.time() == Time::midnight() {
         civil.date().to_string()
     } else {

@@ -12,6 +12,7 @@
 
 use super::check_names;
 use crate::cell::{LARGEST_EXACT, parse_number};
+use crate::civil::from_seconds;
 use crate::pool::TextPool;
 use crate::{ColumnKind, RecordError};
 use arrow_array::cast::AsArray;
@@ -375,14 +376,12 @@ fn iso_text(
     data_type: &DataType,
     (seconds, nanoseconds): Instant,
 ) -> Result<String, RecordError> {
-    let moment = jiff::Timestamp::new(seconds, nanoseconds);
-    let moment = moment.map_err(|_| RecordError::BadCell {
+    let civil = from_seconds(seconds, nanoseconds).ok_or_else(|| RecordError::BadCell {
         column: name.to_owned(),
         place: format!("row {row}"),
         value: format!("{seconds} seconds after 1970-01-01"),
         allowed: "a date in the years -9999 to 9999",
     })?;
-    let civil = jiff::tz::Offset::UTC.to_datetime(moment);
     Ok(match data_type {
         DataType::Timestamp(_, Some(_)) => format!("{civil}Z"),
         DataType::Timestamp(_, None) => civil.to_string(),

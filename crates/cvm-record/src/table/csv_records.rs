@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Most bytes of one record: an unclosed quote must not swallow a file.
 const MAX_RECORD_BYTES: u64 = 16 << 20;
 const BUFFER_BYTES: usize = 256 << 10;
+/// Looked at to learn how lines end.
+const HEAD_BYTES: u64 = 64 << 10;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Where text comes from; it can be read more than once.
@@ -60,28 +62,40 @@ impl CsvSource {
         &self.name
     }
 
-    fn open(&self) -> Result<Box<dyn Read + Send>, RecordError> {
+    fn open(&self) -> Result<Opened, RecordError> {
         let io = |error| RecordError::io(&self.name, error);
         let mut input: Box<dyn Read + Send> = match &self.input {
             Input::File(path) => Box::new(File::open(path).map_err(io)?),
             Input::Bytes(bytes) => Box::new(Cursor::new(Arc::clone(bytes))),
         };
-        let mut head = Vec::with_capacity(BYTE_ORDER_MARK.len());
-        let limit = BYTE_ORDER_MARK.len() as u64;
+        let mut head = Vec::new();
         input
             .by_ref()
-            .take(limit)
+            .take(HEAD_BYTES)
             .read_to_end(&mut head)
             .map_err(io)?;
         if head.is_empty() {
             let name = self.name.clone();
             return Err(RecordError::Empty { name });
         }
-        if head == BYTE_ORDER_MARK {
-            head.clear();
+        if head.starts_with(BYTE_ORDER_MARK) {
+            head.drain(..BYTE_ORDER_MARK.len());
         }
-        Ok(Box::new(Cursor::new(head).chain(input)))
+        let first_end = head.iter().position(|byte| *byte == b'\n');
+        let ends_in_return =
+            first_end.and_then(|end| head.get(end.checked_sub(1)?)) == Some(&b'\r');
+        Ok(Opened {
+            bytes: Box::new(Cursor::new(head).chain(input)),
+            ends_in_return,
+        })
     }
+}
+
+/// A source from its first byte, the byte order mark left out.
+struct Opened {
+    bytes: Box<dyn Read + Send>,
+    /// Whether lines end in `\r\n` (the first one does).
+    ends_in_return: bool,
 }
 
 /// Counts the bytes read since the last whole record, and stops at the limit.
@@ -104,7 +118,10 @@ impl Read for Metered {
 }
 
 enum Lines {
-    Csv(Box<csv::Reader<Metered>>),
+    Csv {
+        reader: Box<csv::Reader<Metered>>,
+        ends_in_return: bool,
+    },
     Blanks {
         reader: BufReader<Metered>,
         line: Vec<u8>,
@@ -123,18 +140,19 @@ pub(crate) struct Records {
 impl Records {
     pub(crate) fn open(source: &CsvSource, delimiter: Delimiter) -> Result<Self, RecordError> {
         let since_record_bytes = Arc::new(AtomicU64::new(0));
+        let Opened {
+            bytes,
+            ends_in_return,
+        } = source.open()?;
         let input = Metered {
-            inner: source.open()?,
+            inner: bytes,
             since_record_bytes: Arc::clone(&since_record_bytes),
         };
         let lines = match delimiter {
-            Delimiter::Character(byte) => Lines::Csv(Box::new(
-                csv::ReaderBuilder::new()
-                    .delimiter(byte)
-                    .has_headers(false)
-                    .buffer_capacity(BUFFER_BYTES)
-                    .from_reader(input),
-            )),
+            Delimiter::Character(byte) => Lines::Csv {
+                reader: Box::new(csv_reader(input, byte)),
+                ends_in_return,
+            },
             Delimiter::Whitespace => Lines::Blanks {
                 reader: BufReader::with_capacity(BUFFER_BYTES, input),
                 line: Vec::new(),
@@ -152,7 +170,10 @@ impl Records {
     /// Reads the next record into `record`: the line it starts on, or `None` at the end.
     pub(crate) fn next(&mut self, record: &mut StringRecord) -> Result<Option<u64>, RecordError> {
         let result = match &mut self.lines {
-            Lines::Csv(reader) => next_csv(reader, record),
+            Lines::Csv {
+                reader,
+                ends_in_return,
+            } => next_csv(reader, *ends_in_return, record),
             Lines::Blanks {
                 reader,
                 line,
@@ -194,12 +215,6 @@ impl Records {
             }
             Failure::Io(source) => RecordError::Io { name, source },
             Failure::NotUtf8(line) => RecordError::NotUtf8 { name, line },
-            Failure::Ragged { line, got, want } => RecordError::Ragged {
-                name,
-                line,
-                got,
-                want,
-            },
             Failure::Other(problem) => RecordError::malformed(name, "CSV", problem),
         }
     }
@@ -208,32 +223,48 @@ impl Records {
 enum Failure {
     Io(std::io::Error),
     NotUtf8(u64),
-    Ragged { line: u64, got: u64, want: u64 },
     Other(String),
+}
+
+fn csv_reader(input: Metered, delimiter: u8) -> csv::Reader<Metered> {
+    csv::ReaderBuilder::new()
+        .delimiter(delimiter)
+        .has_headers(false)
+        // The shape is checked here, with the right line.
+        .flexible(true)
+        .buffer_capacity(BUFFER_BYTES)
+        .from_reader(input)
 }
 
 fn next_csv(
     reader: &mut csv::Reader<Metered>,
+    ends_in_return: bool,
     record: &mut StringRecord,
 ) -> Result<Option<u64>, Failure> {
-    let more = reader.read_record(record).map_err(csv_failure)?;
-    Ok(more.then(|| record.position().map_or(0, csv::Position::line)))
+    let before = reader.position().line();
+    if !reader
+        .read_record(record)
+        .map_err(|error| csv_failure(error, ends_in_return))?
+    {
+        return Ok(None);
+    }
+    // The reader counts the `\n` it has passed. It stops after a `\n`, but at the `\r` of `\r\n`; and
+    // it starts before the blank lines that it skips.
+    let inside = record
+        .iter()
+        .map(|cell| cell.bytes().filter(|b| *b == b'\n').count() as u64);
+    let last_line = reader.position().line() - u64::from(!ends_in_return);
+    let line = last_line.saturating_sub(inside.sum());
+    Ok(Some(line.max(before)))
 }
 
-fn csv_failure(error: csv::Error) -> Failure {
+fn csv_failure(error: csv::Error, ends_in_return: bool) -> Failure {
     let words = error.to_string();
     match error.into_kind() {
         csv::ErrorKind::Io(error) => Failure::Io(error),
-        csv::ErrorKind::Utf8 { pos, .. } => Failure::NotUtf8(pos.map_or(0, |pos| pos.line())),
-        csv::ErrorKind::UnequalLengths {
-            pos,
-            expected_len,
-            len,
-        } => Failure::Ragged {
-            line: pos.map_or(0, |pos| pos.line()),
-            got: len,
-            want: expected_len,
-        },
+        csv::ErrorKind::Utf8 { pos, .. } => Failure::NotUtf8(pos.map_or(0, |pos| {
+            pos.line() + u64::from(ends_in_return && pos.record() > 0)
+        })),
         _ => Failure::Other(words),
     }
 }
