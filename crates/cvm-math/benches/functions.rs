@@ -55,11 +55,14 @@ fn cell(ns: Option<f64>) -> String {
     ns.map_or_else(|| format!("{:>10}", "-"), |ns| format!("{ns:>10.2}"))
 }
 
+/// A slice function over its arguments, into the output.
+type SliceCall<'a> = &'a dyn Fn(Level, &mut [f64]);
+
 /// One function to be measured.
 struct Row<'a> {
     name: &'a str,
     scalar: &'a dyn Fn(usize) -> f64,
-    slice: Option<&'a dyn Fn(Level, &mut [f64])>,
+    slice: Option<SliceCall<'a>>,
     std: Option<&'a dyn Fn(usize) -> f64>,
     libm: Option<&'a dyn Fn(usize) -> f64>,
 }

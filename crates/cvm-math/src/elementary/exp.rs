@@ -57,7 +57,7 @@ pub(crate) fn exp_kernel(x: f64) -> f64 {
 /// Works on half the result, `2^(k-1) e^r - 1/2`, because 2^1024 is no double.
 #[inline(always)]
 pub(crate) fn expm1_kernel(x: f64) -> f64 {
-    let Reduced { k, r, q } = reduce(clamp(x, -50.0, 711.0), 0.0);
+    let Reduced { k, r, q } = reduce(clamp(x, -50.0, 709.9), 0.0);
     let t = pow2(k - 1.0);
     let (base, base_lo) = two_sum(t, -0.5);
     let (hi, lo) = two_sum(base, t * r);

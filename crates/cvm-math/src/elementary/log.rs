@@ -79,7 +79,7 @@ pub(crate) fn ln_kernel(x: f64) -> f64 {
     let (hi, lo) = ln_parts(x);
     let value = if x == f64::INFINITY { x } else { hi + lo };
     let value = if x == 0.0 { f64::NEG_INFINITY } else { value };
-    nan_if(!(x >= 0.0), value)
+    nan_if(x < 0.0 || x.is_nan(), value)
 }
 
 /// ln(1 + x).
@@ -92,5 +92,5 @@ pub(crate) fn log1p_kernel(x: f64) -> f64 {
         hi + lo
     };
     let value = if x == -1.0 { f64::NEG_INFINITY } else { value };
-    nan_if(!(x >= -1.0), value)
+    nan_if(x < -1.0 || x.is_nan(), value)
 }

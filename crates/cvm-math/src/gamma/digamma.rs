@@ -37,6 +37,8 @@ fn near_root(y: f64, y_lo: f64, sum: f64) -> f64 {
     let (p, p_lo) = two_prod(distance, DIGAMMA_SLOPE.0);
     let distance_lo = (y_lo - DIGAMMA_ROOT.1) * (DIGAMMA_SLOPE.0 + rest);
     let (hi, lo) = two_sum(sum, p);
+    // Where -1/x overflows, its rounding error is no number.
+    let lo = if sum == f64::NEG_INFINITY { 0.0 } else { lo };
     hi + (lo + ((p_lo + distance_lo) + distance * rest))
 }
 

@@ -11,29 +11,46 @@
 
 use super::Parameters;
 use super::real::Real;
-use super::series::{self, MAX_TERMS, Running, Sum};
+use super::series::{self, Running, Sum};
 
-/// F at distance `y` below 1/2 from the singularity.
-pub(super) fn from_half<T: Real>(p: &Parameters<T>, y: T) -> Sum<T> {
-    let half = T::from_f64(0.5);
-    let mut at = series::sum(p, half, MAX_TERMS);
-    let mut distance = half;
+/// Terms that a step is charged besides its own, so that steps of no length come to an end.
+const STEP_COST: u32 = 8;
+
+/// Distance from which the steps start: the series' terms before it, about `37/y`, and the
+/// steps after it, about `c y / 2` of some 25 terms, cost least together.
+pub(super) fn start_distance(c: f64) -> f64 {
+    (1.7 / (1.0 + c.abs()).sqrt()).clamp(0.001, 0.5)
+}
+
+/// F at distance `y` below [`start_distance`] from the singularity.
+pub(super) fn from_series<T: Real>(p: &Parameters<T>, y: T) -> Sum<T> {
+    let mut distance = T::from_f64(start_distance(p.c.hi()));
+    let start = T::from_f64(1.0).sub(distance);
+    let mut at = series::sum(p, start, T::MAX_TERMS);
+    at.slope = at.slope.mul(distance).div(start);
+    let mut budget = T::MAX_TERMS;
     while distance.hi() > y.hi() {
         let next = next_distance(p, distance, y);
-        at = step(p, &at, distance, next);
+        let stuck = next.hi() >= distance.hi();
+        if stuck || !at.error.is_finite() {
+            return Sum::undefined();
+        }
+        at = step(p, &at, distance, next, &mut budget);
         distance = next;
     }
     at
 }
 
-/// Where the next step lands: at half the distance, or before it where `c` is large.
+/// Where the next step lands: at half the distance, or before it where `c` or `s` is large.
 ///
-/// The second solution of the equation, `z^(1-c)`, dies out along the way, but its Taylor terms
-/// alternate and grow like `e^(c h / z)`: rounding errors would ride on them.
+/// The equation's other solutions, `z^(1-c)` and `y^s`, die out along the way, but their Taylor
+/// terms alternate and grow like `e^(c h / z)` and `e^(s h / y)`: rounding errors would ride on
+/// them. Both exponents are held at 2.
 fn next_distance<T: Real>(p: &Parameters<T>, distance: T, y: T) -> T {
     let d = distance.hi();
-    let stable_step = 2.0 * (1.0 - d) / (1.0 + p.c.hi().abs());
-    let next = (0.5 * d).max(d - stable_step);
+    let for_c = 2.0 * (1.0 - d) / (1.0 + p.c.hi().abs());
+    let for_s = 2.0 * d / (1.0 + p.excess().hi().max(3.0));
+    let next = d - for_c.min(for_s);
     if next <= y.hi() { y } else { T::from_f64(next) }
 }
 
@@ -68,18 +85,15 @@ impl<T: Real> Recurrence<T> {
     }
 }
 
-/// From `1 - z = y0` to `y1`, at least half of `y0`.
-fn step<T: Real>(p: &Parameters<T>, from: &Sum<T>, y0: T, y1: T) -> Sum<T> {
+/// From `1 - z = y0` to `y1`, at least half of `y0`; takes its terms from the budget.
+fn step<T: Real>(p: &Parameters<T>, from: &Sum<T>, y0: T, y1: T, budget: &mut u32) -> Sum<T> {
     let h = y0.sub(y1);
-    if h.hi() == 0.0 {
-        return *from;
-    }
     let recurrence = Recurrence::new(p, y0, h);
     let mut g = from.value;
     let mut g_next = from.slope.mul(h.div(y0));
     let mut sums = Running::new(g);
     sums.push(1.0, g_next);
-    for count in 0..MAX_TERMS {
+    for count in 0..*budget {
         let k = f64::from(count);
         let new = recurrence.next(p, k, g, g_next);
         (g, g_next) = (g_next, new);
@@ -87,7 +101,8 @@ fn step<T: Real>(p: &Parameters<T>, from: &Sum<T>, y0: T, y1: T) -> Sum<T> {
         let size = g.hi().abs().max(new.hi().abs());
         let falling = new.hi().abs() <= 0.75 * g.hi().abs() || size == 0.0;
         if falling && sums.is_negligible(4.0 * size, k) {
-            return land(sums.finish(64.0), from, y1.div(h));
+            *budget = budget.saturating_sub(count + STEP_COST);
+            return land(sums.finish(k), from, y1.div(h));
         }
         if let Some(down) = sums.rescale(size) {
             (g, g_next) = (g.times(down), g_next.times(down));
@@ -98,11 +113,10 @@ fn step<T: Real>(p: &Parameters<T>, from: &Sum<T>, y0: T, y1: T) -> Sum<T> {
 
 /// The step's sums with `y dF/dz` for the next step and the errors of all steps so far.
 fn land<T: Real>(step: Sum<T>, from: &Sum<T>, y_over_h: T) -> Sum<T> {
-    let growth = step.error / (T::EPSILON * 12.0);
     Sum {
-        value: step.value,
         slope: step.slope.mul(y_over_h),
         exponent: from.exponent + step.exponent,
-        error: from.error * growth.max(1.0) + step.error,
+        error: from.error * step.cancellation + step.error,
+        ..step
     }
 }

@@ -4,11 +4,11 @@
 //! z < 0      Pfaff:   F(a,b;c;z) = (1-z)^-a F(a, c-b; c; z/(z-1)), or with a and b exchanged
 //! s < 0      Euler:   F(a,b;c;z) = (1-z)^s F(c-a, c-b; c; z),  s = c - a - b
 //! z = 1      Gauss:   Γ(c) Γ(s) / (Γ(c-a) Γ(c-b)), s > 0
-//! z <= 0.85  the power series, rescaled by powers of two
-//! z > 0.85   the series at 1/2, then Taylor steps of the differential equation, each halving 1 - z
+//! z <= 0.85  the power series, rescaled by powers of two; beyond, while few terms do
+//! z > 0.85   Taylor steps of the differential equation, each halving 1 - z at most
 //! ```
 //! Every sum keeps the ratio of its absolute terms to its value. Where that ratio (or the number
-//! of terms) says that a double has lost more than about 1e-13, the other form is tried, and then
+//! of terms) says that a double has lost more than about 4e-13, the other form is tried, and then
 //! the same code runs in double-double arithmetic: so a sign change of F costs time, not digits.
 //!
 //! Source: Abramowitz & Stegun (1964), 15.1.1, 15.1.20, 15.3.3, 15.3.4, 15.5.1.
@@ -25,7 +25,10 @@ use real::Real;
 use series::Sum;
 
 /// Relative error above which another way is tried.
-const ERROR_GOAL: f64 = 2.0e-13;
+const ERROR_GOAL: f64 = 4.0e-13;
+
+/// Relative error above which the answer is NaN rather than a wrong number.
+const ERROR_LIMIT: f64 = 1.0e-10;
 
 /// The three parameters.
 #[derive(Clone, Copy, Debug)]
@@ -97,14 +100,15 @@ fn evaluate<T: Real>(p: &Parameters<T>, at: &Point<T>) -> Sum<T> {
     if p.a.hi() == 0.0 || p.b.hi() == 0.0 {
         return Sum::one();
     }
-    if at.z.hi() <= series::LIMIT {
-        return series::sum(p, at.z, series::MAX_TERMS);
+    let start = continuation::start_distance(p.c.hi());
+    if at.z.hi() <= series::LIMIT || at.y.hi() >= start {
+        return series::sum(p, at.z, T::MAX_TERMS);
     }
     let quick = series::sum(p, at.z, series::FEW_TERMS);
     if quick.error.is_finite() {
         quick
     } else {
-        continuation::from_half(p, at.y)
+        continuation::from_series(p, at.y)
     }
 }
 
@@ -197,15 +201,34 @@ fn assemble<T: Real>(f: &Factored<T>) -> LogValue {
     }
 }
 
+/// The result in doubles where that is good enough, else in double-double; none where both have
+/// lost too much. What ran out of terms in doubles would do so again.
+fn refine(narrow: &Factored<f64>, wide: impl FnOnce() -> Factored<Dd>) -> LogValue {
+    if narrow.sum.error <= ERROR_GOAL {
+        return assemble(narrow);
+    }
+    if narrow.sum.value.is_nan() {
+        return UNDEFINED;
+    }
+    let wide = wide();
+    if wide.sum.error <= ERROR_LIMIT {
+        return assemble(&wide);
+    }
+    if narrow.sum.error <= ERROR_LIMIT {
+        assemble(narrow)
+    } else {
+        UNDEFINED
+    }
+}
+
 /// F for `z` in (0, 1).
 fn inside(p: &Parameters<f64>, z: f64, one_minus_z: f64) -> LogValue {
     let ln_y = ln_distance(z, one_minus_z);
     let narrow = best_form(p, &Point { z, y: one_minus_z }, ln_y);
-    if narrow.sum.error <= ERROR_GOAL {
-        return assemble(&narrow);
-    }
-    let (wide, point) = widen(p, z, one_minus_z);
-    assemble(&best_form(&wide, &point, ln_y))
+    refine(&narrow, || {
+        let (wide, point) = widen(p, z, one_minus_z);
+        best_form(&wide, &point, ln_y)
+    })
 }
 
 /// F for `z < 0` through Pfaff's transformation to `w = z/(z-1)` in (0, 1).
@@ -217,32 +240,26 @@ fn negative(p: &Parameters<f64>, z: f64) -> LogValue {
     let w = Dd { hi: -z, lo: 0.0 }.mul(y);
     let ln_y = log1p_parts(-z, 0.0);
     let ln_w_distance = (-ln_y.0, -ln_y.1);
-    let log_factor = times_pair(Dd { hi: -kept, lo: 0.0 }, ln_y);
-    let with = |v: LogValue| LogValue {
-        ln: v.ln.add(log_factor),
-        sign: v.sign,
-    };
-
     let narrow = Parameters {
         a: kept,
         b: new.hi,
         c: p.c,
     };
     let tried = best_form(&narrow, &Point { z: w.hi, y: y.hi }, ln_w_distance);
-    if tried.sum.error <= ERROR_GOAL {
-        return with(assemble(&tried));
+    let inner = refine(&tried, || {
+        let double = |x: f64| Dd { hi: x, lo: 0.0 };
+        let wide = Parameters {
+            a: double(kept),
+            b: new,
+            c: double(p.c),
+        };
+        best_form(&wide, &Point { z: w, y }, ln_w_distance)
+    });
+    let log_factor = times_pair(Dd { hi: -kept, lo: 0.0 }, ln_y);
+    LogValue {
+        ln: inner.ln.add(log_factor),
+        sign: inner.sign,
     }
-    let double = |x: f64| Dd { hi: x, lo: 0.0 };
-    let wide = Parameters {
-        a: double(kept),
-        b: new,
-        c: double(p.c),
-    };
-    with(assemble(&best_form(
-        &wide,
-        &Point { z: w, y },
-        ln_w_distance,
-    )))
 }
 
 /// The function everywhere it is defined.

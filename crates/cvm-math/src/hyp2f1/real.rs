@@ -6,6 +6,8 @@ use crate::dd::Dd;
 pub(super) trait Real: Copy {
     /// Relative error of one operation.
     const EPSILON: f64;
+    /// Terms of a sum, or of all steps of a continuation, after which it is given up.
+    const MAX_TERMS: u32;
     /// The number a double stands for.
     fn from_f64(x: f64) -> Self;
     /// The number rounded to a double.
@@ -28,6 +30,7 @@ pub(super) trait Real: Copy {
 
 impl Real for f64 {
     const EPSILON: f64 = 1.2e-16;
+    const MAX_TERMS: u32 = 300_000;
 
     #[inline(always)]
     fn from_f64(x: f64) -> Self {
@@ -69,6 +72,7 @@ impl Real for f64 {
 
 impl Real for Dd {
     const EPSILON: f64 = 1.0e-31;
+    const MAX_TERMS: u32 = 40_000;
 
     fn from_f64(x: f64) -> Self {
         Dd { hi: x, lo: 0.0 }

@@ -3,18 +3,15 @@
 use super::Parameters;
 use super::real::Real;
 
-/// Largest `z` that is summed directly.
+/// `z` up to which the series is summed whatever its parameters.
 pub(super) const LIMIT: f64 = 0.85;
 
 /// Terms that are tried beyond [`LIMIT`] before the continuation: enough where `c` is large.
 pub(super) const FEW_TERMS: u32 = 256;
 
-/// Terms after which the sum is given up as NaN: parameters beyond about a million.
-pub(super) const MAX_TERMS: u32 = 5_000_000;
-
 /// Sizes above this are divided by 2^600, counted in the exponent.
 const LARGE: f64 = 1.0e200;
-const DOWN: f64 = 2.409_919_865_102_884_4e-181;
+const DOWN: f64 = f64::from_bits((1023 - 600) << 52);
 const DOWN_EXPONENT: f64 = 600.0;
 
 /// A value with the error that its summation left.
@@ -26,6 +23,8 @@ pub(super) struct Sum<T> {
     pub slope: T,
     /// Power of two taken out.
     pub exponent: f64,
+    /// Sum of the terms' sizes over the size of their sum: what an earlier error grows by.
+    pub cancellation: f64,
     /// Estimated relative error of `value`.
     pub error: f64,
 }
@@ -37,6 +36,7 @@ impl<T: Real> Sum<T> {
             value: T::from_f64(1.0),
             slope: T::from_f64(0.0),
             exponent: 0.0,
+            cancellation: 1.0,
             error: 0.0,
         }
     }
@@ -48,6 +48,7 @@ impl<T: Real> Sum<T> {
             value: nan,
             slope: nan,
             exponent: 0.0,
+            cancellation: f64::INFINITY,
             error: f64::INFINITY,
         }
     }
@@ -58,7 +59,6 @@ pub(super) struct Running<T> {
     value: T,
     slope: T,
     size: f64,
-    slope_size: f64,
     exponent: f64,
 }
 
@@ -71,7 +71,6 @@ impl<T: Real> Running<T> {
             value: term,
             slope: zero,
             size: term.hi().abs(),
-            slope_size: 0.0,
             exponent: 0.0,
         }
     }
@@ -83,7 +82,6 @@ impl<T: Real> Running<T> {
         self.value = self.value.add(term);
         self.slope = self.slope.add(weighted);
         self.size += term.hi().abs();
-        self.slope_size += weighted.hi().abs();
     }
 
     /// Whether a remainder of this size changes neither sum.
@@ -103,20 +101,29 @@ impl<T: Real> Running<T> {
         self.value = self.value.times(DOWN);
         self.slope = self.slope.times(DOWN);
         self.size *= DOWN;
-        self.slope_size *= DOWN;
         self.exponent += DOWN_EXPONENT;
         Some(DOWN)
     }
 
     /// The sums after `n` terms, with an error from cancellation and from the count of roundings.
+    ///
+    /// The roundings of `a + n` have one sign for long stretches of `n`: hence `n` and no root.
     pub(super) fn finish(self, n: f64) -> Sum<T> {
-        let cancellation = self.size / self.value.hi().abs();
-        let error = T::EPSILON * (4.0 + 0.125 * n) * cancellation;
+        let Running {
+            value,
+            slope,
+            size,
+            exponent,
+            ..
+        } = self;
+        let cancellation = size / value.hi().abs();
+        let error = T::EPSILON * (1.0 + n / 32.0) * cancellation;
         let error = if error.is_nan() { f64::INFINITY } else { error };
         Sum {
-            value: self.value,
-            slope: self.slope,
-            exponent: self.exponent,
+            value,
+            slope,
+            exponent,
+            cancellation,
             error,
         }
     }

@@ -1,6 +1,7 @@
 //! 2F1 at `z = 1`: Gauss' theorem, the poles of it, and polynomials.
 
-use super::series::{self, MAX_TERMS, Sum};
+use super::real::Real;
+use super::series::{self, Sum};
 use super::{Factored, LogValue, Parameters, assemble};
 use crate::dd::{Dd, two_sum};
 use crate::gamma::{ln_gamma_parts, ln_gamma_sign};
@@ -86,7 +87,7 @@ fn polynomial(p: &Parameters<f64>) -> LogValue {
             c: wide(p.c),
         },
         Dd::ONE,
-        MAX_TERMS,
+        Dd::MAX_TERMS,
     );
     assemble(&Factored {
         sum,

@@ -32,6 +32,7 @@ pub fn raw(name: &str, record_bytes: usize) -> Vec<u8> {
 }
 
 /// The records of a function of `N` arguments.
+#[allow(dead_code)]
 pub fn table<const N: usize>(name: &str) -> Vec<Record<N>> {
     let size = 8 * N + 12;
     raw(name, size)

@@ -4,10 +4,13 @@ Each function is interpolated at Chebyshev nodes with 60 digits, which is within
 factor of the minimax polynomial, and turned into powers of the variable. Run it to print
 the Rust constants of ``src/coefficients.rs`` together with the truncation error:
 
-    python fit_polynomials.py > ../../src/coefficients.rs
+    python -m pip install mpmath
+    python fit_polynomials.py > ../../src/coefficients.rs && cargo fmt -p cvm-math
 """
+# A script of formulas:
+# ruff: noqa: ANN001, ANN201, D403, INP001, T201
 
-from mpmath import mp, mpf, matrix, lu_solve, cos, pi, exp, log, loggamma, psi, euler, findroot
+from mpmath import cos, euler, exp, findroot, log, loggamma, lu_solve, matrix, mp, mpf, pi, psi
 
 mp.dps = 80
 
@@ -114,7 +117,7 @@ def fit(f, lo, hi, count):
         rhs[i] = f(x)
         for j in range(count):
             rows[i, j] = x**j
-    return [c for c in lu_solve(rows, rhs)]
+    return list(lu_solve(rows, rhs))
 
 
 def error(f, coefs, lo, hi):
@@ -145,18 +148,31 @@ def hi_lo(value):
     return hi, float(value - mpf(hi))
 
 
+def legendre_rule(n):
+    """Positive nodes of the n-point Gauss-Legendre rule and their weights."""
+    rule = []
+    for k in range(n // 2):
+        x = cos(pi * (k + mpf("0.75")) / (n + mpf("0.5")))
+        for _ in range(12):  # Newton: the slope is that of the last point, at the root
+            slope = n * (x * mp.legendre(n, x) - mp.legendre(n - 1, x)) / (x * x - 1)
+            x -= mp.legendre(n, x) / slope
+        rule.append((x, 2 / ((1 - x * x) * slope**2)))
+    return rule[::-1]
+
+
 def main():
     """Print the Rust constants."""
     print("//! Polynomial coefficients and constants, made by `tests/data/fit_polynomials.py`.")
     print("//!")
     print("//! Each table gives the powers of its variable in rising order and the largest")
     print("//! truncation error relative to the function's maximum on the interval.")
-    print("#![allow(clippy::excessive_precision)]")
+    print("#![allow(clippy::excessive_precision, clippy::approx_constant)]")
     for name, f, lo, hi, count in FITS:
         coefs = fit(f, lo, hi, count)
         worst = error(f, coefs, lo, hi)
         print(f"\n/// {' '.join(f.__doc__.split())}")
-        print(f"/// Interval [{float(lo):.6}, {float(hi):.6}], truncation 2^{float(log(worst, 2)):.1f}.")
+        interval = f"[{float(lo):.6}, {float(hi):.6}]"
+        print(f"/// Interval {interval}, truncation 2^{float(log(worst, 2)):.1f}.")
         print(f"pub(crate) const {name}: [f64; {count}] = [")
         for c in coefs:
             print(f"    {float(c)!r},")
@@ -174,6 +190,12 @@ def main():
         hi, lo = hi_lo(value)
         print(f"\n/// {doc}, as a pair of doubles whose sum is exact to 106 bits.")
         print(f"pub(crate) const {name}: (f64, f64) = ({hi!r}, {lo!r});")
+    for n in (16, 32):
+        print(f"\n/// Positive nodes and weights of the {n}-point Gauss-Legendre rule on [-1, 1].")
+        print(f"pub const GAUSS_LEGENDRE_{n}: [(f64, f64); {n // 2}] = [")
+        for x, w in legendre_rule(n):
+            print(f"    ({float(x)!r}, {float(w)!r}),")
+        print("];")
     scale = mpf(2) ** 41
     ln2_hi = mp.floor(log(2) * scale) / scale
     print("\n/// The leading 41 bits of ln 2: its product with an exponent is exact.")

@@ -8,6 +8,8 @@ sign of F as one more float32 at the end.
     python -m pip install mpmath gmpy2
     python make_tables.py [name ...]
 """
+# A script of samples and formulas:
+# ruff: noqa: ANN001, ANN201, ANN202, D103, D401, INP001, PERF401, PLR2004, RUF005, S311, T201
 
 import math
 import random
@@ -79,9 +81,13 @@ def signed(rng, lo, hi, count):
 
 def make_ln(rng):
     xs = [any_double(rng) for _ in range(500)] + around(rng, 1.0, 500)
-    xs += [rng.uniform(0.6, 1.6) for _ in range(500)] + [log_uniform(rng, 1e-6, 1e6) for _ in range(400)]
+    xs += [rng.uniform(0.6, 1.6) for _ in range(500)] + [
+        log_uniform(rng, 1e-6, 1e6) for _ in range(400)
+    ]
     xs += [5e-324, 2.2250738585072014e-308, 1.7976931348623157e308]
-    xs += [m * math.sqrt(2) * 2.0**k for k in (-1, 0, 3) for m in (1 - 1e-9, 1.0, 1 + 1e-9, 1 - 3e-7)]
+    xs += [
+        m * math.sqrt(2) * 2.0**k for k in (-1, 0, 3) for m in (1 - 1e-9, 1.0, 1 + 1e-9, 1 - 3e-7)
+    ]
     return [((x,), mp.log(mpf(x))) for x in xs]
 
 
@@ -95,15 +101,21 @@ def make_exp(rng):
 
 def make_log1p(rng):
     xs = signed(rng, 1e-18, 0.999999, 900) + [any_double(rng) for _ in range(300)]
-    xs += [rng.uniform(-0.999, 3) for _ in range(500)] + [-1 + log_uniform(rng, 1e-16, 1e-1) for _ in range(200)]
+    xs += [rng.uniform(-0.999, 3) for _ in range(500)] + [
+        -1 + log_uniform(rng, 1e-16, 1e-1) for _ in range(200)
+    ]
     xs += [log_uniform(rng, 1e-3, 1e18) for _ in range(300)]
-    xs += [math.sqrt(0.5) - 1 + e for e in (-1e-12, 0.0, 1e-12)] + [math.sqrt(2) - 1 + e for e in (-1e-12, 0.0, 1e-12)]
+    xs += [math.sqrt(0.5) - 1 + e for e in (-1e-12, 0.0, 1e-12)] + [
+        math.sqrt(2) - 1 + e for e in (-1e-12, 0.0, 1e-12)
+    ]
     return [((x,), mp.log1p(mpf(x))) for x in xs if x > -1]
 
 
 def make_expm1(rng):
     xs = signed(rng, 1e-18, 50, 900) + [rng.uniform(-2, 2) for _ in range(800)]
-    xs += [rng.uniform(-60, 709.8) for _ in range(400)] + [any_double(rng) * 1e-300 for _ in range(50)]
+    xs += [rng.uniform(-60, 709.8) for _ in range(400)] + [
+        any_double(rng) * 1e-300 for _ in range(50)
+    ]
     xs += [k * math.log(2) / 2 + e for k in range(-20, 21) for e in (-1e-14, 1e-13)]
     xs += [709.782712893384, 1e-310, -1e-310]
     return [((x,), mp.expm1(mpf(x))) for x in xs]
@@ -112,15 +124,36 @@ def make_expm1(rng):
 def make_pow(rng):
     pairs = [(log_uniform(rng, 1e-3, 1e3), rng.uniform(-20, 20)) for _ in range(500)]
     for _ in range(900):  # |y ln x| near the limits
-        x = rng.choice([any_double(rng), log_uniform(rng, 0.5, 2), 1 + rng.choice([-1, 1]) * log_uniform(rng, 1e-14, 0.2)])
+        x = rng.choice(
+            [
+                any_double(rng),
+                log_uniform(rng, 0.5, 2),
+                1 + rng.choice([-1, 1]) * log_uniform(rng, 1e-14, 0.2),
+            ]
+        )
         if x != 1.0:
-            pairs.append((x, rng.choice([rng.uniform(690, 709.7), -rng.uniform(690, 744)]) / math.log(x)))
+            pairs.append(
+                (x, rng.choice([rng.uniform(690, 709.7), -rng.uniform(690, 744)]) / math.log(x))
+            )
     pairs += [(log_uniform(rng, 1e-2, 1e5), -log_uniform(rng, 1e-2, 1e3)) for _ in range(500)]
     pairs += [(any_double(rng), rng.uniform(-1, 1)) for _ in range(300)]
-    pairs += [(1 + rng.choice([-1, 1]) * log_uniform(rng, 1e-16, 1e-3), rng.choice([-1, 1]) * log_uniform(rng, 1, 1e17)) for _ in range(300)]
+    pairs += [
+        (
+            1 + rng.choice([-1, 1]) * log_uniform(rng, 1e-16, 1e-3),
+            rng.choice([-1, 1]) * log_uniform(rng, 1, 1e17),
+        )
+        for _ in range(300)
+    ]
     pairs += [(float(rng.randrange(2, 30)), float(rng.randrange(-9, 12))) for _ in range(150)]
-    pairs += [(-float(rng.randrange(1, 3000)) / 8, float(rng.randrange(-30, 31))) for _ in range(100)]
-    pairs += [(5e-324, 0.5), (5e-324, -0.9), (1.7976931348623157e308, 0.999999), (0.9999999999999999, 6.7e18)]
+    pairs += [
+        (-float(rng.randrange(1, 3000)) / 8, float(rng.randrange(-30, 31))) for _ in range(100)
+    ]
+    pairs += [
+        (5e-324, 0.5),
+        (5e-324, -0.9),
+        (1.7976931348623157e308, 0.999999),
+        (0.9999999999999999, 6.7e18),
+    ]
     out = []
     for x, y in pairs:
         value = mp.power(mpf(abs(x)), mpf(y))
@@ -161,7 +194,9 @@ def make_softplus(rng):
 
 def gamma_arguments(rng):
     """Arguments common to the gamma family: everywhere, breakpoints, neighbourhoods of 1 and 2."""
-    xs = [log_uniform(rng, 1e-6, 1e6) for _ in range(700)] + [rng.uniform(0, 12) for _ in range(700)]
+    xs = [log_uniform(rng, 1e-6, 1e6) for _ in range(700)] + [
+        rng.uniform(0, 12) for _ in range(700)
+    ]
     xs += around(rng, 1.0, 150) + around(rng, 2.0, 150) + [any_double(rng) for _ in range(200)]
     for b in (0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0):
         xs += [b, math.nextafter(b, 0), math.nextafter(b, 99)]
@@ -171,7 +206,11 @@ def gamma_arguments(rng):
 def make_ln_gamma(rng):
     xs = gamma_arguments(rng) + [2.5e305, 2.55e305, 5e-324, 1e-310]
     xs += [-log_uniform(rng, 1e-6, 160) for _ in range(200)]
-    return [((x,), mp.log(abs(mp.gamma(mpf(x)))) if x < 0 else mp.loggamma(mpf(x))) for x in xs if x != math.floor(x) or x > 0]
+    return [
+        ((x,), mp.log(abs(mp.gamma(mpf(x)))) if x < 0 else mp.loggamma(mpf(x)))
+        for x in xs
+        if x != math.floor(x) or x > 0
+    ]
 
 
 def make_digamma(rng):
@@ -203,11 +242,20 @@ def make_ln_beta(rng):
     pairs += [(log_uniform(rng, 0.01, 9), log_uniform(rng, 0.01, 9)) for _ in range(500)]
     pairs += [(log_uniform(rng, 1, 1e15), log_uniform(rng, 1, 1e15)) for _ in range(300)]
     pairs += [(any_double(rng), any_double(rng)) for _ in range(100)]
-    pairs += [(45308.0, 0.16), (1.0, 1.0), (1e-300, 1e300), (8.0, 8.0), (7.999999, 8.0), (800.0, 3000.0)]
+    pairs += [
+        (45308.0, 0.16),
+        (1.0, 1.0),
+        (1e-300, 1e300),
+        (8.0, 8.0),
+        (7.999999, 8.0),
+        (800.0, 3000.0),
+    ]
     out = []
     for a, b in pairs:
         mp.dps = 80 + int(abs(math.log10(a))) + int(abs(math.log10(b)))
-        out.append(((a, b), mp.loggamma(mpf(a)) + mp.loggamma(mpf(b)) - mp.loggamma(mpf(a) + mpf(b))))
+        out.append(
+            ((a, b), mp.loggamma(mpf(a)) + mp.loggamma(mpf(b)) - mp.loggamma(mpf(a) + mpf(b)))
+        )
         mp.dps = 60
     return out
 
@@ -227,11 +275,19 @@ def hyp_arguments(rng):
         r, a, b = (log_uniform(rng, 0.05, 5) for _ in range(3))
         b *= 4
         x = rng.choice([0, 0, 1, 2, rng.randrange(0, 30), rng.randrange(0, 1000)])
-        alpha, total, t = log_uniform(rng, 0.5, 300), log_uniform(rng, 5, 2000), log_uniform(rng, 0.5, 2000)
+        alpha, total, t = (
+            log_uniform(rng, 0.5, 300),
+            log_uniform(rng, 5, 2000),
+            log_uniform(rng, 0.5, 2000),
+        )
         bottom = alpha + total + t
         add(r + x, b + x, a + b + x - 1, t / bottom, (alpha + total) / bottom)
     for _ in range(500):  # the same, wider: large r, tiny b, c just above and below zero
-        r, a, b = log_uniform(rng, 0.01, 200), log_uniform(rng, 0.001, 50), log_uniform(rng, 0.01, 300)
+        r, a, b = (
+            log_uniform(rng, 0.01, 200),
+            log_uniform(rng, 0.001, 50),
+            log_uniform(rng, 0.01, 300),
+        )
         x = rng.choice([0, 0, 1, int(log_uniform(rng, 1, 10000))])
         z, omz = near_one() if rng.random() < 0.4 else (rng.random(), None)
         add(r + x, b + x, a + b + x - 1, z, omz)
@@ -249,8 +305,18 @@ def hyp_arguments(rng):
         add(a, b, a + b + log_uniform(rng, 0.05, 20), 1.0, 0.0)
         add(a, b, log_uniform(rng, 0.01, 20), log_uniform(rng, 1e-12, 0.1))
     traps = [
-        (2.7308828517755 + 0.537396964002445 + 388, 2.7308828517755 + 388, 2.7308828517755 + 0.537396964002445 + 389, (46.4538038132067 - 1.54854255673816) / (46.4538038132067 + 5.00981521176025)),
-        (1.66383229381802 + 438, 2.96628746369975 + 438, 2.50239975943212 + 2.96628746369975 + 437, 484.18060341218 / (46.2514511353415 + 20.62950442148 + 484.18060341218)),
+        (
+            2.7308828517755 + 0.537396964002445 + 388,
+            2.7308828517755 + 388,
+            2.7308828517755 + 0.537396964002445 + 389,
+            (46.4538038132067 - 1.54854255673816) / (46.4538038132067 + 5.00981521176025),
+        ),
+        (
+            1.66383229381802 + 438,
+            2.96628746369975 + 438,
+            2.50239975943212 + 2.96628746369975 + 437,
+            484.18060341218 / (46.2514511353415 + 20.62950442148 + 484.18060341218),
+        ),
         (2000.243, 2002.426, 0.793 + 2.426 + 1999, 50 / (4.414 + 100 + 50)),
         (0.11, 0.5, 0.31 + 0.5 - 1, 30 / (2.24 + 1 + 30)),
         (2.243, 4.426, 1 + 2.426 + 1, 39 / (4.414 + 38.86 + 39)),
@@ -298,7 +364,11 @@ def make_hyp2f1():
             skipped += 1
             continue
         log_size = mp.log(abs(value)) + log_scale
-        data.append(struct.pack("<5d", *args) + pack_value(log_size) + struct.pack("<f", 1.0 if value > 0 else -1.0))
+        data.append(
+            struct.pack("<5d", *args)
+            + pack_value(log_size)
+            + struct.pack("<f", 1.0 if value > 0 else -1.0)
+        )
     mp.dps = 60
     (HERE / "hyp2f1.bin").write_bytes(b"".join(data))
     print(f"hyp2f1: {len(data)} records, {skipped} skipped", flush=True)
