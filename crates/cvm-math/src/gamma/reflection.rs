@@ -19,16 +19,10 @@ fn cosine(r: f64) -> f64 {
     1.0 + z * poly8(z, &COS_PI)
 }
 
-/// `x` less its nearest integer, in [-1/2, 1/2], and whether that integer is odd.
+/// `x` less its nearest integer, exactly, in [-1/2, 1/2], and whether that integer is odd.
 fn fraction(x: f64) -> (f64, bool) {
-    let floor = x.floor();
-    let rest = x - floor;
-    let (nearest, rest) = if rest > 0.5 {
-        (floor + 1.0, rest - 1.0)
-    } else {
-        (floor, rest)
-    };
-    (rest, (0.5 * nearest).floor() != 0.5 * nearest)
+    let nearest = (x + 0.5).floor();
+    (x - nearest, (0.5 * nearest).floor() != 0.5 * nearest)
 }
 
 /// `sin πx`.
