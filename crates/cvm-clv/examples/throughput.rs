@@ -78,11 +78,13 @@ fn main() {
         });
         println!("{order:?} {:.2} ms", seconds * 1e3);
     }
-    let frame = Frame::new(rows.len())
-        .with_numbers("frequency", rows.iter().map(|row| row.frequency).collect())
-        .with_numbers("recency", rows.iter().map(|row| row.recency).collect())
-        .with_numbers("T", rows.iter().map(|row| row.age).collect())
-        .with_numbers("monetary_value", vec![30.0; rows.len()]);
+    let frame = frame_of(&rows);
+    let heavy = |row: &Rfm| Rfm {
+        frequency: row.frequency + 200.0,
+        recency: row.age,
+        ..*row
+    };
+    let heavy = frame_of(&rows.iter().take(20_000).map(heavy).collect::<Vec<Rfm>>());
     let Ok(spend) = GammaGamma::new(6.25, 3.74, 15.44) else {
         return;
     };
@@ -92,17 +94,31 @@ fn main() {
         discount_rate_per_year: Some(0.1),
         ..ScoreOptions::default()
     };
-    println!("p_alive {:.1} M rows/s", score(&model, &frame, 0, &options));
-    println!(
-        "expected_purchases {:.1} M rows/s",
-        score(&model, &frame, 1, &options)
-    );
-    println!(
-        "expected_spend {:.1} M rows/s",
-        score(&spend, &frame, 0, &options)
-    );
-    println!(
-        "lifetime_value {:.1} M rows/s",
-        score(&value, &frame, 3, &options)
-    );
+    for (name, frame) in [("typical", &frame), ("200 purchases and more", &heavy)] {
+        println!("M rows/s, {name}:");
+        println!(
+            "  p_alive            {:.2}",
+            score(&model, frame, 0, &options)
+        );
+        println!(
+            "  expected_purchases {:.2}",
+            score(&model, frame, 1, &options)
+        );
+        println!(
+            "  expected_spend     {:.2}",
+            score(&spend, frame, 0, &options)
+        );
+        println!(
+            "  lifetime_value     {:.2}",
+            score(&value, frame, 3, &options)
+        );
+    }
+}
+
+fn frame_of(rows: &[Rfm]) -> Frame {
+    Frame::new(rows.len())
+        .with_numbers("frequency", rows.iter().map(|row| row.frequency).collect())
+        .with_numbers("recency", rows.iter().map(|row| row.recency).collect())
+        .with_numbers("T", rows.iter().map(|row| row.age).collect())
+        .with_numbers("monetary_value", vec![30.0; rows.len()])
 }

@@ -25,7 +25,7 @@ use cvm_math::{exp, expm1, ln, log1p, softplus};
 use std::sync::{Arc, OnceLock};
 
 /// Repeat purchases with a table of their own; heavier buyers take the trapezoid rule.
-const TABLES: usize = 64;
+const TABLES: usize = 128;
 /// Coefficients in the largest table.
 const TERMS: usize = 256;
 /// Lengths at which the series may stop.
@@ -78,11 +78,11 @@ impl Dropout {
         self.series(x).filter(|series| series.reaches(tau))
     }
 
-    /// How much faster than a logarithm `E` may bend in `ln(1 + tau)`: `R` times the largest
-    /// leaving probability that still carries weight.
+    /// How fast `E` may bend in `ln(1 + tau)`: `R` times a leaving probability beyond which little
+    /// weight is left (`e^{−15}` and less; what bends faster than this is that much smaller).
     pub(crate) fn bend(&self, x: f64) -> f64 {
         let stay = self.b + x;
-        let likely = (self.a + 30.0) / (self.a + stay + 30.0);
+        let likely = (self.a + 15.0) / (self.a + stay + 15.0);
         (self.r + x) * likely
     }
 
@@ -230,7 +230,7 @@ struct Lattice {
     tau: f64,
     /// Mode of `p^a (1−p)^B`, moved between the ends.
     centre: f64,
-    /// `ln` of the height there, taken out so that nothing underflows.
+    /// `ln` of a common factor of every term, taken out so that nothing underflows or overflows.
     log_peak: f64,
     step: f64,
     /// Below it the integrand is `e^{ay}` to first order, above it `e^{−By}`.
@@ -243,10 +243,12 @@ impl Lattice {
         // dropped, order is 1e-18.
         const CORRECTION: f64 = 1e-9;
         let spread = a + stay;
-        let left = ln(CORRECTION / (spread + (shape + 1.0) * tau));
+        let left = ln(CORRECTION / (spread + 1.0 + (shape + 1.0) * tau));
         let right = -ln(CORRECTION / (spread + 2.0 + shape));
         let centre = (ln(a) - ln(stay)).clamp(left, right);
         let log_peak = -(a * softplus(-centre) + stay * softplus(centre));
+        // The tails are as large as `1/min(a, B)`: taken out, so that they do not overflow.
+        let log_peak = log_peak - ln(a.min(stay).min(1.0));
         // A normal peak of this width needs a step of at most 0.7 of it for 1e-17.
         let width = (1.0 / a + 1.0 / stay).sqrt();
         Lattice {
@@ -256,7 +258,8 @@ impl Lattice {
             tau,
             centre,
             log_peak,
-            step: (0.7 * width).min(0.25),
+            // A peak too narrow to resolve is a point: `φ` is constant across it.
+            step: (0.7 * width).clamp(1e-6, 0.25),
             ends: [left, right],
         }
     }

@@ -58,16 +58,57 @@ fn every_start_reaches_the_known_fit() {
     }
 }
 
+/// The same customers with exact days (the two decimals round a whole number of days): CLVTools'
+/// maximum, and BTYDplus' forecast of 39 weeks.
 #[test]
-fn thirty_nine_weeks_ahead_of_cdnow() {
+fn cdnow_in_exact_days() {
     let (rows, _) = cdnow();
-    let model = cdnow_model();
-    let total: f64 = rows
-        .iter()
-        .map(|row| model.expected_purchases(row, 39.0))
-        .sum();
-    // 1653.392 on day-exact weeks (BTYDplus).
-    assert!((total - 1653.39).abs() < 0.3, "{total}");
+    let weeks = |value: f64| (value * 7.0).round() / 7.0;
+    let exact = |row: &Rfm| Rfm::new(row.frequency, weeks(row.recency), weeks(row.age)).unwrap();
+    let rows: Vec<Rfm> = rows.iter().map(exact).collect();
+    let likelihood = BgNbd::likelihood(&rows, None);
+    let (theta, at) = newton(&likelihood, &BgNbd::starts(&likelihood)[0]);
+    let expected = [0.242_594_5, 4.413_601_9, 0.792_919_9, 2.425_888_1];
+    for (got, expected) in theta.iter().zip(expected) {
+        close(*got, expected, 1e-5);
+    }
+    assert!((at.value - -9_582.429_207).abs() < 1e-6, "{}", at.value);
+    let model = BgNbd::from_params(&theta, None).unwrap();
+    let forecasts = rows.iter().map(|row| model.expected_purchases(row, 39.0));
+    let total: f64 = forecasts.sum();
+    assert!((total - 1_653.4).abs() < 0.05, "{total}");
+}
+
+/// Whatever the parameters, a forecast ends, and is either absent or within its bounds: no more
+/// than a customer who never leaves, `(r+x)·t/(α+T)`.
+#[test]
+fn absurd_parameters_end_within_bounds() {
+    let values = [1e-300, 1e-9, 0.3, 40.0, 1e9, 1e300];
+    let (mut answered, mut absent) = (0, 0);
+    for r in values {
+        for alpha in values {
+            for (a, b) in values.iter().flat_map(|a| values.map(|b| (*a, b))) {
+                let model = BgNbd::new(r, alpha, a, b, None).unwrap();
+                for (x, t_x) in [(0.0, 0.0), (3.0, 2.0), (1e6, 2.0)] {
+                    let row = Rfm::new(x, t_x, 5.0).unwrap();
+                    let forecast = model.expected_purchases(&row, 7.0);
+                    let bound = (r + x) * 7.0 / (alpha + 5.0) * (1.0 + 1e-9);
+                    let fine = (0.0..=bound).contains(&forecast);
+                    assert!(
+                        fine || !forecast.is_finite(),
+                        "{r:e} {alpha:e} {a:e} {b:e} {x:e}: {forecast:e}"
+                    );
+                    answered += u32::from(fine);
+                    absent += u32::from(!fine);
+                }
+            }
+        }
+    }
+    println!("{answered} answered, {absent} absent");
+    assert!(
+        absent * 20 < answered,
+        "{answered} answered, {absent} absent"
+    );
 }
 
 #[test]
