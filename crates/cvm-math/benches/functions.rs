@@ -144,16 +144,20 @@ fn binary_rows(x: &[f64], y: &[f64], words: &[String]) {
 
 /// BG/NBD-like arguments: r + x, b + x, a + b + x - 1 and z = t / (alpha + T + t).
 fn hypergeometric_row(u: &[f64], v: &[f64], words: &[String]) {
-    let z = |i: usize| 0.95 * v[i];
-    let x = |i: usize| (20.0 * u[i]).floor();
+    let x: Vec<f64> = u.iter().map(|u| (20.0 * u).floor()).collect();
+    let shifted = |by: f64| x.iter().map(|x| by + x).collect::<Vec<f64>>();
+    let (a, b, c) = (shifted(0.243), shifted(2.426), shifted(2.219));
+    let z: Vec<f64> = v.iter().map(|v| 0.85 * v).collect();
+    let y: Vec<f64> = z.iter().map(|z| 1.0 - z).collect();
     print_row(
         &Row {
             name: "ln_hyp2f1",
-            scalar: &|i| {
-                let z = z(i);
-                cvm_math::ln_hyp2f1(0.243 + x(i), 2.426 + x(i), 2.219 + x(i), z, 1.0 - z).0
-            },
-            slice: None,
+            scalar: &|i| cvm_math::ln_hyp2f1(a[i], b[i], c[i], z[i], y[i]).0,
+            slice: Some(&|level, out| {
+                let mut sign = [0.0; LENGTH];
+                at::ln_hyp2f1(level, &a, &b, &c, &z, &y, out, &mut sign);
+                black_box(sign);
+            }),
             std: None,
             libm: None,
         },

@@ -113,6 +113,25 @@ macro_rules! unary {
                 mend_nonpositive(x, out, crate::gamma::trigamma);
             }
 
+            /// `(ln|F|, sign of F)` for F = 2F1(a, b; c; z).
+            #[allow(clippy::too_many_arguments)]
+            pub fn ln_hyp2f1(
+                level: Level,
+                a: &[f64],
+                b: &[f64],
+                c: &[f64],
+                z: &[f64],
+                one_minus_z: &[f64],
+                ln: &mut [f64],
+                sign: &mut [f64],
+            ) {
+                for column in [a, b, c, z, one_minus_z, &*sign] {
+                    check_lengths(column.len(), ln.len());
+                }
+                let rows = crate::hyp2f1::batch::Rows { a, b, c, z, one_minus_z };
+                crate::hyp2f1::batch::ln_hyp2f1(level, &rows, ln, sign);
+            }
+
             /// Arguments at and below zero are rare: they take the scalar path afterwards.
             fn mend_nonpositive(x: &[f64], out: &mut [f64], scalar: fn(f64) -> f64) {
                 for (out, &x) in out.iter_mut().zip(x) {
@@ -178,4 +197,21 @@ pub fn digamma(x: &[f64], out: &mut [f64]) {
 /// When the lengths differ.
 pub fn trigamma(x: &[f64], out: &mut [f64]) {
     at::trigamma(detected(), x, out);
+}
+
+/// `(ln|F|, sign of F)` for F = 2F1(a, b; c; z), row by row: [`crate::ln_hyp2f1`] in its bits,
+/// several rows at a time.
+///
+/// # Panics
+/// When the lengths differ.
+pub fn ln_hyp2f1(
+    a: &[f64],
+    b: &[f64],
+    c: &[f64],
+    z: &[f64],
+    one_minus_z: &[f64],
+    ln: &mut [f64],
+    sign: &mut [f64],
+) {
+    at::ln_hyp2f1(detected(), a, b, c, z, one_minus_z, ln, sign);
 }

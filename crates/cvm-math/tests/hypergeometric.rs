@@ -57,6 +57,48 @@ fn value_agrees_with_its_logarithm() {
 }
 
 #[test]
+fn slices_give_the_scalar_bits() {
+    use cvm_math::dispatch::Level;
+    let mut rows: Vec<[f64; 5]> = hyp_table().iter().map(|(r, _)| r.args).collect();
+    rows.extend([
+        [1.0, 2.0, -3.0, 0.5, 0.5],
+        [f64::NAN; 5],
+        [0.0, 1.0, 2.0, 0.5, 0.5],
+    ]);
+    rows.extend([[900.0, 900.0, 0.5, 0.84, 0.16], [2.0, 3.0, 4.0, 1.5, -0.5]]);
+    // An order without neighbours of one kind.
+    rows.sort_by_key(|row| row[0].to_bits().wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let column = |k: usize| rows.iter().map(|row| row[k]).collect::<Vec<f64>>();
+    let [a, b, c, z, y] = std::array::from_fn(column);
+    for level in Level::ALL.into_iter().filter(|level| level.is_available()) {
+        for length in [rows.len(), 0, 1, 7, 8, 9, 17] {
+            let (mut ln, mut sign) = (vec![0.0; length], vec![0.0; length]);
+            let part = |v: &[f64]| v[..length].to_vec();
+            cvm_math::slice::at::ln_hyp2f1(
+                level,
+                &part(&a),
+                &part(&b),
+                &part(&c),
+                &part(&z),
+                &part(&y),
+                &mut ln,
+                &mut sign,
+            );
+            for i in 0..length {
+                let want = cvm_math::ln_hyp2f1(a[i], b[i], c[i], z[i], y[i]);
+                let same =
+                    ln[i].to_bits() == want.0.to_bits() && sign[i].to_bits() == want.1.to_bits();
+                assert!(
+                    same,
+                    "{level:?} {:?}: {} {} for {want:?}",
+                    rows[i], ln[i], sign[i]
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn parameters_may_be_exchanged() {
     for (record, _) in hyp_table().iter().step_by(7) {
         let [a, b, c, z, one_minus_z] = record.args;

@@ -100,7 +100,7 @@ fn step<T: Real>(p: &Parameters<T>, from: &Sum<T>, y0: T, y1: T, budget: &mut u3
         sums.push(k + 2.0, new);
         let size = g.hi().abs().max(new.hi().abs());
         let falling = new.hi().abs() <= 0.75 * g.hi().abs() || size == 0.0;
-        if falling && sums.is_negligible(4.0 * size, k) {
+        if falling && sums.is_negligible(size, 0.25, k) {
             *budget = budget.saturating_sub(count + STEP_COST);
             return land(sums.finish(k), from, y1.div(h));
         }

@@ -13,6 +13,7 @@
 //!
 //! Source: Abramowitz & Stegun (1964), 15.1.1, 15.1.20, 15.3.3, 15.3.4, 15.5.1.
 
+pub(crate) mod batch;
 mod continuation;
 mod real;
 mod series;
@@ -59,6 +60,17 @@ struct LogValue {
     sign: f64,
 }
 
+impl LogValue {
+    /// ln|F| rounded once, and the sign; NaN with the bits of the crate's one NaN.
+    fn rounded(self) -> (f64, f64) {
+        if self.ln.hi.is_nan() {
+            (f64::NAN, f64::NAN)
+        } else {
+            (self.ln.value(), self.sign)
+        }
+    }
+}
+
 const UNDEFINED: LogValue = LogValue {
     ln: Dd {
         hi: f64::NAN,
@@ -72,6 +84,11 @@ const UNIT: LogValue = LogValue {
 };
 
 impl Parameters<f64> {
+    /// `c - a - b` to double-double.
+    fn exact_excess(&self) -> Dd {
+        Dd::sum(self.c, -self.a).add_f64(-self.b)
+    }
+
     /// Whether the function is defined: finite parameters and `c` no pole.
     fn are_defined(&self) -> bool {
         let finite = self.a.is_finite() && self.b.is_finite() && self.c.is_finite();
@@ -126,17 +143,22 @@ fn times_pair(factor: Dd, pair: (f64, f64)) -> Dd {
     factor.mul(Dd::sum(pair.0, pair.1))
 }
 
-/// The direct and Euler's form in the order in which they are worth trying.
-fn best_form<T: Real>(p: &Parameters<T>, at: &Point<T>, ln_y: (f64, f64)) -> Factored<T> {
-    let excess = p.excess();
+/// The direct and Euler's form in the order in which they are worth trying; `excess` is
+/// `c - a - b`, whose last digits the logarithm of `y = 1 - z` multiplies.
+fn best_form<T: Real>(
+    p: &Parameters<T>,
+    at: &Point<T>,
+    excess: Dd,
+    ln_y: (f64, f64),
+) -> Factored<T> {
     let direct = |p: &Parameters<T>| Factored {
         sum: evaluate(p, at),
         log_factor: Dd::ZERO,
     };
-    if excess.hi() >= 0.0 && p.c.hi() > 0.0 {
+    if prefers_direct(excess, p.c.hi()) {
         return direct(p);
     }
-    let log_factor = times_pair(excess.to_dd(), ln_y);
+    let log_factor = times_pair(excess, ln_y);
     let euler = Factored {
         sum: evaluate(&p.euler(), at),
         log_factor,
@@ -150,6 +172,11 @@ fn best_form<T: Real>(p: &Parameters<T>, at: &Point<T>, ln_y: (f64, f64)) -> Fac
     } else {
         euler
     }
+}
+
+/// Whether the direct form needs no comparison with Euler's.
+fn prefers_direct(excess: Dd, c: f64) -> bool {
+    excess.hi >= 0.0 && c > 0.0
 }
 
 /// The parameters and the point in double-double, from the exact one of `z` and `1 - z`.
@@ -224,10 +251,11 @@ fn refine(narrow: &Factored<f64>, wide: impl FnOnce() -> Factored<Dd>) -> LogVal
 /// F for `z` in (0, 1).
 fn inside(p: &Parameters<f64>, z: f64, one_minus_z: f64) -> LogValue {
     let ln_y = ln_distance(z, one_minus_z);
-    let narrow = best_form(p, &Point { z, y: one_minus_z }, ln_y);
+    let excess = p.exact_excess();
+    let narrow = best_form(p, &Point { z, y: one_minus_z }, excess, ln_y);
     refine(&narrow, || {
         let (wide, point) = widen(p, z, one_minus_z);
-        best_form(&wide, &point, ln_y)
+        best_form(&wide, &point, excess, ln_y)
     })
 }
 
@@ -245,7 +273,9 @@ fn negative(p: &Parameters<f64>, z: f64) -> LogValue {
         b: new.hi,
         c: p.c,
     };
-    let tried = best_form(&narrow, &Point { z: w.hi, y: y.hi }, ln_w_distance);
+    // c - kept - (c - other)
+    let excess = Dd::sum(other, -kept);
+    let tried = best_form(&narrow, &Point { z: w.hi, y: y.hi }, excess, ln_w_distance);
     let inner = refine(&tried, || {
         let double = |x: f64| Dd { hi: x, lo: 0.0 };
         let wide = Parameters {
@@ -253,7 +283,7 @@ fn negative(p: &Parameters<f64>, z: f64) -> LogValue {
             b: new,
             c: double(p.c),
         };
-        best_form(&wide, &Point { z: w, y }, ln_w_distance)
+        best_form(&wide, &Point { z: w, y }, excess, ln_w_distance)
     });
     let log_factor = times_pair(Dd { hi: -kept, lo: 0.0 }, ln_y);
     LogValue {
@@ -281,14 +311,16 @@ fn log_value(a: f64, b: f64, c: f64, z: f64, one_minus_z: f64) -> LogValue {
 
 /// ln|F| and the sign of F.
 pub(crate) fn ln_hyp2f1(a: f64, b: f64, c: f64, z: f64, one_minus_z: f64) -> (f64, f64) {
-    let LogValue { ln, sign } = log_value(a, b, c, z, one_minus_z);
-    (ln.value(), sign)
+    log_value(a, b, c, z, one_minus_z).rounded()
 }
 
 /// F itself: overflows to infinity with its sign, underflows to zero.
 pub(crate) fn hyp2f1(a: f64, b: f64, c: f64, z: f64) -> f64 {
     let LogValue { ln, sign } = log_value(a, b, c, z, 1.0 - z);
-    if ln.hi.is_nan() || ln.hi.abs() >= 750.0 {
+    if ln.hi.is_nan() {
+        return f64::NAN;
+    }
+    if ln.hi.abs() >= 750.0 {
         return sign * crate::exp(ln.hi);
     }
     let (k, h, l) = exp_parts(ln.hi, ln.lo);

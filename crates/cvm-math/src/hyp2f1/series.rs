@@ -10,7 +10,7 @@ pub(super) const LIMIT: f64 = 0.85;
 pub(super) const FEW_TERMS: u32 = 256;
 
 /// Sizes above this are divided by 2^600, counted in the exponent.
-const LARGE: f64 = 1.0e200;
+pub(super) const LARGE: f64 = 1.0e200;
 const DOWN: f64 = f64::from_bits((1023 - 600) << 52);
 const DOWN_EXPONENT: f64 = 600.0;
 
@@ -38,6 +38,22 @@ impl<T: Real> Sum<T> {
             exponent: 0.0,
             cancellation: 1.0,
             error: 0.0,
+        }
+    }
+
+    /// The sums of `n` terms, with an error from cancellation and from the count of roundings.
+    ///
+    /// The roundings of `a + n` have one sign for long stretches of `n`: hence `n` and no root.
+    pub(super) fn of(value: T, slope: T, size: f64, exponent: f64, n: f64) -> Self {
+        let cancellation = size / value.hi().abs();
+        let error = T::EPSILON * (1.0 + n / 32.0) * cancellation;
+        let error = if error.is_nan() { f64::INFINITY } else { error };
+        Sum {
+            value,
+            slope,
+            exponent,
+            cancellation,
+            error,
         }
     }
 
@@ -84,12 +100,11 @@ impl<T: Real> Running<T> {
         self.size += term.hi().abs();
     }
 
-    /// Whether a remainder of this size changes neither sum.
+    /// Whether a remainder of `size / share` changes neither sum.
     #[inline(always)]
-    pub(super) fn is_negligible(&self, remainder: f64, n: f64) -> bool {
-        let tolerance = 0.25 * T::EPSILON;
-        remainder <= tolerance * self.value.hi().abs()
-            && n * remainder <= tolerance * self.slope.hi().abs()
+    pub(super) fn is_negligible(&self, size: f64, share: f64, n: f64) -> bool {
+        let tolerance = 0.25 * T::EPSILON * share;
+        size <= tolerance * self.value.hi().abs() && n * size <= tolerance * self.slope.hi().abs()
     }
 
     /// Divides the sums by 2^600 when `size` has become large, and says by what factor.
@@ -105,27 +120,9 @@ impl<T: Real> Running<T> {
         Some(DOWN)
     }
 
-    /// The sums after `n` terms, with an error from cancellation and from the count of roundings.
-    ///
-    /// The roundings of `a + n` have one sign for long stretches of `n`: hence `n` and no root.
+    /// The sums after `n` terms.
     pub(super) fn finish(self, n: f64) -> Sum<T> {
-        let Running {
-            value,
-            slope,
-            size,
-            exponent,
-            ..
-        } = self;
-        let cancellation = size / value.hi().abs();
-        let error = T::EPSILON * (1.0 + n / 32.0) * cancellation;
-        let error = if error.is_nan() { f64::INFINITY } else { error };
-        Sum {
-            value,
-            slope,
-            exponent,
-            cancellation,
-            error,
-        }
+        Sum::of(self.value, self.slope, self.size, self.exponent, n)
     }
 }
 
@@ -148,7 +145,7 @@ pub(super) fn sum<T: Real>(p: &Parameters<T>, z: T, max_terms: u32) -> Sum<T> {
             return sums.finish(n);
         }
         let bound = ratio.hi().abs().max(z.hi());
-        if bound < 1.0 && n > settled && sums.is_negligible(size * bound / (1.0 - bound), n) {
+        if bound < 1.0 && n > settled && sums.is_negligible(size * bound, 1.0 - bound, n) {
             return sums.finish(n);
         }
         if let Some(down) = sums.rescale(size) {
