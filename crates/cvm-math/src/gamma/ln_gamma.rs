@@ -20,6 +20,9 @@ use crate::dd::{fast_two_sum, two_prod, two_sum};
 use crate::elementary::{ln_kernel, ln_parts_of, nan_if};
 use crate::poly::{poly8, poly18};
 
+/// From about here on the value is not a double, and its parts would make a NaN.
+const HUGE: f64 = 2.5e305;
+
 /// ln Γ(x) less Stirling's leading terms, `x >= 8`: about 1/(12 x).
 #[inline(always)]
 pub(crate) fn stirling_correction(x: f64) -> f64 {
@@ -145,9 +148,7 @@ pub(crate) fn ln_gamma_parts<const EXACT: bool>(x: f64) -> (f64, f64) {
 #[inline(always)]
 pub(crate) fn ln_gamma_kernel(x: f64) -> f64 {
     let (hi, lo) = ln_gamma_parts::<false>(x);
-    // Above 2.55e305 the value is not a double; its parts would make a NaN.
-    let huge = x > 2.5e305;
-    let value = if huge {
+    let value = if x >= HUGE {
         (x - 0.5) * (ln_kernel(x) - 1.0)
     } else {
         hi + lo
@@ -155,8 +156,21 @@ pub(crate) fn ln_gamma_kernel(x: f64) -> f64 {
     nan_if(x.is_nan(), value)
 }
 
+/// [`ln_gamma_parts`] by the same operations, less those of the region where `x` is not.
+fn one_region(x: f64) -> (f64, f64) {
+    if x >= FAR {
+        return far(x, ln_parts_of(x, 0.0));
+    }
+    let shift = shift::<false>(x);
+    near(&shift, ln_parts_of(shift.q, shift.q_lo))
+}
+
 /// ln|Γ(x)| for every `x`.
 pub(crate) fn ln_gamma(x: f64) -> f64 {
+    if x > 0.0 && x < HUGE {
+        let (hi, lo) = one_region(x);
+        return hi + lo;
+    }
     if x > 0.0 || x.is_nan() {
         return ln_gamma_kernel(x);
     }
