@@ -73,6 +73,7 @@ fn one_customer_by_hand() {
         ),
         (2, 1, 2)
     );
+    assert_eq!(report.customers_of_age_zero, 1);
     assert_eq!(report.observation_end, "2024-01-11");
 
     let all = SummaryOptions {

@@ -47,6 +47,7 @@ pub(super) struct FoldCounts {
     pub(super) purchases_cancelled: u64,
     pub(super) refunds_unmatched: u64,
     pub(super) repeat_customers: u64,
+    pub(super) customers_of_age_zero: u64,
     pub(super) repeat_purchases: u64,
     pub(super) holdout_purchases: u64,
     pub(super) customers_only_in_holdout: u64,
@@ -112,6 +113,7 @@ impl Folder {
         let repeats = past.purchase_count - 1;
         self.counts.repeat_purchases += repeats;
         self.counts.repeat_customers += u64::from(repeats > 0);
+        self.counts.customers_of_age_zero += u64::from(self.end == past.first_start);
         self.counts.holdout_purchases += future.purchase_count;
         let columns = &mut self.columns;
         columns.customers.push(customer);

@@ -133,6 +133,9 @@ pub struct SummaryReport {
     pub customers: u64,
     /// Of these, customers with at least one repeat purchase.
     pub repeat_customers: u64,
+    /// Of these, customers whose first purchase is at the very end of the period: `T` is 0, and
+    /// nothing has been observed of them that a model of repeat buying could use.
+    pub customers_of_age_zero: u64,
     /// Repeat purchases of all customers: the sum of `frequency`.
     pub repeat_purchases: u64,
     /// Customers left out because their first purchase is after the end of calibration.
@@ -203,6 +206,11 @@ impl SummaryReport {
                 "\n  hold-out after {start} to {last}: {purchases} purchases"
             )?;
         }
+        note(
+            f,
+            self.customers_of_age_zero,
+            "customers with T = 0: first purchase at the end of the period",
+        )?;
         note(
             f,
             self.customers_only_in_holdout,

@@ -301,6 +301,7 @@ fn report(
         rows_merged: counts.rows_merged,
         customers: folder.columns.customers.len() as u64,
         repeat_customers: counts.repeat_customers,
+        customers_of_age_zero: counts.customers_of_age_zero,
         repeat_purchases: counts.repeat_purchases,
         customers_only_in_holdout: counts.customers_only_in_holdout,
         customers_without_purchase: counts.customers_without_purchase,
