@@ -44,8 +44,9 @@ const WEIGHTS: [f64; ORDER] = [
 const BEND_PER_PANEL: f64 = 4.0;
 /// `e^{−46}` is 1e-20: later purchases are worth nothing.
 const FORGOTTEN: f64 = 46.0;
-/// Panels are never more than this; reached only where `δ` or `R` is absurd.
-const MOST_PANELS: f64 = 2048.0;
+/// More panels than this and the answer is NaN: reached only where `r` alone expects tens of
+/// thousands of purchases.
+const MOST_PANELS: f64 = 16_384.0;
 
 /// `D(H)` after `x` repeat purchases; `end` is `A = α + T`.
 pub(crate) fn discounted_purchases(
@@ -71,7 +72,10 @@ fn integral(dropout: &Dropout, x: f64, stop: f64, interest: f64) -> f64 {
     let length = log1p(stop);
     let bend = dropout.bend(x).max(interest * (1.0 + stop));
     let panels = length.max(bend * length / BEND_PER_PANEL).ceil();
-    let panels = panels.clamp(1.0, MOST_PANELS);
+    if panels > MOST_PANELS {
+        return f64::NAN;
+    }
+    let panels = panels.max(1.0);
     let width = length / panels;
     let mut sum = 0.0;
     for panel in 0..panels as u32 {

@@ -98,6 +98,12 @@ fn absurd_parameters_end_within_bounds() {
                         fine || !forecast.is_finite(),
                         "{r:e} {alpha:e} {a:e} {b:e} {x:e}: {forecast:e}"
                     );
+                    // The discounted sum takes thousands of forecasts here: a sample of them.
+                    if (answered + absent) % 23 == 0 {
+                        let worth = model.discounted_purchases(&row, 7.0, 0.01);
+                        let less = worth <= forecast * (1.0 + 1e-9);
+                        assert!(less || !worth.is_finite(), "{worth:e} of {forecast:e}");
+                    }
                     answered += u32::from(fine);
                     absent += u32::from(!fine);
                 }
