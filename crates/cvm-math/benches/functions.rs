@@ -165,6 +165,75 @@ fn hypergeometric_row(u: &[f64], v: &[f64], words: &[String]) {
     );
 }
 
+fn elementary_rows(positive: &[f64], wide: &[f64], words: &[String]) {
+    unary(
+        "ln",
+        positive,
+        (cvm_math::ln, at::ln),
+        (Some(f64::ln), Some(libm::log)),
+        words,
+    );
+    unary(
+        "exp",
+        wide,
+        (cvm_math::exp, at::exp),
+        (Some(f64::exp), Some(libm::exp)),
+        words,
+    );
+    unary(
+        "log1p",
+        positive,
+        (cvm_math::log1p, at::log1p),
+        (Some(f64::ln_1p), Some(libm::log1p)),
+        words,
+    );
+    unary(
+        "expm1",
+        wide,
+        (cvm_math::expm1, at::expm1),
+        (Some(f64::exp_m1), Some(libm::expm1)),
+        words,
+    );
+    unary(
+        "sigmoid",
+        wide,
+        (cvm_math::sigmoid, at::sigmoid),
+        (Some(|x| 1.0 / (1.0 + (-x).exp())), None),
+        words,
+    );
+    unary(
+        "softplus",
+        wide,
+        (cvm_math::softplus, at::softplus),
+        (Some(|x| x.max(0.0) + (-x.abs()).exp().ln_1p()), None),
+        words,
+    );
+}
+
+fn gamma_rows(shape: &[f64], words: &[String]) {
+    unary(
+        "ln_gamma",
+        shape,
+        (cvm_math::ln_gamma, at::ln_gamma),
+        (None, Some(libm::lgamma)),
+        words,
+    );
+    unary(
+        "digamma",
+        shape,
+        (cvm_math::digamma, at::digamma),
+        (None, None),
+        words,
+    );
+    unary(
+        "trigamma",
+        shape,
+        (cvm_math::trigamma, at::trigamma),
+        (None, None),
+        words,
+    );
+}
+
 fn main() {
     let words: Vec<String> = std::env::args()
         .skip(1)
@@ -184,69 +253,8 @@ fn main() {
         "{:<12}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}",
         "", "scalar", "baseline", "avx2", "avx512", "std", "libm"
     );
-    unary(
-        "ln",
-        &positive,
-        (cvm_math::ln, at::ln),
-        (Some(f64::ln), Some(libm::log)),
-        &words,
-    );
-    unary(
-        "exp",
-        &wide,
-        (cvm_math::exp, at::exp),
-        (Some(f64::exp), Some(libm::exp)),
-        &words,
-    );
-    unary(
-        "log1p",
-        &positive,
-        (cvm_math::log1p, at::log1p),
-        (Some(f64::ln_1p), Some(libm::log1p)),
-        &words,
-    );
-    unary(
-        "expm1",
-        &wide,
-        (cvm_math::expm1, at::expm1),
-        (Some(f64::exp_m1), Some(libm::expm1)),
-        &words,
-    );
-    unary(
-        "sigmoid",
-        &wide,
-        (cvm_math::sigmoid, at::sigmoid),
-        (Some(|x| 1.0 / (1.0 + (-x).exp())), None),
-        &words,
-    );
-    unary(
-        "softplus",
-        &wide,
-        (cvm_math::softplus, at::softplus),
-        (Some(|x| x.max(0.0) + (-x.abs()).exp().ln_1p()), None),
-        &words,
-    );
+    elementary_rows(&positive, &wide, &words);
     binary_rows(&positive, &y, &words);
-    unary(
-        "ln_gamma",
-        &shape,
-        (cvm_math::ln_gamma, at::ln_gamma),
-        (None, Some(libm::lgamma)),
-        &words,
-    );
-    unary(
-        "digamma",
-        &shape,
-        (cvm_math::digamma, at::digamma),
-        (None, None),
-        &words,
-    );
-    unary(
-        "trigamma",
-        &shape,
-        (cvm_math::trigamma, at::trigamma),
-        (None, None),
-        &words,
-    );
+    gamma_rows(&shape, &words);
     hypergeometric_row(&u, &v, &words);
 }
