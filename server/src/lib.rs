@@ -1,0 +1,34 @@
+//! The gRPC server: loads a folder of model files and scores customers with them.
+//!
+//! [`run`] serves until its `shutdown` future ends, then drains. Layers, outermost first:
+//! `listen` accepts connections and hands each to a worker thread; `connection` speaks HTTP/2 on
+//! one; `api` routes a request and minds its deadline; `services` parse, call and render; `plane`
+//! finds the model and scores; `registry` and `folder` keep the models. Scores come from
+//! [`cvm::Model::score`] and from nowhere else.
+
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
+
+mod api;
+mod compute;
+mod connection;
+mod deadline;
+mod drain;
+mod folder;
+mod listen;
+mod plane;
+mod registry;
+mod services;
+mod settings;
+mod stream;
+mod worker;
+
+pub use listen::{RunError, run};
+pub use settings::{LogFormat, Settings};

@@ -1,0 +1,219 @@
+//! The life of a server: load, accept, drain, end.
+
+use crate::api::{Api, serving};
+use crate::compute::Compute;
+use crate::connection::Limits;
+use crate::drain::{Signal, signal};
+use crate::folder::Folder;
+use crate::plane::Plane;
+use crate::registry::Registry;
+use crate::settings::Settings;
+use crate::worker::{self, Accepted, Context, Worker};
+use std::future::Future;
+use std::io;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tonic_health::ServingStatus;
+
+/// Pause after a failed accept: the usual cause is that the process is out of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long workers may take to end once their connections are cut.
+const CUT_TIME: Duration = Duration::from_millis(500);
+
+/// Why a server could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The folder of models does not exist or is not a folder.
+    #[error("the folder of models {path:?} cannot be used: {source}")]
+    Models {
+        /// The folder.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A worker thread cannot be started.
+    #[error("a worker cannot be started: {0}")]
+    Worker(#[source] io::Error),
+    /// The compiled API description cannot be read: a defect.
+    #[error("the API description cannot be read: {0}")]
+    Description(#[from] tonic_reflection::server::Error),
+    /// Loading the models was aborted: a defect.
+    #[error("loading the models was aborted")]
+    Aborted,
+}
+
+/// Serves the models of `settings.models` on `listener` until `shutdown` ends, then drains: health
+/// turns to NOT_SERVING, no connection is accepted, calls in flight finish, and after
+/// `settings.drain_seconds` whatever is left is cut. `settings.listen` is not used: the listener is.
+///
+/// The folder is loaded before the first call is answered. Files that fail verification are logged
+/// and left out; a folder without a single good model is served as well, every call answered with
+/// NOT_FOUND, because the models may be on their way.
+///
+/// # Errors
+/// The folder does not exist, or the server cannot be started.
+pub async fn run(
+    listener: TcpListener,
+    settings: Settings,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), RunError> {
+    let registry = Arc::new(Registry::default());
+    let folder = first_look(&settings, &registry).await?;
+    let watcher = tokio::spawn(watch(
+        folder,
+        Arc::clone(&registry),
+        settings.poll_interval(),
+    ));
+
+    let worker_count = settings.worker_count();
+    let plane = Arc::new(Plane {
+        registry,
+        compute: Compute::new(worker_count),
+        max_rows: usize::try_from(settings.max_rows).unwrap_or(usize::MAX),
+    });
+    let (drain, draining) = signal();
+    let (cut, cutting) = signal();
+    let (api, health) = Api::new(plane, settings.max_message_bytes(), draining.clone()).await?;
+    let context = context(api, &settings, draining, cutting);
+    let workers = (0..worker_count)
+        .map(|index| worker::start(index, context.clone()))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(RunError::Worker)?;
+    drop(context);
+
+    accept(&listener, &workers, &settings, shutdown).await;
+    tracing::info!(seconds = settings.drain_seconds, "shutting down");
+    serving(&health, ServingStatus::NotServing).await;
+    drop(listener);
+    drain.give();
+    let cut_count = finish(workers, settings.drain_deadline(), || cut.give()).await;
+    watcher.abort();
+    tracing::info!(connections_cut = cut_count, "shut down");
+    Ok(())
+}
+
+fn context(api: Api, settings: &Settings, drain: Signal, cut: Signal) -> Context {
+    Context {
+        api,
+        limits: Limits {
+            handshake_timeout: Duration::from_secs(settings.handshake_timeout_seconds.into()),
+            max_concurrent_streams: settings.max_concurrent_streams,
+        },
+        drain,
+        cut,
+        max_connections: usize::try_from(settings.max_connections).unwrap_or(usize::MAX),
+    }
+}
+
+/// Loads the folder on a thread of its own.
+async fn first_look(settings: &Settings, registry: &Arc<Registry>) -> Result<Folder, RunError> {
+    let (path, registry) = (settings.models.clone(), Arc::clone(registry));
+    let look = tokio::task::spawn_blocking(move || {
+        std::fs::read_dir(&path).map_err(|source| RunError::Models {
+            path: path.clone(),
+            source,
+        })?;
+        let mut folder = Folder::new(path);
+        folder.look(&registry);
+        if registry.snapshot().is_empty() {
+            tracing::warn!("no model is loaded; every call is answered with NOT_FOUND");
+        }
+        Ok(folder)
+    });
+    look.await.unwrap_or(Err(RunError::Aborted))
+}
+
+/// Looks at the folder again and again, each time off the serving threads.
+async fn watch(mut folder: Folder, registry: Arc<Registry>, interval: Duration) {
+    loop {
+        tokio::time::sleep(interval).await;
+        let registry = Arc::clone(&registry);
+        let look = tokio::task::spawn_blocking(move || {
+            folder.look(&registry);
+            folder
+        });
+        folder = match look.await {
+            Ok(folder) => folder,
+            Err(error) => {
+                tracing::error!(%error, "the folder is no longer watched: a defect");
+                return;
+            }
+        };
+    }
+}
+
+/// Accepts connections until `shutdown` and deals them to the workers in turn.
+async fn accept(
+    listener: &TcpListener,
+    workers: &[Worker],
+    settings: &Settings,
+    shutdown: impl Future<Output = ()>,
+) {
+    let most = usize::try_from(settings.max_connections).unwrap_or(Semaphore::MAX_PERMITS);
+    let places = Arc::new(Semaphore::new(most));
+    let mut turn = workers.iter().cycle();
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            () = &mut shutdown => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _peer)) => deal(stream, &places, turn.next()),
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Hands a connection to a worker, or closes it when there are too many.
+fn deal(stream: TcpStream, places: &Arc<Semaphore>, worker: Option<&Worker>) {
+    let Ok(place) = Arc::clone(places).try_acquire_owned() else {
+        tracing::warn!("connection closed: there are as many as --max-connections allows");
+        return;
+    };
+    let handed = stream.into_std().and_then(|stream| {
+        let accepted = Accepted { stream, place };
+        match worker.map(|worker| worker.connections.try_send(accepted)) {
+            Some(Ok(())) => Ok(()),
+            Some(Err(_)) | None => Err(io::Error::other("no worker takes it")),
+        }
+    });
+    if let Err(error) = handed {
+        tracing::error!(%error, "connection closed");
+    }
+}
+
+/// Waits for the workers until `deadline`, then cuts what is left; returns the connections cut.
+async fn finish(workers: Vec<Worker>, deadline: Duration, cut: impl FnOnce()) -> usize {
+    let mut endings: Vec<_> = workers.into_iter().map(|worker| worker.ended).collect();
+    let all = wait(&mut endings);
+    if let Ok(count) = tokio::time::timeout(deadline, all).await {
+        return count;
+    }
+    cut();
+    match tokio::time::timeout(CUT_TIME, wait(&mut endings)).await {
+        Ok(count) => count,
+        Err(_) => {
+            tracing::error!("a worker did not end in time");
+            0
+        }
+    }
+}
+
+/// Sums up the endings; those seen before do not count twice.
+async fn wait(endings: &mut Vec<tokio::sync::oneshot::Receiver<usize>>) -> usize {
+    let mut cut_count = 0;
+    while let Some(ending) = endings.last_mut() {
+        cut_count += ending.await.unwrap_or(0);
+        endings.pop();
+    }
+    cut_count
+}

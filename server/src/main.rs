@@ -1,0 +1,101 @@
+//! The binary `cvm-server`: settings, log, signals and exit codes around [`cvm_server::run`].
+
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
+
+use clap::Parser;
+use cvm_server::{LogFormat, RunError, Settings, run};
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+const WRONG_SETTINGS: u8 = 2;
+const NO_SUCH_FOLDER: u8 = 3;
+const DEFECT: u8 = 70;
+
+/// A sentence for a person, and the exit code.
+type Failure = (String, u8);
+
+fn main() -> ExitCode {
+    let settings = Settings::parse();
+    start_log(settings.log_format);
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return fail((format!("no runtime: {error}"), DEFECT)),
+    };
+    let ended = runtime.block_on(serve(settings));
+    // A folder being read, or a batch being scored, must not hold the process.
+    runtime.shutdown_background();
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => fail(failure),
+    }
+}
+
+async fn serve(settings: Settings) -> Result<(), Failure> {
+    std::fs::read_dir(&settings.models).map_err(|source| {
+        failure(RunError::Models {
+            path: settings.models.clone(),
+            source,
+        })
+    })?;
+    let handler = |kind| signal(kind).map_err(|e| (format!("no signal handler: {e}"), DEFECT));
+    let terminate = handler(SignalKind::terminate())?;
+    let interrupt = handler(SignalKind::interrupt())?;
+    let cannot_bind = |error| {
+        let address = settings.listen;
+        (format!("--listen {address}: {error}"), WRONG_SETTINGS)
+    };
+    let listener = TcpListener::bind(settings.listen)
+        .await
+        .map_err(cannot_bind)?;
+    let address = listener.local_addr().map_err(cannot_bind)?;
+    // Scripts read this line; a closed standard output is their choice.
+    let _ = writeln!(std::io::stdout(), "listening on {address}");
+    let stop = told_to_stop(terminate, interrupt);
+    run(listener, settings, stop).await.map_err(failure)
+}
+
+async fn told_to_stop(mut terminate: Signal, mut interrupt: Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+fn failure(error: RunError) -> Failure {
+    let code = match &error {
+        RunError::Models { .. } => NO_SUCH_FOLDER,
+        RunError::Worker(_) | RunError::Description(_) | RunError::Aborted => DEFECT,
+    };
+    (error.to_string(), code)
+}
+
+fn fail((message, code): Failure) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "cvm-server: {message}");
+    ExitCode::from(code)
+}
+
+/// The log goes to standard error; colours only where a person looks.
+fn start_log(format: LogFormat) {
+    let log = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_max_level(tracing::Level::INFO)
+        .with_target(false);
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+}

@@ -1,0 +1,48 @@
+//! `cvm.v1.ScoringService`.
+
+use crate::deadline::Deadline;
+use crate::drain::Signal;
+use crate::plane::Plane;
+use crate::stream::answers;
+use cvm_proto::v1 as pb;
+use cvm_proto::v1::scoring_service_server::ScoringService;
+use futures_util::stream::{BoxStream, StreamExt};
+use std::sync::Arc;
+use tonic::{Request, Response, Status, Streaming};
+
+/// The service.
+#[derive(Debug)]
+pub(crate) struct Scoring {
+    pub(crate) plane: Arc<Plane>,
+    pub(crate) drain: Signal,
+}
+
+#[tonic::async_trait]
+impl ScoringService for Scoring {
+    async fn score(
+        &self,
+        request: Request<pb::ScoreRequest>,
+    ) -> Result<Response<pb::ScoreResponse>, Status> {
+        let deadline = deadline_of(&request);
+        let answer = self.plane.score(request.into_inner(), deadline).await?;
+        Ok(Response::new(answer))
+    }
+
+    type StreamScoreStream = BoxStream<'static, Result<pb::StreamScoreResponse, Status>>;
+
+    async fn stream_score(
+        &self,
+        request: Request<Streaming<pb::StreamScoreRequest>>,
+    ) -> Result<Response<Self::StreamScoreStream>, Status> {
+        let deadline = deadline_of(&request);
+        let plane = Arc::clone(&self.plane);
+        let stream = answers(plane, request.into_inner(), deadline, self.drain.clone());
+        Ok(Response::new(stream.boxed()))
+    }
+}
+
+/// The deadline that `api` left with the request.
+fn deadline_of<T>(request: &Request<T>) -> Deadline {
+    let found = request.extensions().get::<Deadline>();
+    found.copied().unwrap_or(Deadline(None))
+}

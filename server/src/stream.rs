@@ -1,0 +1,79 @@
+//! A stream of requests: answers in order, failures in band, a bounded number of requests ahead.
+
+use crate::deadline::{self, Deadline};
+use crate::drain::Signal;
+use crate::plane::Plane;
+use cvm_proto::v1::stream_score_response::Result as Answer;
+use cvm_proto::{Reason, Refusal, v1 as pb};
+use futures_util::future::{Either, ready, select};
+use futures_util::stream::{Stream, StreamExt, once};
+use std::pin::pin;
+use std::sync::{Arc, OnceLock};
+use tonic::Status;
+
+/// Requests of one stream that are read and not yet answered. When the caller does not read its
+/// answers, this is where reading stops.
+pub(crate) const MAX_UNANSWERED: usize = 32;
+
+/// The answers to `requests`. When the server drains or the caller's deadline passes, nothing more
+/// is read, what was read is answered, and the stream ends with the reason.
+pub(crate) fn answers<S>(
+    plane: Arc<Plane>,
+    requests: S,
+    deadline: Deadline,
+    drain: Signal,
+) -> impl Stream<Item = Result<pb::StreamScoreResponse, Status>> + Send
+where
+    S: Stream<Item = Result<pb::StreamScoreRequest, Status>> + Send + 'static,
+{
+    let ended = Arc::new(OnceLock::new());
+    let end = Arc::clone(&ended);
+    let stop = async move {
+        let _ = end.set(stop_reason(deadline, drain).await);
+    };
+    requests
+        .take_until(Box::pin(stop))
+        .map(move |request| {
+            let plane = Arc::clone(&plane);
+            async move { Ok(answer(&plane, request?, deadline).await) }
+        })
+        .buffered(MAX_UNANSWERED)
+        .chain(
+            once(async move { ended.get().cloned() }).filter_map(|reason| {
+                ready(reason.map(|refusal: Refusal| Err(Status::from(refusal))))
+            }),
+        )
+}
+
+async fn stop_reason(deadline: Deadline, drain: Signal) -> Refusal {
+    match select(pin!(deadline.passed()), pin!(drain.given())).await {
+        Either::Left(_) => deadline::exceeded(),
+        Either::Right(_) => Refusal::new(
+            Reason::Draining,
+            "the server is shutting down; what it had read is answered",
+        ),
+    }
+}
+
+async fn answer(
+    plane: &Plane,
+    message: pb::StreamScoreRequest,
+    deadline: Deadline,
+) -> pb::StreamScoreResponse {
+    let pb::StreamScoreRequest { sequence, request } = message;
+    let result = match request {
+        Some(request) => plane.score(request, deadline).await,
+        None => Err(Refusal::fields(vec![cvm::Violation {
+            field: "request".to_owned(),
+            description: "is required".to_owned(),
+        }])),
+    };
+    let result = match result {
+        Ok(response) => Answer::Response(response),
+        Err(refusal) => Answer::Error(refusal.into()),
+    };
+    pb::StreamScoreResponse {
+        sequence,
+        result: Some(result),
+    }
+}

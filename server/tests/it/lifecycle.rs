@@ -1,0 +1,307 @@
+//! Start, health, reflection, limits on connections, and an end in bounded time.
+
+use crate::support::{TestServer, channel, customers, folder, request};
+use cvm_proto::Encoding;
+use cvm_proto::v1 as pb;
+use cvm_proto::v1::scoring_service_client::ScoringServiceClient;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Code;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+async fn health(channel: tonic::transport::Channel, service: &str) -> Result<i32, Code> {
+    let ask = HealthCheckRequest {
+        service: service.to_owned(),
+    };
+    let answer = HealthClient::new(channel).check(ask).await;
+    answer.map(|a| a.into_inner().status).map_err(|s| s.code())
+}
+
+#[tokio::test]
+async fn health_is_told_per_service() {
+    let folder = folder();
+    let server = TestServer::start(folder.path(), |_| ()).await;
+    for service in ["", "cvm.v1.ScoringService", "cvm.v1.ModelService"] {
+        let status = health(server.channel().await, service).await;
+        assert_eq!(status, Ok(ServingStatus::Serving as i32), "{service}");
+    }
+    assert_eq!(
+        health(server.channel().await, "other").await,
+        Err(Code::NotFound)
+    );
+}
+
+#[tokio::test]
+async fn reflection_lists_the_services_in_both_versions() {
+    use tonic_reflection::pb::{v1, v1alpha};
+    let folder = folder();
+    let server = TestServer::start(folder.path(), |_| ()).await;
+    let want = [
+        "cvm.v1.ScoringService",
+        "cvm.v1.ModelService",
+        "grpc.health.v1.Health",
+    ];
+
+    let ask = v1::ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(v1::server_reflection_request::MessageRequest::ListServices(
+            String::new(),
+        )),
+    };
+    let mut client =
+        v1::server_reflection_client::ServerReflectionClient::new(server.channel().await);
+    let answers = client.server_reflection_info(tokio_stream::once(ask)).await;
+    let answer = answers
+        .unwrap()
+        .into_inner()
+        .message()
+        .await
+        .unwrap()
+        .unwrap();
+    let text = format!("{answer:?}");
+    assert!(want.iter().all(|name| text.contains(name)), "{text}");
+
+    let symbol = "cvm.v1.ScoringService".to_owned();
+    let ask = v1alpha::ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(
+            v1alpha::server_reflection_request::MessageRequest::FileContainingSymbol(symbol),
+        ),
+    };
+    let mut client =
+        v1alpha::server_reflection_client::ServerReflectionClient::new(server.channel().await);
+    let answers = client.server_reflection_info(tokio_stream::once(ask)).await;
+    let answer = answers
+        .unwrap()
+        .into_inner()
+        .message()
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(
+        format!("{answer:?}").contains("FileDescriptorResponse"),
+        "{answer:?}"
+    );
+}
+
+/// Whether the server closes `connection` within `limit`.
+async fn closed_within(mut connection: TcpStream, limit: Duration) -> bool {
+    let mut bytes = Vec::new();
+    let end = connection.read_to_end(&mut bytes);
+    tokio::time::timeout(limit, end).await.is_ok()
+}
+
+#[tokio::test]
+async fn connections_that_do_not_open_http2_are_closed() {
+    let folder = folder();
+    let change = |settings: &mut cvm_server::Settings| settings.handshake_timeout_seconds = 1;
+    let server = TestServer::start(folder.path(), change).await;
+    let soon = Duration::from_secs(5);
+    let silent = TcpStream::connect(server.address).await.unwrap();
+    let mut partial = TcpStream::connect(server.address).await.unwrap();
+    partial.write_all(b"PRI * HTTP/2.0\r\n").await.unwrap();
+    let mut other = TcpStream::connect(server.address).await.unwrap();
+    other.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    let start = Instant::now();
+    assert!(closed_within(other, Duration::from_millis(900)).await);
+    assert!(closed_within(silent, soon).await);
+    assert!(start.elapsed() > Duration::from_millis(500));
+    assert!(closed_within(partial, soon).await);
+}
+
+#[tokio::test]
+async fn connections_beyond_the_cap_are_closed_and_places_come_back() {
+    let folder = folder();
+    let server = TestServer::start(folder.path(), |settings| settings.max_connections = 2).await;
+    let first = server.channel().await;
+    let second = TcpStream::connect(server.address).await.unwrap();
+    health(first.clone(), "").await.unwrap();
+    let third = TcpStream::connect(server.address).await.unwrap();
+    assert!(closed_within(third, Duration::from_secs(5)).await);
+    drop(second);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    health(server.channel().await, "").await.unwrap();
+    health(first, "").await.unwrap();
+}
+
+/// Opens a stream, sends one request and reads its answer; the stream stays open.
+async fn open_stream(
+    server: &TestServer,
+) -> (
+    tokio::sync::mpsc::Sender<pb::StreamScoreRequest>,
+    tonic::Streaming<pb::StreamScoreResponse>,
+) {
+    let (sender, receiver) = tokio::sync::mpsc::channel(4);
+    let mut client = server.client().await;
+    let message = pb::StreamScoreRequest {
+        sequence: 5,
+        request: Some(request(customers(1), Encoding::Doubles)),
+    };
+    sender.send(message).await.unwrap();
+    let answers = client.stream_score(ReceiverStream::new(receiver)).await;
+    let mut answers = answers.unwrap().into_inner();
+    assert_eq!(answers.message().await.unwrap().unwrap().sequence, 5);
+    (sender, answers)
+}
+
+#[tokio::test]
+async fn a_shutdown_ends_open_streams_and_idle_connections_at_once() {
+    let folder = folder();
+    let server = TestServer::start(folder.path(), |_| ()).await;
+    let idle = server.channel().await;
+    health(idle.clone(), "").await.unwrap();
+    let silent = TcpStream::connect(server.address).await.unwrap();
+    let (_sender, mut answers) = open_stream(&server).await;
+    let start = Instant::now();
+    let served = server.stop();
+    assert_eq!(
+        answers.message().await.unwrap_err().code(),
+        Code::Unavailable
+    );
+    served.await.unwrap().unwrap();
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        start.elapsed()
+    );
+    drop((idle, silent));
+}
+
+#[tokio::test]
+async fn a_peer_that_never_answers_is_cut_at_the_drain_deadline() {
+    let folder = folder();
+    let server = TestServer::start(folder.path(), |settings| settings.drain_seconds = 1).await;
+    // Preface, empty SETTINGS, the headers of a call that never sends its body: then silence.
+    let mut stuck = TcpStream::connect(server.address).await.unwrap();
+    stuck
+        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        .await
+        .unwrap();
+    stuck.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let start = Instant::now();
+    server.stop().await.unwrap().unwrap();
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(2), "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_in_flight_at_a_shutdown_are_answered() {
+    let folder = folder();
+    let server = TestServer::start(folder.path(), |_| ()).await;
+    let mut client = server.client().await;
+    let busy = tokio::spawn(async move {
+        let mut answered = 0;
+        loop {
+            let large = request(customers(100_000), Encoding::DoublesLe);
+            match client.score(large).await {
+                Ok(response) => {
+                    assert_eq!(response.into_inner().row_count, 100_000);
+                    answered += 1;
+                }
+                Err(status) => return (answered, status.code()),
+            }
+        }
+    });
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    let served = server.stop();
+    // Every call that reached the server is answered; the next one finds nobody.
+    let (answered, end) = busy.await.unwrap();
+    served.await.unwrap().unwrap();
+    assert!(answered > 0);
+    assert_eq!(end, Code::Unavailable);
+}
+
+/// The built binary, and the address it says it listens on.
+struct Binary {
+    child: Child,
+    address: std::net::SocketAddr,
+}
+
+fn command() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_cvm-server"))
+}
+
+fn start_binary(arguments: &[&str], folder: &std::path::Path) -> Binary {
+    let mut child = command()
+        .args(["--listen", "127.0.0.1:0", "--models"])
+        .arg(folder)
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    output.read_line(&mut line).unwrap();
+    let address = line.trim().strip_prefix("listening on ").unwrap();
+    Binary {
+        address: address.parse().unwrap(),
+        child,
+    }
+}
+
+impl Binary {
+    fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let done = Command::new("kill").args(["-s", name, &id]).status();
+        assert!(done.unwrap().success());
+    }
+
+    /// The exit code, and how long the end took.
+    fn end(&mut self) -> (Option<i32>, Duration) {
+        let start = Instant::now();
+        let status = self.child.wait().unwrap();
+        (status.code(), start.elapsed())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_binary_serves_and_ends_on_both_signals_whoever_is_connected() {
+    let folder = folder();
+    for name in ["TERM", "INT"] {
+        let mut binary = start_binary(&["--drain-seconds", "1"], folder.path());
+        let mut client = ScoringServiceClient::new(channel(binary.address).await);
+        client
+            .score(request(customers(1), Encoding::Doubles))
+            .await
+            .unwrap();
+        let _silent = TcpStream::connect(binary.address).await.unwrap();
+        let mut half = TcpStream::connect(binary.address).await.unwrap();
+        half.write_all(b"PRI * HTTP").await.unwrap();
+        let mut mute = TcpStream::connect(binary.address).await.unwrap();
+        mute.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+            .await
+            .unwrap();
+        mute.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        binary.signal(name);
+        let (code, took) = binary.end();
+        assert_eq!(code, Some(0));
+        assert!(took < Duration::from_secs(2), "{name}: {took:?}");
+    }
+}
+
+#[test]
+fn wrong_settings_have_their_exit_codes() {
+    let folder = folder();
+    let code = |command: &mut Command| command.output().unwrap().status.code();
+    let models = || {
+        let mut command = command();
+        command.arg("--models").arg(folder.path());
+        command
+    };
+    assert_eq!(code(command().env_remove("CVM_MODELS")), Some(2));
+    assert_eq!(code(models().args(["--max-rows", "0"])), Some(2));
+    // TEST-NET-1 is nobody's address (RFC 5737).
+    assert_eq!(code(models().args(["--listen", "192.0.2.1:1"])), Some(2));
+    let absent = folder.path().join("absent");
+    assert_eq!(code(command().arg("--models").arg(absent)), Some(3));
+    assert_eq!(code(command().arg("--help")), Some(0));
+}

@@ -1,0 +1,7 @@
+//! The server as its callers meet it: over a socket, in this process or as the built binary.
+
+mod lifecycle;
+mod refusals;
+mod scoring;
+mod support;
+mod swap;

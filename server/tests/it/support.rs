@@ -1,0 +1,144 @@
+//! Servers, models and requests for the tests.
+
+use cvm::{Frame, FrameColumn, Model, ScoreOptions, TimeUnit};
+use cvm_proto::v1 as pb;
+use cvm_proto::v1::scoring_service_client::ScoringServiceClient;
+use cvm_proto::{Encoding, ModelName, ScoreJob};
+use cvm_server::{RunError, Settings, run};
+use std::net::SocketAddr;
+use std::path::Path;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tonic::transport::{Channel, Endpoint};
+
+/// A server in this process on a free port.
+pub struct TestServer {
+    pub address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<Result<(), RunError>>,
+}
+
+impl TestServer {
+    pub async fn start(folder: &Path, change: impl FnOnce(&mut Settings)) -> TestServer {
+        let mut settings = Settings::for_folder(folder);
+        settings.poll_interval_ms = 25;
+        settings.workers = 2;
+        change(&mut settings);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let served = tokio::spawn(run(listener, settings, async {
+            let _ = stopped.await;
+        }));
+        TestServer {
+            address,
+            stop,
+            served,
+        }
+    }
+
+    pub async fn channel(&self) -> Channel {
+        channel(self.address).await
+    }
+
+    pub async fn client(&self) -> ScoringServiceClient<Channel> {
+        ScoringServiceClient::new(self.channel().await).max_decoding_message_size(64 << 20)
+    }
+
+    /// Begins the shutdown and gives back what ends with it.
+    pub fn stop(self) -> JoinHandle<Result<(), RunError>> {
+        let _ = self.stop.send(());
+        self.served
+    }
+}
+
+pub async fn channel(address: SocketAddr) -> Channel {
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+    endpoint.connect().await.unwrap()
+}
+
+/// BG/NBD with the parameters published for CDNOW (Fader, Hardie & Lee 2005), `r` scaled.
+pub fn bg_nbd(scale: f64) -> Model {
+    let params = [
+        ("r", 0.2426 * scale),
+        ("alpha", 4.4136),
+        ("a", 0.7929),
+        ("b", 2.4259),
+    ];
+    let params = params.map(|(name, value)| (name.to_owned(), value));
+    cvm::from_params("clv.bg_nbd", &params, Some(TimeUnit::Week)).unwrap()
+}
+
+/// A folder with one model, `retail.cvm`.
+pub fn folder() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    save(&bg_nbd(1.0), &folder.path().join("retail.cvm"));
+    folder
+}
+
+pub fn save(model: &Model, path: &Path) {
+    model.save(path).unwrap();
+}
+
+/// Legal customers, all different, in a fixed pattern.
+pub fn customers(count: usize) -> Frame {
+    let mut columns = [Vec::new(), Vec::new(), Vec::new()];
+    for row in 0..count {
+        let frequency = (row % 7) as f64;
+        let age = 20.0 + (row % 1000) as f64 / 7.0;
+        let recency = if frequency == 0.0 { 0.0 } else { age * 0.7 };
+        columns[0].push(frequency);
+        columns[1].push(recency);
+        columns[2].push(age);
+    }
+    let [frequency, recency, age] = columns;
+    Frame::new(count)
+        .with_numbers("frequency", frequency)
+        .with_numbers("recency", recency)
+        .with_numbers("T", age)
+}
+
+pub fn horizon(periods: f64) -> ScoreOptions {
+    ScoreOptions {
+        horizon_periods: Some(periods),
+        ..Default::default()
+    }
+}
+
+pub fn request(frame: Frame, encoding: Encoding) -> pb::ScoreRequest {
+    ScoreJob {
+        model: ModelName::Only,
+        frame,
+        options: horizon(39.0),
+        encoding,
+        row_keys: Vec::new(),
+        request_id: "test".to_owned(),
+    }
+    .into()
+}
+
+/// The bits of every output, as the engine computes them in this process.
+pub fn expected(model: &Model, frame: &Frame) -> Vec<(String, Vec<u64>)> {
+    let scores = model
+        .score(&frame.batch().unwrap(), &horizon(39.0))
+        .unwrap();
+    let columns = scores.outputs.into_iter();
+    columns
+        .map(|(name, values)| (name.to_owned(), bits(&values)))
+        .collect()
+}
+
+pub fn bits(values: &[f64]) -> Vec<u64> {
+    values.iter().map(|value| value.to_bits()).collect()
+}
+
+/// The numbers of one column, for changing them.
+pub fn numbers<'a>(frame: &'a mut Frame, name: &str) -> &'a mut Vec<f64> {
+    let column = frame.columns.iter_mut().find(|(own, _)| own == name);
+    match column {
+        Some((_, FrameColumn::Numbers(values))) => values,
+        other => panic!("no numbers {name}: {other:?}"),
+    }
+}
