@@ -1,0 +1,286 @@
+//! The grammar of the command line.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Customer lifetime value and churn: from a transaction log to scores.
+#[derive(Debug, Parser)]
+#[command(name = "cvm", version, arg_required_else_help = true)]
+#[command(after_help = EXIT_CODES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   done
+  2   the input or an argument is wrong
+  3   a file or a kind of model does not exist
+  4   a model file is damaged or of another format
+  5   a fit did not converge
+  70  a defect of this program";
+
+/// One verb each.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Reduce a transaction log to one row per customer.
+    Summarize(SummarizeArgs),
+    /// Fit a model of a kind to a table and save it.
+    Fit(FitArgs),
+    /// Make a model from known parameters, such as a paper's.
+    New(NewArgs),
+    /// Join a purchase model and a spend model into a lifetime-value model.
+    Compose(ComposeArgs),
+    /// Score every row of a table with a model.
+    Score(ScoreArgs),
+    /// Show what a model file holds.
+    Inspect(InspectArgs),
+    /// Check model files: checksums, and their own probe rows scored again.
+    Verify(VerifyArgs),
+    /// List the kinds of models this build knows.
+    Kinds(KindsArgs),
+}
+
+/// How text tables are written.
+#[derive(Debug, Clone, Args)]
+pub struct TextArgs {
+    /// Separator of cells: one character, or comma, semicolon, tab, pipe, whitespace.
+    #[arg(long, value_name = "CHAR")]
+    pub delimiter: Option<String>,
+    /// The first line is a row; columns are named column_1, column_2, … or by --names.
+    #[arg(long)]
+    pub no_header: bool,
+    /// Names of the columns in order, in place of the file's.
+    #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
+    pub names: Option<Vec<String>>,
+}
+
+/// Arguments of `cvm summarize`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cvm summarize log.csv --customer-id id --date when --amount eur --unit week -o customers.csv
+  cvm summarize log.parquet --customer-id id --date day --amount eur --unit week \\
+      --calibration-end 1997-09-30 --observation-end 1998-06-30 -o customers.parquet
+  cvm summarize CDNOW.txt --delimiter whitespace --no-header --names row,id,date,cds,usd \\
+      --customer-id id --date date --amount usd --unit week -o customers.csv")]
+pub struct SummarizeArgs {
+    /// Transaction log: CSV, TSV, text or Parquet, by its ending.
+    pub log: PathBuf,
+    /// Column of the customer.
+    #[arg(long, value_name = "COLUMN", default_value = "customer_id")]
+    pub customer_id: String,
+    /// Column of the date or moment of the purchase.
+    #[arg(long, value_name = "COLUMN", default_value = "date")]
+    pub date: String,
+    /// Column of the money paid; without it there is no monetary_value.
+    #[arg(long, value_name = "COLUMN")]
+    pub amount: Option<String>,
+    /// Unit of recency and T: second, minute, hour, day, week, month, quarter, year.
+    #[arg(long, value_name = "UNIT", default_value = "day")]
+    pub unit: String,
+    /// Purchases within one of these are one purchase.
+    #[arg(long, value_name = "UNIT", default_value = "day")]
+    pub grain: String,
+    /// End of observation; unset is the last date of the log.
+    #[arg(long, value_name = "DATE")]
+    pub observation_end: Option<String>,
+    /// End of calibration: summarize up to here and report the hold-out after it.
+    #[arg(long, value_name = "DATE")]
+    pub calibration_end: Option<String>,
+    /// Count the first purchase in monetary_value.
+    #[arg(long)]
+    pub include_first_purchase: bool,
+    /// What to do with returns: net, exclude or reject.
+    #[arg(long, value_name = "POLICY")]
+    pub negative_amounts: Option<String>,
+    /// Any other option of the summary, as NAME=JSON; may be repeated.
+    #[arg(long = "set", value_name = "NAME=JSON")]
+    pub settings: Vec<String>,
+    /// How the text is written.
+    #[command(flatten)]
+    pub text: TextArgs,
+    /// Summaries: CSV or Parquet by the ending; `-` is standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Also write the report as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub report_json: Option<PathBuf>,
+}
+
+/// Name and version of a model to be saved.
+#[derive(Debug, Args)]
+pub struct SaveArgs {
+    /// Model file to write.
+    #[arg(short, long, value_name = "MODEL")]
+    pub output: PathBuf,
+    /// Name stored in the model.
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Version stored in the model.
+    #[arg(long = "version", value_name = "VERSION")]
+    pub model_version: Option<String>,
+    /// A fact stored in the model, as NAME=VALUE; may be repeated.
+    #[arg(long = "note", value_name = "NAME=VALUE")]
+    pub notes: Vec<String>,
+}
+
+/// Arguments of `cvm fit`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cvm fit clv.bg_nbd customers.csv --time-unit week -o purchases.cvm
+  cvm fit clv.gamma_gamma customers.csv -o spend.cvm
+  cvm fit churn.logistic telco.csv --target Churn --set 'ignore=[\"customerID\"]' -o churn.cvm")]
+pub struct FitArgs {
+    /// Kind of the model; `cvm kinds` lists them.
+    pub kind: String,
+    /// Table to fit on: CSV or Parquet, by its ending.
+    pub data: PathBuf,
+    /// Unit of the time columns.
+    #[arg(long, value_name = "UNIT")]
+    pub time_unit: Option<String>,
+    /// Column of row weights.
+    #[arg(long, value_name = "COLUMN")]
+    pub weight: Option<String>,
+    /// L2 penalty; unset is the kind's default.
+    #[arg(long, allow_negative_numbers = true)]
+    pub penalty: Option<f64>,
+    /// Column to predict: short for --set target=COLUMN.
+    #[arg(long, value_name = "COLUMN")]
+    pub target: Option<String>,
+    /// A setting of the kind, as NAME=JSON (text needs no quotes); may be repeated.
+    #[arg(long = "set", value_name = "NAME=JSON")]
+    pub settings: Vec<String>,
+    /// Most steps per start.
+    #[arg(long, value_name = "N")]
+    pub max_iterations: Option<u32>,
+    /// Save the best point reached even if the fit did not converge.
+    #[arg(long)]
+    pub allow_not_converged: bool,
+    /// Threads, 0 for all; the result does not depend on it.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub threads: usize,
+    /// How the text is written.
+    #[command(flatten)]
+    pub text: TextArgs,
+    /// Where to save.
+    #[command(flatten)]
+    pub save: SaveArgs,
+    /// Also write the report of the fit as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub report_json: Option<PathBuf>,
+}
+
+/// Arguments of `cvm new`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  cvm new clv.bg_nbd r=0.243 alpha=4.414 a=0.793 b=2.426 --time-unit week -o cdnow.cvm")]
+pub struct NewArgs {
+    /// Kind of the model; `cvm kinds` lists them with their parameters.
+    pub kind: String,
+    /// Parameters as NAME=VALUE.
+    #[arg(required = true, value_name = "NAME=VALUE")]
+    pub params: Vec<String>,
+    /// Length of one period.
+    #[arg(long, value_name = "UNIT")]
+    pub time_unit: Option<String>,
+    /// Where to save.
+    #[command(flatten)]
+    pub save: SaveArgs,
+}
+
+/// Arguments of `cvm compose`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  cvm compose --purchase purchases.cvm --spend spend.cvm -o value.cvm")]
+pub struct ComposeArgs {
+    /// Model of purchases.
+    #[arg(long, value_name = "MODEL")]
+    pub purchase: PathBuf,
+    /// Model of spend per purchase.
+    #[arg(long, value_name = "MODEL")]
+    pub spend: PathBuf,
+    /// Where to save.
+    #[command(flatten)]
+    pub save: SaveArgs,
+}
+
+/// Arguments of `cvm score`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A row that cannot be scored keeps its place with empty scores and says why in column `status`.
+
+Examples:
+  cvm score value.cvm customers.csv --horizon 39 --keep customer_id -o scores.csv
+  cvm score value.cvm customers.parquet --horizon 52 --discount-rate 0.1 --margin 0.3 \\
+      --outputs lifetime_value --keep customer_id -o scores.parquet
+  cvm score churn.cvm telco.csv --keep customerID -o - | head")]
+pub struct ScoreArgs {
+    /// Model file.
+    pub model: PathBuf,
+    /// Table to score: CSV or Parquet, by its ending.
+    pub data: PathBuf,
+    /// Scores: CSV or Parquet by the ending; `-` is standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Forecast horizon in the model's time unit.
+    #[arg(long, value_name = "PERIODS", allow_negative_numbers = true)]
+    pub horizon: Option<f64>,
+    /// Effective discount rate per year, such as 0.1.
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
+    pub discount_rate: Option<f64>,
+    /// Share of spend kept as value.
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    pub margin: Option<f64>,
+    /// Outputs wanted, in this order; unset is all.
+    #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
+    pub outputs: Vec<String>,
+    /// Columns of the input to keep before the scores.
+    #[arg(
+        long,
+        value_name = "A,B,…",
+        value_delimiter = ',',
+        conflicts_with = "keep_all"
+    )]
+    pub keep: Vec<String>,
+    /// Keep every column of the input.
+    #[arg(long)]
+    pub keep_all: bool,
+    /// Threads, 0 for all; the scores do not depend on it.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub threads: usize,
+    /// How the text is written.
+    #[command(flatten)]
+    pub text: TextArgs,
+}
+
+/// Arguments of `cvm inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// Model file.
+    pub model: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `cvm verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Model files.
+    #[arg(required = true)]
+    pub models: Vec<PathBuf>,
+}
+
+/// Arguments of `cvm kinds`.
+#[derive(Debug, Args)]
+pub struct KindsArgs {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}

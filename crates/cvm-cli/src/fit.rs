@@ -1,0 +1,135 @@
+//! `cvm fit`: a table to a saved model, with the table of its parameters.
+
+use crate::args::FitArgs;
+use crate::failure::{Failure, say};
+use crate::models;
+use crate::options;
+use crate::render::{Align, Table, count, number, optional, print, write_json};
+use crate::tables::{self, Wanted};
+use cvm::table::ColumnKind;
+use cvm::{FitOptions, FitReport};
+use serde_json::Value;
+
+/// Half-width of a 95 % interval in standard errors: the normal quantile at 0.975.
+const NORMAL_975: f64 = 1.959_963_984_540_054;
+
+/// Runs `cvm fit`.
+pub fn run(args: &FitArgs) -> Result<(), Failure> {
+    let entry = cvm::entry(&args.kind)?;
+    let options = fit_options(args)?;
+    let frame = tables::read(&args.data, &args.text, &wanted(entry, &options))?;
+    let batch = frame.batch().map_err(cvm::Error::from)?;
+    let fitted = cvm::fit(entry.kind, &batch, &options)?;
+    print(&render(entry, &fitted.report))?;
+    for warning in &fitted.report.warnings {
+        say(&format!("warning: {warning}"));
+    }
+    if let Some(path) = &args.report_json {
+        write_json(path, serde_json::to_value(&fitted.report))?;
+    }
+    models::save(fitted.model, &args.save)
+}
+
+fn fit_options(args: &FitArgs) -> Result<FitOptions, Failure> {
+    let mut settings = options::settings("--set", &args.settings)?;
+    if let Some(target) = &args.target {
+        let target = Value::String(target.clone());
+        if settings.insert("target".to_owned(), target).is_some() {
+            return Err(Failure::argument(
+                "--target",
+                "is also given by --set target=…",
+            ));
+        }
+    }
+    let time_unit = args
+        .time_unit
+        .as_deref()
+        .map(|text| options::time_unit("--time-unit", text))
+        .transpose()?;
+    let defaults = FitOptions::default();
+    Ok(FitOptions {
+        time_unit,
+        weight_column: args.weight.clone(),
+        penalty: args.penalty,
+        max_iterations: args.max_iterations.unwrap_or(defaults.max_iterations),
+        threads: args.threads,
+        allow_not_converged: args.allow_not_converged,
+        settings,
+        ..defaults
+    })
+}
+
+/// The columns of a kind whose columns are fixed, as numbers; every column for others.
+fn wanted(entry: &cvm::Entry, options: &FitOptions) -> Wanted {
+    let Some(harness) = entry.harness else {
+        return Wanted::default();
+    };
+    let mut columns = (harness.columns)();
+    columns.extend(options.weight_column.clone());
+    let kinds = columns
+        .iter()
+        .map(|name| (name.clone(), ColumnKind::Number))
+        .collect();
+    Wanted {
+        columns: Some(columns),
+        kinds,
+    }
+}
+
+fn render(entry: &cvm::Entry, report: &FitReport) -> String {
+    let excluded = match report.excluded_row_count {
+        0 => String::new(),
+        rows => format!(
+            " ({} without information for it)",
+            count(rows as u64, "row")
+        ),
+    };
+    let state = if report.converged {
+        "converged"
+    } else {
+        "NOT CONVERGED"
+    };
+    let head = format!(
+        "{} ({}) on {}{excluded}\n",
+        entry.title,
+        report.kind,
+        count(report.row_count as u64, "row")
+    );
+    let tail = format!(
+        "  log-likelihood {:.3}; {state} after {} of {} (gradient {:.1e} per unit of weight)\n",
+        report.log_likelihood,
+        count(u64::from(report.iterations), "step"),
+        report.method,
+        report.gradient_norm,
+    );
+    format!("{head}{}{tail}", estimates(entry, report).render())
+}
+
+fn estimates(entry: &cvm::Entry, report: &FitReport) -> Table {
+    let mut table = Table::new(&[
+        ("parameter", Align::Left),
+        ("estimate", Align::Right),
+        ("std. error", Align::Right),
+        ("95 % from", Align::Right),
+        ("to", Align::Right),
+        ("unit", Align::Left),
+    ]);
+    let rows = report
+        .param_names
+        .iter()
+        .zip(&report.params)
+        .zip(&report.standard_errors);
+    for ((name, estimate), error) in rows {
+        let half = error.map(|error| NORMAL_975 * error);
+        let spec = entry.params.iter().find(|spec| spec.name == name);
+        table.row(vec![
+            name.clone(),
+            number(*estimate),
+            optional(*error),
+            optional(half.map(|half| estimate - half)),
+            optional(half.map(|half| estimate + half)),
+            spec.map(|spec| spec.unit.to_owned()).unwrap_or_default(),
+        ]);
+    }
+    table
+}

@@ -1,0 +1,50 @@
+//! The command line: parse, call `cvm`, render.
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod args;
+mod failure;
+mod fit;
+mod inspect;
+mod kinds;
+mod models;
+mod options;
+mod progress;
+mod render;
+mod score;
+mod summarize;
+mod tables;
+mod verify;
+
+use args::{Cli, Command};
+use clap::Parser;
+use failure::Failure;
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    set_hook(Box::new(|panic| failure::print_panic(panic)));
+    match catch_unwind(AssertUnwindSafe(|| run(cli.command))) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(failure)) => failure.report(),
+        Err(_) => ExitCode::from(failure::INTERNAL),
+    }
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Summarize(args) => summarize::run(&args),
+        Command::Fit(args) => fit::run(&args),
+        Command::New(args) => models::run_new(&args),
+        Command::Compose(args) => models::run_compose(&args),
+        Command::Score(args) => score::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Kinds(args) => kinds::run(&args),
+    }
+}

@@ -1,0 +1,51 @@
+//! A line on standard error that shows work going on: only for people, and only if they wait.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::{IsTerminal, stderr};
+use std::time::{Duration, Instant};
+
+/// Work shorter than this shows nothing.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Rows done so far.
+#[derive(Debug)]
+pub struct Progress {
+    bar: ProgressBar,
+    started: Instant,
+    shown: bool,
+}
+
+impl Progress {
+    /// Work over `rows` rows if known, called `verb`.
+    pub fn new(verb: &'static str, rows: Option<u64>) -> Self {
+        let bar = rows.map_or_else(ProgressBar::no_length, ProgressBar::new);
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+        let template = match rows {
+            Some(_) => "{msg} {human_pos} of {human_len} rows {wide_bar} {per_sec}, {eta} left",
+            None => "{msg} {human_pos} rows, {per_sec}, {elapsed}",
+        };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.set_message(verb);
+        Progress {
+            bar,
+            started: Instant::now(),
+            shown: false,
+        }
+    }
+
+    /// `rows` more are done.
+    pub fn advance(&mut self, rows: usize) {
+        if !self.shown && self.started.elapsed() > PATIENCE && stderr().is_terminal() {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+            self.shown = true;
+        }
+        self.bar.inc(rows as u64);
+    }
+
+    /// Clears the line.
+    pub fn finish(self) {
+        self.bar.finish_and_clear();
+    }
+}

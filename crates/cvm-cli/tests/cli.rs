@@ -1,0 +1,527 @@
+//! The built binary, as a script sees it: files in, files out, exit codes, messages.
+
+mod support;
+
+use std::fs;
+use support::{Workspace, cvm};
+
+const CUSTOMERS: &str = "\
+customer_id,frequency,recency,T,monetary_value
+007,2,30.43,38.86,22.5
+ann,0,0,38.86,0
+bob,nan,1,2,3
+eve,1,9,5,4
+";
+
+/// A purchase model, a spend model and the two joined, at published parameters.
+fn models(at: &Workspace) {
+    let unit = ["--time-unit", "week"];
+    let purchase = [
+        "new",
+        "clv.bg_nbd",
+        "r=0.243",
+        "alpha=4.414",
+        "a=0.793",
+        "b=2.426",
+    ];
+    at.run(&[&purchase[..], &unit, &["-o", "purchase.cvm"]].concat())
+        .ok();
+    let spend = [
+        "new",
+        "clv.gamma_gamma",
+        "p=6.25",
+        "q=3.74",
+        "v=15.44",
+        "-o",
+        "spend.cvm",
+    ];
+    at.run(&spend).ok();
+    let parts = [
+        "compose",
+        "--purchase",
+        "purchase.cvm",
+        "--spend",
+        "spend.cvm",
+    ];
+    at.run(
+        &[
+            &parts[..],
+            &["-o", "value.cvm", "--name", "shop", "--version", "7"],
+        ]
+        .concat(),
+    )
+    .ok();
+}
+
+#[test]
+fn a_log_becomes_scores() {
+    let at = Workspace::new();
+    let log = cvm_testkit::golden::root().join("python/cvm/datasets/data/cdnow_sample.csv");
+    let log = log.display().to_string();
+    let columns = [
+        "--amount",
+        "amount",
+        "--unit",
+        "week",
+        "--calibration-end",
+        "1997-09-30",
+    ];
+    let output = ["-o", "customers.parquet", "--report-json", "report.json"];
+    let said = at
+        .run(&[&["summarize", &log], &columns[..], &output].concat())
+        .ok();
+    assert!(said.stderr.contains("2357 customers"), "{}", said.stderr);
+    let report: serde_json::Value =
+        serde_json::from_str(&at.read("report.json")).expect("a report in JSON");
+    assert_eq!(report["rows_read"], 6919);
+    assert_eq!(report["holdout_purchases"], 1882, "as published");
+
+    let save = ["-o", "m.cvm", "--report-json", "fit.json"];
+    let fitted = at
+        .run(&[&["fit", "clv.gamma_gamma", "customers.parquet"], &save[..]].concat())
+        .ok();
+    assert!(
+        fitted.stdout.contains("log-likelihood"),
+        "{}",
+        fitted.stdout
+    );
+    for name in ["p", "q", "v"] {
+        assert!(
+            fitted.stdout.contains(&format!("\n  {name} ")),
+            "{}",
+            fitted.stdout
+        );
+    }
+    let fit: serde_json::Value = serde_json::from_str(&at.read("fit.json")).expect("JSON");
+    assert_eq!(fit["converged"], true);
+
+    at.run(&[
+        "score",
+        "m.cvm",
+        "customers.parquet",
+        "--keep-all",
+        "-o",
+        "scores.csv",
+    ])
+    .ok();
+    let scores = at.read("scores.csv");
+    assert_eq!(scores.lines().count(), 2358);
+    let header = scores.lines().next().unwrap_or_default();
+    assert!(header.starts_with("customer_id,frequency"), "{header}");
+    assert!(header.ends_with("expected_spend,status"), "{header}");
+}
+
+#[test]
+fn bad_rows_keep_their_place_and_are_counted() {
+    let at = Workspace::new();
+    models(&at);
+    at.write("in.csv", CUSTOMERS);
+    let args = [
+        "score",
+        "value.cvm",
+        "in.csv",
+        "--horizon",
+        "39",
+        "--keep",
+        "customer_id",
+    ];
+    let said = at.run(&[&args[..], &["-o", "out.csv"]].concat()).ok();
+    assert!(
+        said.stderr
+            .contains("4 rows: 2 ok, 1 missing, 1 inconsistent"),
+        "{}",
+        said.stderr
+    );
+    assert!(
+        said.stderr.contains("row 2: frequency is missing"),
+        "{}",
+        said.stderr
+    );
+    let out = at.read("out.csv");
+    let lines: Vec<&str> = out.lines().collect();
+    assert!(
+        lines[1].starts_with("007,0.72657857"),
+        "identifiers come back: {}",
+        lines[1]
+    );
+    assert_eq!(lines[3], "bob,,,,,missing");
+    assert_eq!(lines[4], "eve,,,,,inconsistent");
+}
+
+#[test]
+fn chunks_and_threads_do_not_show_in_the_output() {
+    let at = Workspace::new();
+    models(&at);
+    let row = |i: usize| {
+        format!(
+            "{},{},{},40\n",
+            i % 7,
+            (i % 7) * 2,
+            (i % 7) * 2 + 20 + i % 3
+        )
+    };
+    let rows: String = (0..150_000).map(row).collect();
+    at.write(
+        "in.csv",
+        &format!("frequency,recency,T,monetary_value\n{rows}"),
+    );
+    let mut outputs = Vec::new();
+    for threads in ["1", "2", "5"] {
+        let args = [
+            "score",
+            "value.cvm",
+            "in.csv",
+            "--horizon",
+            "13",
+            "--threads",
+            threads,
+        ];
+        at.run(&[&args[..], &["-o", "out.csv"]].concat()).ok();
+        outputs.push(at.read("out.csv"));
+    }
+    assert_eq!(outputs[0].lines().count(), 150_001);
+    assert!(outputs.windows(2).all(|pair| pair[0] == pair[1]));
+    // The same row scores the same in whichever chunk it is.
+    let lines: Vec<&str> = outputs[0].lines().skip(1).collect();
+    assert_eq!(lines[5], lines[5 + 21 * 7000]);
+}
+
+#[test]
+fn standard_output_takes_scores_and_a_reader_may_leave() {
+    let at = Workspace::new();
+    models(&at);
+    at.write("in.csv", CUSTOMERS);
+    let said = at.run(&["score", "spend.cvm", "in.csv", "-o", "-"]).ok();
+    assert!(
+        said.stdout.starts_with("expected_spend,status\n24.7867"),
+        "{}",
+        said.stdout
+    );
+
+    let rows = "1,9,5,4\n".repeat(200_000);
+    at.write(
+        "long.csv",
+        &format!("frequency,recency,T,monetary_value\n{rows}"),
+    );
+    let mut child = cvm()
+        .current_dir(at.path())
+        .args(["score", "spend.cvm", "long.csv", "-o", "-"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    drop(child.stdout.take());
+    let ended = child.wait_with_output().expect("the binary ends");
+    assert_eq!(
+        ended.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&ended.stderr)
+    );
+    assert!(
+        ended.stderr.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&ended.stderr)
+    );
+}
+
+#[test]
+fn a_model_tells_what_it_is() {
+    let at = Workspace::new();
+    models(&at);
+    let told = at.run(&["inspect", "value.cvm"]).ok().stdout;
+    for word in [
+        "clv.lifetime_value",
+        "fingerprint",
+        "shop",
+        "monetary_value",
+        "week",
+        "crc-32",
+    ] {
+        assert!(told.contains(word), "`{word}` in {told}");
+    }
+    let told = at.run(&["inspect", "purchase.cvm", "--json"]).ok().stdout;
+    let value: serde_json::Value = serde_json::from_str(&told).expect("JSON");
+    assert_eq!(value["sound"], true);
+    assert_eq!(value["model"]["kind"], "clv.bg_nbd");
+    assert_eq!(value["model"]["parameters"][0]["value"], 0.243);
+    let said = at
+        .run(&["verify", "purchase.cvm", "spend.cvm", "value.cvm"])
+        .ok();
+    assert_eq!(said.stdout.matches(": ok: ").count(), 3, "{}", said.stdout);
+    let kinds = at.run(&["kinds"]).ok().stdout;
+    for entry in cvm::catalog() {
+        assert!(kinds.contains(entry.kind), "{kinds}");
+    }
+}
+
+#[test]
+fn a_damaged_model_is_shown_as_far_as_it_goes_and_refused() {
+    let at = Workspace::new();
+    models(&at);
+    let mut bytes = fs::read(at.path().join("value.cvm")).expect("a model");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(at.path().join("damaged.cvm"), &bytes).expect("a file");
+    let told = at.run(&["inspect", "damaged.cvm"]).fails(4);
+    assert!(
+        told.stdout.contains("DAMAGED") && told.stdout.contains("problem:"),
+        "{}",
+        told.stdout
+    );
+    let told = at.run(&["verify", "value.cvm", "damaged.cvm"]).fails(4);
+    assert!(told.stdout.contains("value.cvm: ok"), "{}", told.stdout);
+    assert!(told.stderr.contains("damaged.cvm"), "{}", told.stderr);
+}
+
+/// Wrong arguments and files: the exit code says whose fault it is, the message which field.
+#[test]
+fn exit_codes_and_messages() {
+    let at = Workspace::new();
+    models(&at);
+    at.write("in.csv", CUSTOMERS);
+    at.write("empty.csv", "");
+    at.write("header.csv", "frequency,recency,T,monetary_value\n");
+    at.write(
+        "word.csv",
+        "frequency,recency,T,monetary_value\n1,2,three,4\n",
+    );
+    at.write("ragged.csv", "frequency,recency,T,monetary_value\n1,2,3\n");
+    at.write("other.csv", "customer_id,age\n1,2\n");
+    at.write("text.cvm", "customer_id,date\n");
+    at.write("empty.cvm", "");
+    at.write("rows.xlsx", "PK");
+    let cases: [(&[&str], i32, &str); 24] = [
+        (
+            &["score", "value.cvm", "empty.csv", "-o", "o.csv"],
+            2,
+            "empty.csv is empty",
+        ),
+        (
+            &["score", "value.cvm", "header.csv", "-o", "o.csv"],
+            2,
+            "no rows",
+        ),
+        (
+            &["score", "value.cvm", "word.csv", "-o", "o.csv"],
+            2,
+            "`T`, line 2: is \"three\"",
+        ),
+        (
+            &["score", "value.cvm", "ragged.csv", "-o", "o.csv"],
+            2,
+            "line 2: has 3 cells",
+        ),
+        (
+            &["score", "value.cvm", "other.csv", "-o", "o.csv"],
+            2,
+            "no column `frequency`",
+        ),
+        (
+            &[
+                "score",
+                "value.cvm",
+                "in.csv",
+                "--outputs",
+                "lifetime_value",
+                "-o",
+                "o.csv",
+            ],
+            2,
+            "options.horizon_periods",
+        ),
+        (
+            &[
+                "score",
+                "value.cvm",
+                "in.csv",
+                "--horizon",
+                "-1",
+                "-o",
+                "o.csv",
+            ],
+            2,
+            "horizon",
+        ),
+        (
+            &[
+                "score",
+                "value.cvm",
+                "in.csv",
+                "--outputs",
+                "clv",
+                "-o",
+                "o.csv",
+            ],
+            2,
+            "`clv` is unknown",
+        ),
+        (
+            &[
+                "score",
+                "value.cvm",
+                "in.csv",
+                "--keep",
+                "nobody",
+                "-o",
+                "o.csv",
+            ],
+            2,
+            "no column `nobody`",
+        ),
+        (
+            &["score", "value.cvm", "rows.xlsx", "-o", "o.csv"],
+            2,
+            "unknown ending",
+        ),
+        (&["score", "value.cvm", ".", "-o", "o.csv"], 2, "ending"),
+        (
+            &["score", "value.cvm", "absent.csv", "-o", "o.csv"],
+            3,
+            "absent.csv",
+        ),
+        (
+            &["score", "absent.cvm", "in.csv", "-o", "o.csv"],
+            3,
+            "absent.cvm",
+        ),
+        (
+            &["score", "text.cvm", "in.csv", "-o", "o.csv"],
+            4,
+            "not a cvm model file",
+        ),
+        (&["verify", "empty.cvm"], 4, "an empty file"),
+        (&["verify", "."], 2, "cannot read ."),
+        (&["inspect", "absent.cvm"], 3, "absent.cvm"),
+        (
+            &["fit", "clv.nothing", "in.csv", "-o", "m.cvm"],
+            3,
+            "clv.bg_nbd",
+        ),
+        (
+            &["fit", "clv.lifetime_value", "in.csv", "-o", "m.cvm"],
+            2,
+            "composed, not fitted",
+        ),
+        (
+            &["fit", "clv.bg_nbd", "in.csv", "-o", "m.cvm"],
+            2,
+            "columns.frequency[2]",
+        ),
+        (
+            &[
+                "fit",
+                "clv.bg_nbd",
+                "in.csv",
+                "--time-unit",
+                "fortnight",
+                "-o",
+                "m.cvm",
+            ],
+            2,
+            "--time-unit",
+        ),
+        (
+            &[
+                "new",
+                "clv.bg_nbd",
+                "r=-1",
+                "alpha=1",
+                "a=1",
+                "b=1",
+                "-o",
+                "m.cvm",
+            ],
+            2,
+            "params.r: is -1",
+        ),
+        (
+            &[
+                "compose",
+                "--purchase",
+                "spend.cvm",
+                "--spend",
+                "spend.cvm",
+                "-o",
+                "m.cvm",
+            ],
+            2,
+            "purchase",
+        ),
+        (
+            &[
+                "summarize",
+                "other.csv",
+                "--set",
+                "grian=\"day\"",
+                "-o",
+                "o.csv",
+            ],
+            2,
+            "grian",
+        ),
+    ];
+    for (args, code, word) in cases {
+        let said = at.run(args).fails(code);
+        assert!(said.stderr.contains("error: "), "{args:?}: {}", said.stderr);
+        assert!(
+            said.stderr.contains(word),
+            "{args:?}: `{word}` in {}",
+            said.stderr
+        );
+        assert!(!at.path().join("o.csv").exists(), "{args:?} left an output");
+        assert!(!at.path().join("m.cvm").exists(), "{args:?} left a model");
+    }
+    let left: Vec<_> = fs::read_dir(at.path()).expect("folder").flatten().collect();
+    let partial = left
+        .iter()
+        .filter(|f| f.file_name().to_string_lossy().contains("partial"));
+    assert_eq!(partial.count(), 0, "working files are removed");
+}
+
+#[test]
+fn a_fit_that_does_not_converge_has_a_code_of_its_own() {
+    let at = Workspace::new();
+    let rows: String = (0..40)
+        .map(|i| format!("{},{},30\n", i % 5, (i % 5) * 3))
+        .collect();
+    at.write("in.csv", &format!("frequency,recency,T\n{rows}"));
+    let args = [
+        "fit",
+        "clv.bg_nbd",
+        "in.csv",
+        "--max-iterations",
+        "1",
+        "-o",
+        "m.cvm",
+    ];
+    let said = at.run(&args).fails(5);
+    assert!(said.stderr.contains("did not converge"), "{}", said.stderr);
+    let said = at
+        .run(&[&args[..], &["--allow-not-converged"]].concat())
+        .ok();
+    assert!(said.stdout.contains("NOT CONVERGED"), "{}", said.stdout);
+    assert!(at.path().join("m.cvm").is_file());
+}
+
+#[test]
+fn every_command_explains_itself() {
+    let at = Workspace::new();
+    let top = at.run(&["--help"]).ok().stdout;
+    assert!(top.contains("Exit codes:"), "{top}");
+    for name in [
+        "summarize",
+        "fit",
+        "new",
+        "compose",
+        "score",
+        "inspect",
+        "verify",
+        "kinds",
+    ] {
+        assert!(top.contains(name), "{top}");
+        let help = at.run(&[name, "--help"]).ok().stdout;
+        assert!(help.contains("Usage: cvm"), "{help}");
+    }
+    assert!(at.run(&["--version"]).ok().stdout.starts_with("cvm 0."));
+}

@@ -1,0 +1,282 @@
+//! What must hold for every kind of the catalog, whoever wrote it.
+
+use cvm::{Entry, FitOptions, Frame, Harness, Model, Scores};
+use cvm_testkit::golden::{Corpus, HarnessSpec};
+use cvm_testkit::rows::Random;
+use cvm_testkit::{compare, gradient, recover, rows};
+
+const SEEDS: [u64; 5] = [1, 2, 3, 4, 5];
+const SIMULATED_CUSTOMERS: usize = 20_000;
+/// Distance of an estimate from the truth that five seeds of four parameters never reach by chance:
+/// about one in a thousand runs would.
+const STANDARD_ERRORS: f64 = 4.0;
+const GRADIENT_TOLERANCE: f64 = 1e-7;
+
+/// Kinds with a likelihood, with their corpus.
+fn parametric() -> Vec<(&'static Entry, Harness, Corpus, HarnessSpec)> {
+    let mut found = Vec::new();
+    for entry in cvm::catalog() {
+        let Some(harness) = entry.harness else {
+            continue;
+        };
+        let corpus = Corpus::load(entry.kind);
+        let spec = corpus.harness.clone();
+        let spec = spec.unwrap_or_else(|| panic!("{}: the corpus lacks [harness]", entry.kind));
+        found.push((entry, harness, corpus, spec));
+    }
+    assert!(
+        found.len() >= 2,
+        "only {} kinds with a likelihood",
+        found.len()
+    );
+    found
+}
+
+/// Parameters of every model of a corpus, in the order of the kind.
+fn params_of(entry: &Entry, corpus: &Corpus) -> Vec<Vec<f64>> {
+    let values = |model: &cvm_testkit::golden::ModelSpec| {
+        let of = |spec: &cvm::ParamSpec| model.params[spec.name];
+        entry.params.iter().map(of).collect()
+    };
+    corpus.models.iter().map(values).collect()
+}
+
+/// Every model of the corpus as a file.
+fn models() -> Vec<(String, Model)> {
+    let mut found = Vec::new();
+    for corpus in Corpus::all() {
+        for spec in &corpus.models {
+            let name = format!("{}/{}", corpus.kind, spec.name);
+            found.push((name, corpus.open(&spec.name)));
+        }
+    }
+    assert!(found.len() >= 8, "only {} models", found.len());
+    found
+}
+
+fn score(model: &Model, frame: &Frame, threads: usize) -> Scores {
+    let batch = frame.batch().expect("columns of a frame");
+    let options = &model.probe().options;
+    model.score_on(&batch, options, threads).expect("scores")
+}
+
+#[test]
+fn gradients_agree_with_differences() {
+    for (entry, harness, corpus, spec) in parametric() {
+        let names = (harness.columns)();
+        let templates = recover::templates(&names, &spec.templates, 40);
+        let mut checked = 0;
+        for (seed, params) in params_of(entry, &corpus).into_iter().enumerate() {
+            for scale in [0.5, 1.0, 2.5] {
+                let params: Vec<f64> = params.iter().map(|value| value * scale).collect();
+                let drawn = (harness.simulate)(&params, &templates, seed as u64);
+                for row in drawn.expect("simulated rows") {
+                    let value = gradient::value_error(&harness, &params, &row);
+                    let value = value.expect("a legal row");
+                    assert!(
+                        value < 1e-12,
+                        "{}: {params:?} {row:?}: {value:e}",
+                        entry.kind
+                    );
+                    let error = gradient::worst_error(&harness, &params, &row);
+                    let error = error.expect("a legal row");
+                    let fine = error < GRADIENT_TOLERANCE;
+                    assert!(fine, "{}: {params:?} {row:?}: {error:e}", entry.kind);
+                    checked += 1;
+                }
+            }
+        }
+        assert!(checked >= 100, "{}: only {checked} gradients", entry.kind);
+    }
+}
+
+#[test]
+fn simulated_parameters_are_recovered() {
+    for (entry, harness, corpus, spec) in parametric() {
+        let names = (harness.columns)();
+        let templates = recover::templates(&names, &spec.templates, SIMULATED_CUSTOMERS);
+        let truth = &params_of(entry, &corpus)[0];
+        for seed in SEEDS {
+            let found = recover::simulate_and_fit(entry, &harness, truth, &templates, seed);
+            let found = found.unwrap_or_else(|error| panic!("{} {seed}: {error}", entry.kind));
+            assert!(found.report.converged, "{} {seed}", entry.kind);
+            let near = found
+                .distance
+                .iter()
+                .all(|distance| *distance < STANDARD_ERRORS);
+            assert!(near, "{} {seed}: {:?}", entry.kind, found);
+        }
+    }
+}
+
+#[test]
+fn simulation_is_the_same_for_the_same_seed_and_another_for_another() {
+    for (entry, harness, corpus, spec) in parametric() {
+        let templates = recover::templates(&(harness.columns)(), &spec.templates, 500);
+        let truth = &params_of(entry, &corpus)[0];
+        let draw = |seed| (harness.simulate)(truth, &templates, seed).expect("simulated rows");
+        assert_eq!(draw(7), draw(7), "{}", entry.kind);
+        assert_ne!(draw(7), draw(8), "{}", entry.kind);
+    }
+}
+
+#[test]
+fn fits_do_not_depend_on_the_thread_count_or_the_order_of_rows() {
+    for (entry, harness, corpus, spec) in parametric() {
+        let names = (harness.columns)();
+        let templates = recover::templates(&names, &spec.templates, 200_000);
+        let truth = &params_of(entry, &corpus)[0];
+        let mut drawn = (harness.simulate)(truth, &templates, 11).expect("simulated rows");
+        let fit = |rows: &[Vec<f64>], threads: usize| {
+            let frame = recover::to_frame(&names, rows);
+            let options = FitOptions {
+                threads,
+                ..FitOptions::default()
+            };
+            let batch = frame.batch().expect("columns of a frame");
+            let fitted = cvm::fit(entry.kind, &batch, &options).expect("a fit");
+            (fitted.model.fingerprint(), fitted.report.params)
+        };
+        let alone = fit(&drawn, 1);
+        for threads in [2, 3, 7] {
+            assert_eq!(
+                fit(&drawn, threads),
+                alone,
+                "{} on {threads} threads",
+                entry.kind
+            );
+        }
+        // Another order of rows is other data to the bit, and the same optimum to rounding.
+        drawn.reverse();
+        for (got, want) in fit(&drawn, 2).1.iter().zip(&alone.1) {
+            let close = compare::is_close(*got, *want, 0.0, 1e-8);
+            assert!(close, "{} in another order: {got} and {want}", entry.kind);
+        }
+    }
+}
+
+#[test]
+fn a_file_gives_the_model_back() {
+    for (name, model) in models() {
+        let bytes = model.encode().expect("bytes of a model");
+        assert_eq!(
+            bytes,
+            model.encode().expect("bytes again"),
+            "{name}: same bytes twice"
+        );
+        let back = Model::open(&bytes).expect("a model from its own bytes");
+        assert_eq!(back.fingerprint(), model.fingerprint(), "{name}");
+        assert_eq!(back.encode().expect("bytes once more"), bytes, "{name}");
+        assert_eq!(back.schema(), model.schema(), "{name}");
+        let frame = rows::frame(model.schema(), 3_000, 5);
+        let difference =
+            compare::first_difference(&score(&back, &frame, 1), &score(&model, &frame, 1));
+        assert_eq!(difference, None, "{name}");
+    }
+}
+
+#[test]
+fn random_rows_are_scored_or_refused_and_never_both() {
+    let mut refused = 0;
+    for (name, model) in models() {
+        let frame = rows::frame(model.schema(), 4_000, 17);
+        let scores = score(&model, &frame, 1);
+        let good = scores.status.iter().filter(|status| status.is_ok()).count();
+        assert!(good > 1_000, "{name}: only {good} of 4000 rows are good");
+        refused += 4_000 - good;
+        for (output, values) in &scores.outputs {
+            for (row, (value, status)) in values.iter().zip(&scores.status).enumerate() {
+                let finite = value.is_finite();
+                assert_eq!(
+                    finite,
+                    status.is_ok(),
+                    "{name}: {output} row {row} is {value}"
+                );
+            }
+        }
+    }
+    assert!(
+        refused > 1_000,
+        "only {refused} rows refused: the rows are too tame"
+    );
+}
+
+/// `score(a ++ b) == score(a) ++ score(b)`, wherever the cut is.
+#[test]
+fn rows_are_independent() {
+    for (name, model) in models() {
+        let frame = rows::frame(model.schema(), 5_000, 23);
+        let whole = score(&model, &frame, 1);
+        let mut random = Random::new(29);
+        for _ in 0..6 {
+            let mut start = 0;
+            while start < frame.row_count {
+                let end = (start + 1 + random.below(900)).min(frame.row_count);
+                let part = score(&model, &rows::slice(&frame, start..end), 1);
+                let want = part_of(&whole, start, end);
+                let difference = compare::first_difference(&part, &want);
+                assert_eq!(difference, None, "{name}: rows {start}..{end}");
+                start = end;
+            }
+        }
+    }
+}
+
+fn part_of(scores: &Scores, start: usize, end: usize) -> Scores {
+    let outputs = scores.outputs.iter();
+    Scores {
+        outputs: outputs
+            .map(|(name, values)| (*name, values[start..end].to_vec()))
+            .collect(),
+        status: scores.status[start..end].to_vec(),
+        issues: Vec::new(),
+    }
+}
+
+#[test]
+fn scores_do_not_depend_on_the_thread_count() {
+    for (name, model) in models() {
+        let frame = rows::frame(model.schema(), 140_003, 31);
+        let alone = score(&model, &frame, 1);
+        for threads in 2..=8 {
+            let together = score(&model, &frame, threads);
+            let difference = compare::first_difference(&together, &alone);
+            assert_eq!(difference, None, "{name} on {threads} threads");
+            assert_eq!(together.issues, alone.issues, "{name} on {threads} threads");
+        }
+    }
+}
+
+/// Columns of a row-major matrix, as a notebook has them, score as their copies do.
+#[test]
+fn strided_columns_score_like_contiguous_ones() {
+    for (name, model) in models() {
+        let frame = rows::frame(model.schema(), 2_001, 37);
+        let (names, matrix) = rows::matrix(&frame);
+        let batch = rows::strided(&frame, &names, &matrix);
+        let strided = model.score(&batch, &model.probe().options).expect("scores");
+        let difference = compare::first_difference(&strided, &score(&model, &frame, 1));
+        assert_eq!(difference, None, "{name}");
+    }
+}
+
+/// Asking for one output gives the bits it has among all of them.
+#[test]
+fn outputs_do_not_depend_on_each_other() {
+    for (name, model) in models() {
+        let frame = rows::frame(model.schema(), 1_000, 41);
+        let all = score(&model, &frame, 1);
+        for (output, values) in &all.outputs {
+            let mut options = model.probe().options.clone();
+            options.outputs = vec![(*output).to_owned()];
+            let batch = frame.batch().expect("columns of a frame");
+            let alone = model.score(&batch, &options).expect("one output");
+            let got = alone.get(output).expect("the output asked for");
+            for (row, (got, want)) in got.iter().zip(values).enumerate() {
+                // A row that only another output cannot serve may well be served alone.
+                let same = compare::same_bits(*got, *want) || !all.status[row].is_ok();
+                assert!(same, "{name}: {output} row {row}: {got:e} and {want:e}");
+            }
+        }
+    }
+}
