@@ -2,6 +2,7 @@
 
 use crate::api::Api;
 use crate::drain::Signal;
+use crate::linger::{Lent, lend};
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::io;
@@ -44,17 +45,23 @@ pub(crate) async fn serve(stream: TcpStream, api: Api, limits: Limits, drain: Si
         tracing::debug!(%error, "connection not opened");
         return;
     }
+    let (socket, home) = lend(stream);
+    if let Err(error) = speak(socket, api, limits, drain).await {
+        tracing::debug!(%error, "connection ended");
+    }
+    home.close().await;
+}
+
+/// Speaks HTTP/2 to the end of the connection, or after `drain` to the end of its calls.
+async fn speak(socket: Lent, api: Api, limits: Limits, drain: Signal) -> hyper::Result<()> {
     let builder = builder(limits);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), api));
-    let served = tokio::select! {
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(socket), api));
+    tokio::select! {
         served = connection.as_mut() => served,
         () = drain.given() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
-    };
-    if let Err(error) = served {
-        tracing::debug!(%error, "connection ended");
     }
 }
 

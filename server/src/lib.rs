@@ -22,6 +22,7 @@ mod connection;
 mod deadline;
 mod drain;
 mod folder;
+mod linger;
 mod listen;
 mod plane;
 mod registry;

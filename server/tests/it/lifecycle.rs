@@ -196,26 +196,38 @@ async fn calls_in_flight_at_a_shutdown_are_answered() {
     let folder = folder();
     let server = TestServer::start(folder.path(), |_| ()).await;
     let mut client = server.client().await;
+    let (first, answered_one) = tokio::sync::oneshot::channel();
     let busy = tokio::spawn(async move {
-        let mut answered = 0;
+        let mut first = Some(first);
         loop {
             let large = request(customers(100_000), Encoding::DoublesLe);
             match client.score(large).await {
-                Ok(response) => {
-                    assert_eq!(response.into_inner().row_count, 100_000);
-                    answered += 1;
-                }
-                Err(status) => return (answered, status.code()),
+                Ok(response) => assert_eq!(response.into_inner().row_count, 100_000),
+                Err(status) => return status,
             }
+            first.take().map(|first| first.send(()));
         }
     });
-    tokio::time::sleep(Duration::from_millis(700)).await;
+    answered_one.await.unwrap();
+    tokio::time::sleep(Duration::from_millis(30)).await;
     let served = server.stop();
-    // Every call that reached the server is answered; the next one finds nobody.
-    let (answered, end) = busy.await.unwrap();
+    let end = busy.await.unwrap();
     served.await.unwrap().unwrap();
-    assert!(answered > 0);
-    assert_eq!(end, Code::Unavailable);
+    assert!(never_sent(&end), "{end:?}");
+}
+
+/// Whether a call failed before the server had it. An answer that is cut off is another error:
+/// `UNKNOWN`, "error reading a body from connection".
+fn never_sent(status: &tonic::Status) -> bool {
+    let text = format!("{status:?}");
+    match status.code() {
+        // Nobody listens any more.
+        Code::Unavailable => true,
+        // This client's words for a call that met the GOAWAY, or the end, in its own queue.
+        Code::Internal => text.contains("GoAway"),
+        Code::Cancelled => text.contains("connection closed"),
+        _ => false,
+    }
 }
 
 /// The built binary, and the address it says it listens on.

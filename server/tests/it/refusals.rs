@@ -234,21 +234,45 @@ async fn a_message_beyond_the_limit_is_refused_with_the_limit() {
     server.client().await.score(request).await.unwrap();
 }
 
+/// Calls `Score` with a body that never ends, below any client that keeps deadlines itself.
+async fn endless_call(server: &TestServer, timeout: &str) -> http::HeaderMap {
+    let socket = tokio::net::TcpStream::connect(server.address)
+        .await
+        .unwrap();
+    let executor = hyper_util::rt::TokioExecutor::new();
+    let io = hyper_util::rt::TokioIo::new(socket);
+    let (mut sender, connection) = hyper::client::conn::http2::handshake(executor, io)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let frames = tokio_stream::pending::<Result<hyper::body::Frame<prost::bytes::Bytes>, Status>>();
+    let request = http::Request::post("http://test/cvm.v1.ScoringService/Score")
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .header("grpc-timeout", timeout)
+        .body(http_body_util::StreamBody::new(frames))
+        .unwrap();
+    sender
+        .send_request(request)
+        .await
+        .unwrap()
+        .headers()
+        .clone()
+}
+
 #[tokio::test]
-async fn a_deadline_that_passed_is_deadline_exceeded() {
+async fn a_deadline_that_passes_is_deadline_exceeded() {
     let folder = folder();
     let server = TestServer::start(folder.path(), |_| ()).await;
-    // The bare header, so that it is the server that answers and not this client's own timer.
-    let mut request = Request::new(fine());
-    request
-        .metadata_mut()
-        .insert("grpc-timeout", "1n".parse().unwrap());
-    let mut client = server.client().await;
-    let status = client.score(request).await.unwrap_err();
-    assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
+    for timeout in ["1n", "50m"] {
+        let headers = endless_call(&server, timeout).await;
+        let status = Status::from_header_map(&headers).unwrap();
+        assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
+        assert_eq!(Refusal::from(&status).reason, "DEADLINE_EXCEEDED");
+    }
     let mut request = Request::new(fine());
     request.set_timeout(Duration::from_secs(30));
-    client.score(request).await.unwrap();
+    server.client().await.score(request).await.unwrap();
 }
 
 #[tokio::test]

@@ -137,6 +137,9 @@ async fn a_bad_file_leaves_the_old_model_serving_until_it_is_whole() {
     let folder = folder();
     let file = folder.path().join("retail.cvm");
     let server = TestServer::start(folder.path(), |_| ()).await;
+    until(&server, "retail", |answer| answer.is_ok())
+        .await
+        .unwrap();
     let next = bg_nbd(2.0).encode().unwrap();
     let mut flipped = next.clone();
     flipped[next.len() / 2] ^= 1;
