@@ -1,0 +1,71 @@
+"""The customer-value engine: who will leave, who will buy, and what each is worth.
+
+The numbers computed here are, in every bit, those a server or the command line computes from the
+same model file.
+
+>>> import cvm
+>>> log = cvm.datasets.load_cdnow()
+>>> customers = cvm.summarize(log, unit="week", calibration_end="1997-09-30")
+>>> purchase = cvm.BgNbd().fit(customers, time_unit="week")
+>>> spend = cvm.GammaGamma().fit(customers)
+>>> value = cvm.LifetimeValue(purchase, spend)
+>>> scores = value.score_frame(customers, horizon=39, discount_rate=0.1)
+>>> list(scores)
+['p_alive', 'expected_purchases', 'expected_spend', 'lifetime_value', 'status']
+"""
+
+from __future__ import annotations
+
+from cvm import churn, clv, datasets, errors, metrics, plot
+from cvm._client import Client, connect
+from cvm._core import __version__
+from cvm._files import from_bytes, load
+from cvm._summarize import SummaryReport, summarize
+from cvm.churn import LogisticChurn
+from cvm.clv import BgNbd, GammaGamma, LifetimeValue
+from cvm.errors import (
+    ArtifactError,
+    ConvergenceWarning,
+    CvmError,
+    DeadlineError,
+    FitWarning,
+    InternalError,
+    InvalidInputError,
+    NotConvergedError,
+    NotFittedError,
+    NotFoundError,
+    RowWarning,
+    ServerUnavailableError,
+)
+
+__all__ = [
+    "ArtifactError",
+    "BgNbd",
+    "Client",
+    "ConvergenceWarning",
+    "CvmError",
+    "DeadlineError",
+    "FitWarning",
+    "GammaGamma",
+    "InternalError",
+    "InvalidInputError",
+    "LifetimeValue",
+    "LogisticChurn",
+    "NotConvergedError",
+    "NotFittedError",
+    "NotFoundError",
+    "RowWarning",
+    "ServerUnavailableError",
+    "SummaryReport",
+    "__version__",
+    "churn",
+    "clv",
+    "connect",
+    "datasets",
+    "errors",
+    "from_bytes",
+    "load",
+    "metrics",
+    "plot",
+    "summarize",
+]

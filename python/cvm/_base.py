@@ -1,0 +1,315 @@
+"""What every model of this package shares: parameters, scoring, files, pickling.
+
+The classes follow scikit-learn's conventions without depending on it: a keyword-only ``__init__``
+that only stores its arguments, ``fit`` that returns the model, fitted names that end in ``_``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from cvm._core import ROW_STATUS, RawModel
+from cvm._frames import Frame, Numbers, Table, as_table, invalid
+from cvm._summary import ParameterTable, Row
+from cvm.errors import NotFittedError, RowWarning
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+_STATUS_NAMES = np.array(ROW_STATUS)
+_OK = ROW_STATUS.index("ok")
+_SHOWN_ISSUES = 3
+MODEL_CLASSES: dict[str, type[BaseModel]] = {}
+
+
+class BaseModel:
+    """A model of one kind: unfitted, fitted, or read from a file."""
+
+    kind: ClassVar[str]
+    title: ClassVar[str]
+    _fitted: RawModel | None = None
+    _features: list[str]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "kind" in cls.__dict__:
+            MODEL_CLASSES[cls.kind] = cls
+
+    # Parameters, as scikit-learn handles them.
+
+    @classmethod
+    def _param_names(cls) -> list[str]:
+        parameters = list(inspect.signature(cls.__init__).parameters)
+        return [name for name in parameters if name != "self"]
+
+    def get_params(self, *, deep: bool = True) -> dict[str, Any]:
+        """Return the arguments of ``__init__`` as they are now.
+
+        Parameters
+        ----------
+        deep : bool, default True
+            Also return the parameters of nested models, as ``name__parameter``.
+        """
+        params = {name: getattr(self, name) for name in self._param_names()}
+        nested = {
+            f"{name}__{inner}": value
+            for name, model in params.items()
+            if deep and isinstance(model, BaseModel)
+            for inner, value in model.get_params().items()
+        }
+        return params | nested
+
+    def set_params(self, **params: Any) -> Self:
+        """Set arguments of ``__init__``, nested ones as ``name__parameter``; return the model."""
+        for name, value in params.items():
+            owner, _, inner = name.partition("__")
+            if owner not in self._param_names():
+                known = ", ".join(self._param_names())
+                raise invalid((f"params.{owner}", f"is unknown; known: {known}"))
+            if inner:
+                getattr(self, owner).set_params(**{inner: value})
+            else:
+                setattr(self, owner, value)
+        return self
+
+    def __repr__(self) -> str:
+        defaults = inspect.signature(type(self).__init__).parameters
+        changed = (
+            f"{name}={value!r}"
+            for name, value in self.get_params(deep=False).items()
+            if value is not defaults[name].default
+        )
+        return f"{type(self).__name__}({', '.join(changed)})"
+
+    # The model behind the estimator.
+
+    @property
+    def _raw(self) -> RawModel:
+        if self._fitted is None:
+            name = type(self).__name__
+            why = f"this {name} is not fitted: call fit, or {name}.from_params, or cvm.load"
+            raise NotFittedError(why)
+        return self._fitted
+
+    def _adopt(self, raw: RawModel) -> Self:
+        """Take over a fitted model."""
+        self._fitted = raw
+        self._features = [field["name"] for field in json.loads(raw.schema_json)["fields"]]
+        return self
+
+    @property
+    def feature_names_in_(self) -> NDArray[np.object_]:
+        """Columns the model reads, in its order."""
+        return np.array(self._inputs(), dtype=object)
+
+    @property
+    def n_features_in_(self) -> int:
+        """Number of columns the model reads."""
+        return len(self._inputs())
+
+    @property
+    def output_names_(self) -> tuple[str, ...]:
+        """Columns the model can compute, in its order."""
+        return tuple(output[0] for output in self._raw.outputs)
+
+    @property
+    def fingerprint_(self) -> str:
+        """Hash of the model's file: its identity on every surface."""
+        return self._raw.fingerprint
+
+    @property
+    def metadata_(self) -> dict[str, Any]:
+        """Facts by the author: ``name``, ``version`` and whatever else was saved."""
+        return json.loads(self._raw.metadata_json)
+
+    def _inputs(self) -> list[str]:
+        # A composed model is composed by this.
+        return self._features if self._raw else []
+
+    @classmethod
+    def _of_raw(cls, raw: RawModel) -> Self:
+        """Return a model around a fitted one, with default arguments."""
+        return cls()._adopt(raw)
+
+    # Files.
+
+    def to_bytes(self) -> bytes:
+        """Return the bytes of the model's file; the same model always gives the same bytes."""
+        return self._raw.to_bytes()
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        name: str | None = None,
+        version: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Path:
+        """Write the model's file, complete or not at all.
+
+        Parameters
+        ----------
+        path : path
+            Where to; a server names the model after the file's stem.
+        name, version : str, optional
+            Facts by the author; a server shows the version.
+        metadata : mapping, optional
+            Further facts of plain JSON values.
+
+        Returns
+        -------
+        pathlib.Path
+            The path written.
+        """
+        raw = self._raw
+        own = {"name": name, "version": version, **(metadata or {})}
+        given = {key: value for key, value in own.items() if value is not None}
+        facts = {**self.metadata_, **given}
+        if facts != self.metadata_:
+            raw = raw.with_metadata(json.dumps(facts, allow_nan=False))
+            self._adopt(raw)
+        target = Path(path)
+        raw.save(target)
+        return target
+
+    def __getstate__(self) -> dict[str, Any]:
+        artifact = None if self._fitted is None else self._fitted.to_bytes()
+        return {"params": self.get_params(deep=False), "artifact": artifact}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state["params"].items():
+            setattr(self, name, value)
+        if state["artifact"] is not None:
+            self._adopt(RawModel.from_bytes(state["artifact"]))
+
+    # Scoring.
+
+    def _table(self, data: Frame, columns: Sequence[str] | None) -> Table:
+        """Return the data as a table; a 2-D array of the model's width has the model's columns."""
+        needs = self._inputs()
+        unnamed = isinstance(data, np.ndarray) and data.dtype.names is None and columns is None
+        if unnamed and data.ndim == 2 and data.shape[1] == len(needs):  # noqa: PLR2004 - a matrix
+            return as_table(data, needs)
+        return as_table(data, columns)
+
+    def _scores(
+        self,
+        data: Frame,
+        outputs: Sequence[str],
+        columns: Sequence[str] | None = None,
+        **options: float | None,
+    ) -> tuple[Table, dict[str, Numbers], NDArray[np.uint8], list[str]]:
+        """Score a table: the table, output columns, row statuses, and bad rows in words."""
+        raw = self._raw
+        table = self._table(data, columns)
+        scores = raw.score(
+            table.columns(self._inputs()),
+            {
+                "horizon": number("horizon", options.get("horizon")),
+                "discount_rate": number("discount_rate", options.get("discount_rate")),
+                "margin": number("margin", options.get("margin")),
+                "outputs": list(outputs),
+                "threads": int(options.get("threads") or 0),
+            },
+        )
+        return table, dict(scores["outputs"]), scores["status"], scores["issues"]
+
+    def _output(
+        self,
+        data: Frame,
+        output: str,
+        columns: Sequence[str] | None = None,
+        **options: float | None,
+    ) -> Numbers:
+        """Return one output column; rows without a score are NaN, with one warning."""
+        _, scores, status, issues = self._scores(data, [output], columns, **options)
+        warn_rows(status, issues, stacklevel=4)
+        return scores[output]
+
+    def _score_frame(
+        self,
+        data: Frame,
+        outputs: Sequence[str] | None,
+        columns: Sequence[str] | None,
+        **options: float | None,
+    ) -> Frame:
+        if isinstance(outputs, str):
+            raise invalid(("outputs", f'is the text "{outputs}": must be a list of names'))
+        table, scores, status, _ = self._scores(data, outputs or [], columns, **options)
+        return table.wrap({**scores, "status": status_names(status)})
+
+    def summary(self, *, level: float = 0.95) -> ParameterTable:
+        """Return estimates, standard errors, z values and confidence intervals.
+
+        Parameters
+        ----------
+        level : float, default 0.95
+            Confidence level, between 0 and 1.
+        """
+        if not 0 < level < 1:
+            raise invalid(("level", f"is {level}: must be a number between 0 and 1"))
+        return ParameterTable(self.title, self._facts(), self._rows(level), level)
+
+    def _rows(self, level: float) -> list[Row]:
+        raise NotImplementedError
+
+    def _facts(self) -> dict[str, str]:
+        return {"model": self._raw.kind, "fingerprint": self.fingerprint_[:12]}
+
+
+def warn_rows(status: NDArray[np.uint8], issues: Sequence[str], *, stacklevel: int) -> None:
+    """Warn once if rows have no score: how many, why, and the first in words."""
+    counts = np.bincount(status, minlength=len(ROW_STATUS))
+    bad = len(status) - int(counts[_OK])
+    if bad == 0:
+        return
+    causes = ", ".join(
+        f"{count} {name}"
+        for name, count in zip(ROW_STATUS, counts.tolist(), strict=True)
+        if count and name != "ok"
+    )
+    examples = "; ".join(issues[:_SHOWN_ISSUES])
+    text = f"{bad} of {len(status)} rows have no score ({causes}): {examples}"
+    warnings.warn(text, RowWarning, stacklevel=stacklevel)
+
+
+def status_names(status: NDArray[np.uint8]) -> NDArray[np.str_]:
+    """Return the name of each row's status: ``ok``, ``missing``, ``out_of_range`` and so on."""
+    return _STATUS_NAMES[status]
+
+
+def number(name: str, value: object) -> float | None:
+    """Return a number or ``None``, or say which argument is neither."""
+    if value is None:
+        return None
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.number)):
+        raise invalid((name, f"is {value!r}: must be a number"))
+    return float(value)
+
+
+def required_number(name: str, value: object) -> float:
+    """Return a number, or say which argument is none."""
+    given = number(name, value)
+    if given is None:
+        raise invalid((name, "is None: must be a number"))
+    return given
+
+
+def count(name: str, value: object) -> int:
+    """Return a whole number, or say which argument is none."""
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, np.integer))
+        or not 0 <= value < 2**32
+    ):
+        raise invalid((name, f"is {value!r}: must be a whole number >= 0"))
+    return int(value)

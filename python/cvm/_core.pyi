@@ -1,0 +1,129 @@
+from collections.abc import Iterable
+from os import PathLike
+from typing import Any, TypeAlias, TypedDict, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+__version__: str
+CATALOG: list[tuple[str, str, list[str]]]
+ROW_STATUS: list[str]
+
+_Numbers: TypeAlias = NDArray[np.float64]
+_Column: TypeAlias = _Numbers | RawColumn
+_Columns: TypeAlias = list[tuple[str, _Column]]
+_Rows: TypeAlias = tuple[NDArray[np.bool_], _Numbers, _Numbers | None]
+SummaryColumn: TypeAlias = _Numbers | tuple[list[str], NDArray[np.int32]]
+
+class FitArgs(TypedDict):
+    time_unit: str | None
+    weight_column: str | None
+    penalty: float | None
+    max_iterations: int
+    gradient_tolerance: float
+    threads: int
+    allow_not_converged: bool
+    settings_json: str
+
+class ScoreArgs(TypedDict):
+    horizon: float | None
+    discount_rate: float | None
+    margin: float | None
+    outputs: list[str]
+    threads: int
+
+class Scores(TypedDict):
+    outputs: list[tuple[str, _Numbers]]
+    status: NDArray[np.uint8]
+    issues: list[str]
+
+class Summary(TypedDict):
+    columns: list[tuple[str, SummaryColumn]]
+    report_json: str
+    report_text: str
+
+class Answer(TypedDict):
+    scores: Scores
+    models: list[tuple[str, str, str]]
+
+class ModelCard(TypedDict):
+    name: str
+    version: str
+    kind: str
+    fingerprint: str
+    inputs: list[str]
+    outputs: list[tuple[str, str, str, bool]]
+    params: list[tuple[str, float]]
+    time_unit: str | None
+    metadata_json: str
+    training_json: str
+
+@final
+class RawColumn:
+    @staticmethod
+    def from_arrow(name: str, data: Any) -> RawColumn: ...
+    @staticmethod
+    def from_objects(name: str, values: Iterable[object]) -> RawColumn: ...
+    @staticmethod
+    def from_codes(dictionary: list[str], codes: NDArray[np.int32]) -> RawColumn: ...
+    def __len__(self) -> int: ...
+    @property
+    def kind(self) -> str: ...
+
+@final
+class RawModel:
+    @staticmethod
+    def fit(kind: str, columns: _Columns, options: FitArgs) -> RawModel: ...
+    @staticmethod
+    def from_params(kind: str, params: list[tuple[str, float]], unit: str | None) -> RawModel: ...
+    @staticmethod
+    def lifetime_value(purchase: RawModel, spend: RawModel) -> RawModel: ...
+    @staticmethod
+    def from_bytes(data: bytes) -> RawModel: ...
+    @staticmethod
+    def open(path: str | PathLike[str]) -> RawModel: ...
+    def to_bytes(self) -> bytes: ...
+    def save(self, path: str | PathLike[str]) -> None: ...
+    def with_metadata(self, metadata_json: str) -> RawModel: ...
+    def score(self, columns: _Columns, options: ScoreArgs) -> Scores: ...
+    def array(self, name: str) -> tuple[list[int], _Numbers] | None: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def schema_json(self) -> str: ...
+    @property
+    def training_json(self) -> str: ...
+    @property
+    def metadata_json(self) -> str: ...
+    @property
+    def settings_json(self) -> str: ...
+    @property
+    def outputs(self) -> list[tuple[str, str, str, bool]]: ...
+    @property
+    def params(self) -> list[tuple[str, float, str, str, bool]]: ...
+
+@final
+class RawClient:
+    @staticmethod
+    def connect(target: str, timeout_seconds: float) -> RawClient: ...
+    def score(
+        self, model: str, columns: _Columns, options: ScoreArgs, rows_per_request: int
+    ) -> Answer: ...
+    def list_models(self) -> list[ModelCard]: ...
+    def get_model(self, model: str) -> ModelCard: ...
+    def health(self, service: str) -> str: ...
+    @property
+    def uri(self) -> str: ...
+    @property
+    def timeout_seconds(self) -> float: ...
+
+def table_from_arrow(data: Any) -> list[tuple[str, RawColumn]]: ...
+def column_addresses(columns: _Columns) -> list[int]: ...
+def summarize(columns: _Columns, unit: str, grain: str, options_json: str) -> Summary: ...
+def auc(arrays: _Rows) -> float: ...
+def brier(arrays: _Rows) -> float: ...
+def log_loss(arrays: _Rows) -> float: ...
+def ece(arrays: _Rows, bins: int) -> float: ...
+def lift_curve(arrays: _Rows, points: int) -> list[tuple[float, float, float]]: ...

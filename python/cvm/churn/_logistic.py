@@ -1,0 +1,393 @@
+"""Logistic regression of churn, with the encoding of its columns inside the model."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from cvm._fitted import FittedModel, with_weight
+from cvm._frames import as_table, from_numpy, invalid
+from cvm._summary import ParameterTable, Row
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from cvm._core import RawModel
+    from cvm._frames import Frame, Numbers, Table
+
+_INTERCEPT = "intercept"
+
+
+class LogisticChurn(FittedModel):
+    """Logistic regression of churn on numeric and categorical columns.
+
+    The model learns and keeps its encoding: which levels a category has and in which order, what
+    stands in for a missing value, what an unseen level means, where the knots of a spline lie. A
+    table is scored as it comes, with columns in any order.
+
+    Parameters
+    ----------
+    penalty : float, default 1.0
+        L2 penalty on the standardised coefficients, ``1 / C`` of scikit-learn. The intercept is not
+        penalised.
+    numeric : sequence of str, optional
+        Numeric inputs; by default every column of numbers.
+    categorical : sequence of str, optional
+        Categorical inputs, of text or numbers; by default every column of text.
+    ignore : sequence of str, optional
+        Columns that are no inputs, such as a customer id.
+    positive : str, number or bool, optional
+        The label that means churn; by default 1, ``True``, or the text that reads ``yes``,
+        ``true`` or ``1``.
+    numeric_basis : {"spline", "linear"}, default "spline"
+        How numbers enter: a natural cubic spline, or one coefficient per unit.
+    knots : int, default 5
+        Knots of a spline, 3 to 7, at training quantiles.
+    missing_numeric : {"impute", "reject"}, default "impute"
+        A missing number takes the training mean (with an effect of its own if values were missing
+        in training), or is refused.
+    missing_categorical : {"auto", "impute", "own_level", "reject"}, default "auto"
+        A missing category is a level of its own if values were missing in training, else the most
+        frequent level; or one of these always; or is refused.
+    unseen : {"reference", "as_missing", "reject"}, default "reference"
+        What a level not seen in training means.
+    min_level_count : float, default 0.0
+        Levels with less than this total weight share one coefficient.
+    max_levels : int, default 255
+        Most levels of one category; more is an error, because it is probably an identifier.
+    max_iter : int, default 200
+        Most Newton steps.
+    tol : float, default 1e-9
+        Convergence: largest absolute gradient per customer.
+    on_not_converged : {"warn", "raise"}, default "warn"
+        Whether a fit without an optimum is a `ConvergenceWarning` or a `NotConvergedError`.
+    threads : int, default 0
+        Threads of a fit; 0 means all. The numbers do not depend on it.
+
+    Attributes
+    ----------
+    classes_ : numpy.ndarray of shape (2,)
+        The label of customers who stay, and the label that means churn.
+    params_ : dict of str to float
+        Intercept and coefficients, per unit of each design column.
+    standard_errors_ : dict of str to float
+        Of the coefficients; NaN for a column left out because others determine it.
+    covariance_ : numpy.ndarray
+        Covariance of the coefficients, in the order of ``params_``.
+    log_likelihood_ : float
+        Log-likelihood, without penalty.
+    converged_ : bool
+        Whether the convergence test passed.
+    fit_report_ : dict
+        How the fit went.
+    feature_names_in_ : numpy.ndarray of str
+        Columns the model reads.
+    n_features_in_ : int
+        Their number.
+    fingerprint_ : str
+        Hash of the model's file: its identity on every surface.
+
+    Examples
+    --------
+    >>> from cvm.datasets import load_telco
+    >>> from cvm.metrics import auc
+    >>> telco = load_telco()
+    >>> model = LogisticChurn(ignore=["customerID"]).fit(telco, "Churn")
+    >>> print(model.classes_)
+    ['No' 'Yes']
+    >>> probability = model.predict_proba(telco)[:, 1]
+    >>> round(auc(telco["Churn"] == "Yes", probability), 2)
+    0.85
+    """
+
+    kind: ClassVar[str] = "churn.logistic"
+    title: ClassVar[str] = "Logistic regression"
+    _estimator_type: ClassVar[str] = "classifier"
+
+    def __init__(  # noqa: PLR0913 - each is a choice of its own, all have defaults
+        self,
+        *,
+        penalty: float = 1.0,
+        numeric: Sequence[str] | None = None,
+        categorical: Sequence[str] | None = None,
+        ignore: Sequence[str] | None = None,
+        positive: str | float | None = None,
+        numeric_basis: str = "spline",
+        knots: int = 5,
+        missing_numeric: str = "impute",
+        missing_categorical: str = "auto",
+        unseen: str = "reference",
+        min_level_count: float = 0.0,
+        max_levels: int = 255,
+        max_iter: int = 200,
+        tol: float = 1e-9,
+        on_not_converged: str = "warn",
+        threads: int = 0,
+    ) -> None:
+        self.penalty = penalty
+        self.numeric = numeric
+        self.categorical = categorical
+        self.ignore = ignore
+        self.positive = positive
+        self.numeric_basis = numeric_basis
+        self.knots = knots
+        self.missing_numeric = missing_numeric
+        self.missing_categorical = missing_categorical
+        self.unseen = unseen
+        self.min_level_count = min_level_count
+        self.max_levels = max_levels
+        self.max_iter = max_iter
+        self.tol = tol
+        self.on_not_converged = on_not_converged
+        self.threads = threads
+
+    def fit(
+        self,
+        X: Frame,
+        y: str | ArrayLike,
+        sample_weight: str | Sequence[float] | Numbers | None = None,
+        *,
+        columns: Sequence[str] | None = None,
+    ) -> Self:
+        """Fit the model by penalised maximum likelihood.
+
+        Parameters
+        ----------
+        X : table
+            One row per customer.
+        y : str or array
+            Who churned: a column of ``X``, or an array of booleans, 0 and 1, or two texts.
+        sample_weight : str or array, optional
+            Weight of each row, as a column of ``X`` or an array.
+        columns : sequence of str, optional
+            Names of the columns of a 2-D array; by default ``x0``, ``x1`` …
+
+        Returns
+        -------
+        Self
+            The model, fitted.
+
+        Raises
+        ------
+        InvalidInputError
+            If a column, a label or a setting cannot be used.
+        NotConvergedError
+            If no optimum was reached and ``on_not_converged`` is ``"raise"``.
+        """
+        table = as_table(X, columns)
+        target, labels = _target(table, y)
+        weight_name = sample_weight if isinstance(sample_weight, str) else None
+        inputs = table.columns(self._input_names(table, {target, weight_name}))
+        inputs, weight_column = with_weight(inputs, table, sample_weight)
+        inputs.append((target, from_numpy(target, labels)))
+        self._fit(inputs, weight_column=weight_column, settings=self._settings(target))
+        self.classes_ = _classes(labels, self._positive_label())
+        return self
+
+    def _input_names(self, table: Table, others: set[str | None]) -> list[str]:
+        if self.numeric is not None and self.categorical is not None:
+            return [*self.numeric, *self.categorical]
+        skipped = others | set(self.ignore or ())
+        return [name for name in table.names if name not in skipped]
+
+    def _settings(self, target: str) -> dict[str, Any]:
+        settings = {
+            "target": target,
+            "positive": _plain(self.positive),
+            "numeric": None if self.numeric is None else list(self.numeric),
+            "categorical": None if self.categorical is None else list(self.categorical),
+            "numeric_basis": self.numeric_basis,
+            "knots": self.knots,
+            "missing_numeric": self.missing_numeric,
+            "missing_categorical": self.missing_categorical,
+            "unseen": self.unseen,
+            "min_level_count": self.min_level_count,
+            "max_levels": self.max_levels,
+        }
+        return {name: value for name, value in settings.items() if value is not None}
+
+    def _positive_label(self) -> str:
+        return json.loads(self._raw.settings_json)["positive"]
+
+    def _adopt(self, raw: RawModel) -> Self:
+        super()._adopt(raw)
+        # A file names the label of churn; the other one is only known where the model was fitted.
+        label = self._positive_label()
+        self.classes_: NDArray[Any] = (
+            np.array([0, 1]) if label == "1" else np.array([f"not {label}", label])
+        )
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "classes": getattr(self, "classes_", None)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if state["classes"] is not None:
+            self.classes_ = state["classes"]
+
+    def predict_proba(self, X: Frame, *, columns: Sequence[str] | None = None) -> Numbers:
+        """Return the probabilities of both classes, one row per customer.
+
+        Parameters
+        ----------
+        X : table
+            One row per customer.
+        columns : sequence of str, optional
+            Names of the columns of a 2-D array.
+
+        Returns
+        -------
+        numpy.ndarray of shape (n, 2)
+            In the order of ``classes_``: the second column is the probability of churn. NaN, with a
+            `RowWarning`, where a row cannot be used.
+        """
+        churn = self._output(X, "churn_probability", columns)
+        return np.column_stack([1.0 - churn, churn])
+
+    def decision_function(self, X: Frame, *, columns: Sequence[str] | None = None) -> Numbers:
+        """Return the logit of the probability of churn."""
+        return self._output(X, "logit", columns)
+
+    def predict(
+        self, X: Frame, *, threshold: float = 0.5, columns: Sequence[str] | None = None
+    ) -> NDArray[Any]:
+        """Return the class of each customer: churn where its probability reaches the threshold.
+
+        Raises
+        ------
+        InvalidInputError
+            If any row cannot be used: a label cannot say "unknown", a score can.
+        """
+        table, scores, status, issues = self._scores(X, ["churn_probability"], columns)
+        churn = scores["churn_probability"]
+        bad = int(np.isnan(churn).sum())
+        if bad:
+            why = f"have {bad} rows without a score, such as {issues[0]}; score_frame takes them"
+            raise invalid((f"rows ({len(status)} of {table.row_count})", why))
+        return self.classes_[(churn >= threshold).astype(np.intp)]
+
+    def score(self, X: Frame, y: str | ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the share of customers whose class is predicted right."""
+        _, labels = _target(as_table(X), y)
+        right = (self.predict(X) == labels).astype(np.float64)
+        weights = None if sample_weight is None else np.asarray(sample_weight, np.float64)
+        return float(np.average(right, weights=weights))
+
+    def score_frame(
+        self,
+        X: Frame,
+        *,
+        outputs: Sequence[str] | None = None,
+        columns: Sequence[str] | None = None,
+        threads: int = 0,
+    ) -> Frame:
+        """Return scores and row statuses as a table of the kind given.
+
+        Parameters
+        ----------
+        X : table
+            One row per customer.
+        outputs : sequence of str, optional
+            Columns wanted, in order: ``churn_probability``, ``logit``.
+        columns : sequence of str, optional
+            Names of the columns of a 2-D array.
+        threads : int, default 0
+            Threads to use; 0 means all. The numbers do not depend on it.
+        """
+        return self._score_frame(X, outputs, columns, threads=threads)
+
+    @property
+    def intercept_(self) -> Numbers:
+        """The intercept, as scikit-learn shapes it: ``(1,)``."""
+        return np.array([self.params_[_INTERCEPT]])
+
+    @property
+    def coef_(self) -> Numbers:
+        """Coefficients of the design columns, as scikit-learn shapes them: ``(1, n)``."""
+        values = [value for name, value in self.params_.items() if name != _INTERCEPT]
+        return np.array([values])
+
+    def coef_table(self, *, standardised: bool = False, level: float = 0.95) -> ParameterTable:
+        """Return the coefficients with standard errors, z values and intervals.
+
+        Parameters
+        ----------
+        standardised : bool, default False
+            Per standard deviation of each design column in place of per unit; the intercept is then
+            left out.
+        level : float, default 0.95
+            Confidence level, between 0 and 1.
+        """
+        table = self.summary(level=level)
+        if not standardised:
+            return table
+        stored = self._raw.array("scales")
+        scales = {} if stored is None else dict(zip(self._design_names(), stored[1], strict=True))
+        rows = [
+            Row.of(
+                row.parameter,
+                row.estimate * scale,
+                row.standard_error * scale,
+                positive=False,
+                level=level,
+            )
+            for row in table
+            if (scale := scales.get(row.parameter)) is not None
+        ]
+        return ParameterTable(f"{self.title}, per standard deviation", table.facts, rows, level)
+
+    def _design_names(self) -> list[str]:
+        return [name for name in self.params_ if name != _INTERCEPT]
+
+    def __sklearn_tags__(self) -> Any:
+        """Describe the model to scikit-learn, which is only imported if it asks."""
+        from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags  # noqa: PLC0415
+
+        return Tags(
+            estimator_type="classifier",
+            target_tags=TargetTags(required=True, multi_output=False),
+            classifier_tags=ClassifierTags(multi_class=False),
+            input_tags=InputTags(categorical=True, string=True, allow_nan=True),
+        )
+
+
+def _target(table: Table, y: str | ArrayLike) -> tuple[str, NDArray[Any]]:
+    """Return a name that is no input's, and the labels."""
+    if isinstance(y, str):
+        if y not in table.names:
+            given = ", ".join(table.names[:40])
+            raise invalid((f"columns.{y}", f"is missing: the target; the data has [{given}]"))
+        return y, _labels(y, table.values(y))
+    name = getattr(y, "name", None)
+    if not isinstance(name, str) or name in table.names:
+        name = "target"
+    while name in table.names:
+        name += "_"
+    labels = _labels(name, y)
+    if len(labels) != table.row_count:
+        raise invalid(("y", f"has {len(labels)} rows, X has {table.row_count}"))
+    return name, labels
+
+
+def _labels(name: str, values: Any) -> NDArray[Any]:
+    labels = np.asarray(values)
+    if labels.ndim != 1:
+        raise invalid((name, f"has {labels.ndim} dimensions, expected 1"))
+    return labels
+
+
+def _classes(labels: NDArray[Any], positive: str) -> NDArray[Any]:
+    """Return the two labels as given, the one that means churn last."""
+    distinct = np.unique(labels)
+    first = str(distinct[0])
+    means_churn = first == positive or (labels.dtype.kind in "fiub" and float(distinct[0]) == 1)
+    return distinct[::-1] if means_churn and len(distinct) > 1 else distinct
+
+
+def _plain(label: object) -> Any:
+    return label.item() if isinstance(label, np.generic) else label

@@ -1,0 +1,7 @@
+"""Customer lifetime value: purchase models, spend models, and their product."""
+
+from cvm.clv._bg_nbd import BgNbd
+from cvm.clv._gamma_gamma import GammaGamma
+from cvm.clv._lifetime_value import LifetimeValue
+
+__all__ = ["BgNbd", "GammaGamma", "LifetimeValue"]

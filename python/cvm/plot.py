@@ -1,0 +1,247 @@
+"""Pictures of how a model fits; each function draws on and returns matplotlib ``Axes``.
+
+Needs matplotlib: ``pip install cvm[plot]``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cvm import metrics
+from cvm._frames import as_table, invalid
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from cvm._frames import Frame, Numbers
+    from cvm.clv._purchase import PurchaseModel
+
+__all__ = ["plot_calibration", "plot_lift", "plot_tracking"]
+
+_ACTUAL = "#1f2937"
+_EXPECTED = "#d9480f"
+_QUIET = "#9ca3af"
+_DAY = np.timedelta64(1, "D")
+_PERIOD_DAYS = {"day": 1.0, "week": 7.0, "month": 30.4375, "quarter": 91.3125, "year": 365.25}
+
+
+def plot_tracking(
+    model: PurchaseModel,
+    transactions: Frame,
+    *,
+    unit: str = "week",
+    calibration_end: str | np.datetime64 | None = None,
+    customer_id: str = "customer_id",
+    date: str = "date",
+    ax: Any = None,
+) -> Any:
+    """Draw the cumulative repeat purchases of a cohort, actual and expected.
+
+    Expected are, at each time, the repeat purchases a new customer makes in the time since their
+    own first purchase, summed over customers.
+
+    Parameters
+    ----------
+    model : PurchaseModel
+        A fitted model whose period is ``unit``.
+    transactions : table
+        The log; customers whose first purchase is after the end of calibration are left out.
+    unit : str, default "week"
+        Period of the model: ``day``, ``week``, ``month``, ``quarter`` or ``year``.
+    calibration_end : str or datetime64, optional
+        Last date the model was fitted on: drawn as a line.
+    customer_id, date : str
+        Columns of the log.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default on a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes.
+    """
+    curves = tracking(
+        model,
+        transactions,
+        unit=unit,
+        calibration_end=calibration_end,
+        customer_id=customer_id,
+        date=date,
+    )
+    axes = _axes(ax)
+    axes.plot(curves["period"], curves["actual"], color=_ACTUAL, label="actual")
+    axes.plot(curves["period"], curves["expected"], color=_EXPECTED, ls="--", label="expected")
+    if calibration_end is not None:
+        start = curves["start"]
+        end = (np.datetime64(str(calibration_end), "D") - start) / _DAY / _PERIOD_DAYS[unit]
+        axes.axvline(end, color=_QUIET, lw=1)
+        axes.annotate("hold-out", (end, 0), (4, 4), textcoords="offset points", color=_QUIET)
+    axes.set_xlabel(f"{unit}s since the first purchase of all")
+    axes.set_ylabel("cumulative repeat purchases")
+    axes.legend(frameon=False)
+    return axes
+
+
+def tracking(
+    model: PurchaseModel,
+    transactions: Frame,
+    *,
+    unit: str = "week",
+    calibration_end: str | np.datetime64 | None = None,
+    customer_id: str = "customer_id",
+    date: str = "date",
+) -> dict[str, Any]:
+    """Return what `plot_tracking` draws: ``period``, ``actual``, ``expected``, and ``start``.
+
+    Parameters
+    ----------
+    model, transactions, unit, calibration_end, customer_id, date
+        As in `plot_tracking`.
+    """
+    if unit not in _PERIOD_DAYS:
+        known = ", ".join(_PERIOD_DAYS)
+        raise invalid(("unit", f'is "{unit}": must be one of {known}'))
+    days, customers = _purchases(transactions, customer_id, date)
+    first = _firsts(days, customers)
+    if calibration_end is not None:
+        kept = first <= np.datetime64(str(calibration_end), "D")
+        chosen = kept[customers]
+        days, customers = days[chosen], customers[chosen]
+        cohort = first[kept]
+    else:
+        cohort = first
+    repeats = np.sort(days[days > first[customers]])
+    start, period_days = cohort.min(), _PERIOD_DAYS[unit]
+    steps = np.arange(int((days.max() - start) / _DAY / period_days) + 1)
+    ends = start + np.rint(steps * period_days).astype(np.int64) * _DAY
+    return {
+        "start": start,
+        "period": steps,
+        "actual": np.searchsorted(repeats, ends, side="right").astype(np.float64),
+        "expected": _expected(model, cohort, ends, period_days),
+    }
+
+
+def _purchases(
+    transactions: Frame, customer_id: str, date: str
+) -> tuple[NDArray[np.datetime64], NDArray[np.intp]]:
+    """Return day and customer number of every purchase, those of one day counted once."""
+    table = as_table(transactions)
+    table.columns([customer_id, date])
+    days = np.asarray(table.values(date)).astype("datetime64[D]")
+    _, numbers = np.unique(np.asarray(table.values(customer_id)), return_inverse=True)
+    distinct = np.unique(np.column_stack([numbers, days.astype(np.int64)]), axis=0)
+    return distinct[:, 1].astype("datetime64[D]"), distinct[:, 0].astype(np.intp)
+
+
+def _firsts(days: NDArray[np.datetime64], customers: NDArray[np.intp]) -> NDArray[np.datetime64]:
+    # Rows are ordered by customer, then day.
+    starts = np.flatnonzero(np.diff(customers, prepend=-1))
+    return days[starts]
+
+
+def _expected(
+    model: PurchaseModel,
+    cohort: NDArray[np.datetime64],
+    ends: NDArray[np.datetime64],
+    period_days: float,
+) -> Numbers:
+    starts, counts = np.unique(cohort, return_counts=True)
+    ages = np.maximum((ends[:, None] - starts[None, :]) / _DAY, 0.0) / period_days
+    return model.expected_purchases_new(ages) @ counts.astype(np.float64)
+
+
+def plot_lift(
+    churned: ArrayLike,
+    score: ArrayLike,
+    weight: ArrayLike | None = None,
+    *,
+    label: str | None = None,
+    ax: Any = None,
+) -> Any:
+    """Draw the share of churners captured against the share of customers contacted.
+
+    Parameters
+    ----------
+    churned : array of bool, or of 0 and 1
+        Truth.
+    score : array of float
+        Probability, or any number that rises with it.
+    weight : array of float, optional
+        Weight of each row.
+    label : str, optional
+        Name of the curve.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default on a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes.
+    """
+    curve = metrics.lift_curve(churned, score, weight)
+    axes = _axes(ax)
+    shares = np.concatenate([[0.0], curve.contacted_share])
+    captured = np.concatenate([[0.0], curve.captured_share])
+    axes.plot(shares, captured, color=_EXPECTED, label=label or "model")
+    axes.plot([0, 1], [0, 1], color=_QUIET, lw=1, ls="--", label="at random")
+    axes.set_xlabel("share of customers contacted, highest scores first")
+    axes.set_ylabel("share of churners among them")
+    axes.legend(frameon=False)
+    return axes
+
+
+def plot_calibration(
+    churned: ArrayLike,
+    probability: ArrayLike,
+    weight: ArrayLike | None = None,
+    *,
+    bins: int = 10,
+    label: str | None = None,
+    ax: Any = None,
+) -> Any:
+    """Draw the observed churn rate against the mean probability, bin by bin.
+
+    Parameters
+    ----------
+    churned : array of bool, or of 0 and 1
+        Truth.
+    probability : array of float
+        From 0 to 1.
+    weight : array of float, optional
+        Weight of each row.
+    bins : int, default 10
+        Bins of equal width.
+    label : str, optional
+        Name of the curve.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default on a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes.
+    """
+    curve = metrics.calibration_curve(churned, probability, weight, bins=bins)
+    axes = _axes(ax)
+    name = label or "model"
+    axes.plot(curve.mean_probability, curve.observed_rate, "o-", color=_EXPECTED, label=name)
+    axes.plot([0, 1], [0, 1], color=_QUIET, lw=1, ls="--", label="perfect")
+    axes.set_xlabel("predicted probability of churn")
+    axes.set_ylabel("observed churn rate")
+    axes.legend(frameon=False)
+    return axes
+
+
+def _axes(ax: Any) -> Any:
+    if ax is not None:
+        return ax
+    try:
+        pyplot = importlib.import_module("matplotlib.pyplot")
+    except ImportError as error:
+        why = "plots need matplotlib: pip install cvm[plot]"
+        raise ImportError(why) from error
+    return pyplot.subplots(figsize=(7, 4.2), layout="constrained")[1]

@@ -1,0 +1,310 @@
+//! Models behind Python: fit, open, score, save; each method hands over to `cvm` and back.
+
+use crate::column::Columns;
+use crate::door::enter;
+use crate::errors::{invalid, to_py};
+use cvm::{FitOptions, Model, RowCode, RowIssue, ScoreOptions, Scores, TimeUnit};
+use numpy::{IntoPyArray, PyArray1};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use serde_json::{Map, Value};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A model of any kind; immutable and shared between threads.
+#[pyclass(frozen, module = "cvm._core")]
+pub(crate) struct RawModel {
+    model: Arc<Model>,
+}
+
+/// How to fit, as a dictionary.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct FitArgs {
+    time_unit: Option<String>,
+    weight_column: Option<String>,
+    penalty: Option<f64>,
+    max_iterations: u32,
+    gradient_tolerance: f64,
+    threads: usize,
+    allow_not_converged: bool,
+    settings_json: String,
+}
+
+/// What to score, as a dictionary.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct ScoreArgs {
+    horizon: Option<f64>,
+    discount_rate: Option<f64>,
+    margin: Option<f64>,
+    outputs: Vec<String>,
+    threads: usize,
+}
+
+impl FitArgs {
+    fn options(self) -> PyResult<FitOptions> {
+        Ok(FitOptions {
+            time_unit: time_unit(self.time_unit.as_deref())?,
+            weight_column: self.weight_column,
+            penalty: self.penalty,
+            max_iterations: self.max_iterations,
+            gradient_tolerance: self.gradient_tolerance,
+            threads: self.threads,
+            allow_not_converged: self.allow_not_converged,
+            settings: object("settings", &self.settings_json)?,
+        })
+    }
+}
+
+impl ScoreArgs {
+    /// Options of the engine, and the number of threads.
+    pub(crate) fn options(self) -> (ScoreOptions, usize) {
+        let options = ScoreOptions {
+            horizon_periods: self.horizon,
+            discount_rate_per_year: self.discount_rate,
+            margin: self.margin,
+            outputs: self.outputs,
+        };
+        (options, all_threads(self.threads))
+    }
+}
+
+/// Output columns by name, the row statuses, and the first bad rows in words.
+#[derive(IntoPyObject)]
+pub(crate) struct PyScores<'py> {
+    outputs: Vec<(String, Bound<'py, PyArray1<f64>>)>,
+    status: Bound<'py, PyArray1<u8>>,
+    issues: Vec<String>,
+}
+
+impl<'py> PyScores<'py> {
+    /// Moves the engine's columns into numpy arrays.
+    pub(crate) fn new(
+        py: Python<'py>,
+        outputs: impl IntoIterator<Item = (String, Vec<f64>)>,
+        status: Vec<u8>,
+        issues: Vec<String>,
+    ) -> Self {
+        let array = |(name, values): (String, Vec<f64>)| (name, values.into_pyarray(py));
+        PyScores {
+            outputs: outputs.into_iter().map(array).collect(),
+            status: status.into_pyarray(py),
+            issues,
+        }
+    }
+
+    fn of(py: Python<'py>, scores: Scores) -> Self {
+        let Scores {
+            outputs,
+            status,
+            issues,
+        } = scores;
+        let outputs = outputs.into_iter().map(|(name, v)| (name.to_owned(), v));
+        let status = status.iter().map(|status| status.code as u8).collect();
+        let words = |issue: RowIssue| issue.message;
+        PyScores::new(py, outputs, status, issues.into_iter().map(words).collect())
+    }
+}
+
+impl From<Model> for RawModel {
+    fn from(model: Model) -> Self {
+        RawModel {
+            model: Arc::new(model),
+        }
+    }
+}
+
+#[pymethods]
+impl RawModel {
+    /// Fits a model of `kind`.
+    #[staticmethod]
+    fn fit(py: Python<'_>, kind: &str, columns: Columns<'_>, options: FitArgs) -> PyResult<Self> {
+        let (batch, options) = (columns.batch()?, options.options()?);
+        enter(py, || cvm::fit(kind, &batch, &options)).map(|fitted| fitted.model.into())
+    }
+
+    /// A model of `kind` at known parameters.
+    #[staticmethod]
+    fn from_params(
+        py: Python<'_>,
+        kind: &str,
+        params: Vec<(String, f64)>,
+        unit: Option<&str>,
+    ) -> PyResult<Self> {
+        let unit = time_unit(unit)?;
+        enter(py, || cvm::from_params(kind, &params, unit)).map(RawModel::from)
+    }
+
+    /// The lifetime-value model of a purchase model and a spend model.
+    #[staticmethod]
+    fn lifetime_value(py: Python<'_>, purchase: &RawModel, spend: &RawModel) -> PyResult<Self> {
+        enter(py, || cvm::lifetime_value(&purchase.model, &spend.model)).map(RawModel::from)
+    }
+
+    /// The model of the bytes of a file, verified.
+    #[staticmethod]
+    fn from_bytes(py: Python<'_>, data: &[u8]) -> PyResult<Self> {
+        enter(py, || Model::open(data)).map(RawModel::from)
+    }
+
+    /// The model of a file, verified.
+    #[staticmethod]
+    fn open(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
+        enter(py, || Model::open_file(&path)).map(|opened| opened.model.into())
+    }
+
+    /// The bytes of the model's file.
+    fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        enter(py, || self.model.encode()).map(|bytes| PyBytes::new(py, &bytes))
+    }
+
+    /// Writes the model's file: complete or not at all.
+    fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
+        enter(py, || self.model.save(&path))
+    }
+
+    /// The same model with the author's facts, a JSON object, in place of its own.
+    fn with_metadata(&self, py: Python<'_>, metadata_json: &str) -> PyResult<Self> {
+        let metadata = object("metadata", metadata_json)?;
+        let copy = || Model::open(&self.model.encode()?)?.with_metadata(metadata);
+        enter(py, copy).map(RawModel::from)
+    }
+
+    /// Scores rows.
+    fn score<'py>(
+        &self,
+        py: Python<'py>,
+        columns: Columns<'_>,
+        options: ScoreArgs,
+    ) -> PyResult<PyScores<'py>> {
+        let (batch, (options, threads)) = (columns.batch()?, options.options());
+        let scores = enter(py, || self.model.score_on(&batch, &options, threads))?;
+        Ok(PyScores::of(py, scores))
+    }
+
+    /// Kind in the catalog.
+    #[getter]
+    fn kind(&self) -> &'static str {
+        self.model.kind()
+    }
+
+    /// Hash of the model's file, in hexadecimal.
+    #[getter]
+    fn fingerprint(&self) -> String {
+        self.model.fingerprint().to_string()
+    }
+
+    /// The input schema as JSON.
+    #[getter]
+    fn schema_json(&self) -> PyResult<String> {
+        json(self.model.schema())
+    }
+
+    /// Facts of training as JSON; an empty object for a model from known parameters.
+    #[getter]
+    fn training_json(&self) -> PyResult<String> {
+        json(self.model.training())
+    }
+
+    /// Facts by the author as JSON.
+    #[getter]
+    fn metadata_json(&self) -> PyResult<String> {
+        json(self.model.metadata())
+    }
+
+    /// Settings of the model as JSON: names, orders, rules.
+    #[getter]
+    fn settings_json(&self) -> PyResult<String> {
+        json(self.model.settings())
+    }
+
+    /// Name, unit, meaning and need of a horizon of every output.
+    #[getter]
+    fn outputs(&self) -> Vec<(&'static str, &'static str, &'static str, bool)> {
+        let outputs = self.model.outputs().iter();
+        outputs
+            .map(|output| {
+                (
+                    output.name,
+                    output.unit,
+                    output.meaning,
+                    output.needs_horizon,
+                )
+            })
+            .collect()
+    }
+
+    /// Name, value, unit, meaning and positivity of every parameter of a kind with a fixed list.
+    #[getter]
+    fn params(&self) -> Vec<(&'static str, f64, &'static str, &'static str, bool)> {
+        let params = self.model.params().into_iter();
+        params
+            .map(|(spec, value)| (spec.name, value, spec.unit, spec.meaning, is_positive(spec)))
+            .collect()
+    }
+
+    /// Shape and row-major values of a stored array, if there is one of that name.
+    fn array<'py>(
+        &self,
+        py: Python<'py>,
+        name: &str,
+    ) -> Option<(Vec<usize>, Bound<'py, PyArray1<f64>>)> {
+        let array = self
+            .model
+            .arrays()
+            .iter()
+            .find(|array| array.name == name)?;
+        Some((array.shape.clone(), array.values.clone().into_pyarray(py)))
+    }
+}
+
+fn is_positive(spec: &cvm::ParamSpec) -> bool {
+    spec.domain == cvm::Domain::Positive
+}
+
+fn json(value: &impl serde::Serialize) -> PyResult<String> {
+    serde_json::to_string(value)
+        .map_err(|error| to_py(cvm::Error::new(cvm::ErrorKind::Internal, error.to_string())))
+}
+
+fn object(field: &str, text: &str) -> PyResult<Map<String, Value>> {
+    serde_json::from_str(text).map_err(|error| {
+        invalid(
+            field,
+            &format!("is not a JSON object of plain values: {error}"),
+        )
+    })
+}
+
+/// The time unit of that name.
+pub(crate) fn time_unit(name: Option<&str>) -> PyResult<Option<TimeUnit>> {
+    let Some(name) = name else { return Ok(None) };
+    match TimeUnit::parse(name) {
+        Some(unit) => Ok(Some(unit)),
+        None => {
+            let known: Vec<&str> = TimeUnit::ALL.iter().map(|unit| unit.name()).collect();
+            let why = format!("is \"{name}\": must be one of {}", known.join(", "));
+            Err(invalid("time_unit", &why))
+        }
+    }
+}
+
+/// 0 means every thread the machine offers.
+fn all_threads(requested: usize) -> usize {
+    match requested {
+        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        some => some,
+    }
+}
+
+/// Name of each row status, at the index of its number.
+pub(crate) fn row_status_names() -> Vec<&'static str> {
+    let name = |number: u8| RowCode::from_number(number).map_or("unspecified", RowCode::name);
+    let last = RowCode::ALL
+        .iter()
+        .map(|code| *code as u8)
+        .max()
+        .unwrap_or(0);
+    (0..=last).map(name).collect()
+}
