@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from cvm._core import ROW_STATUS, RawModel
-from cvm._frames import Frame, Numbers, Table, as_table, invalid
+from cvm._frames import Frame, Numbers, Table, as_table, invalid, is_unnamed
 from cvm._summary import ParameterTable, Row
 from cvm.errors import NotFittedError, RowWarning
 
@@ -196,8 +196,7 @@ class BaseModel:
     def _table(self, data: Frame, columns: Sequence[str] | None) -> Table:
         """Return the data as a table; a 2-D array of the model's width has the model's columns."""
         needs = self._inputs()
-        unnamed = isinstance(data, np.ndarray) and data.dtype.names is None and columns is None
-        if unnamed and data.ndim == 2 and data.shape[1] == len(needs):  # noqa: PLR2004 - a matrix
+        if columns is None and is_unnamed(data) and data.shape[1] == len(needs):
             return as_table(data, needs)
         return as_table(data, columns)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from cvm._base import number, required_number, status_names
 from cvm._core import RawClient
-from cvm._frames import Frame, as_table, invalid
+from cvm._frames import Frame, as_table, invalid, is_unnamed
 from cvm.errors import InvalidInputError, ServerUnavailableError
 
 if TYPE_CHECKING:
@@ -235,8 +235,7 @@ class Client:
         rows_per_request: int | None,
     ) -> tuple[Table, Answer]:
         needs = list(info.inputs)
-        unnamed = getattr(data, "ndim", 0) == 2 and getattr(data, "dtype", None) is not None  # noqa: PLR2004 - a matrix
-        table = as_table(data, needs if unnamed and columns is None else columns)
+        table = as_table(data, needs if columns is None and is_unnamed(data) else columns)
         inputs = table.columns(needs)
         rows = rows_per_request or max(1, min(_MAX_ROWS, _MAX_NUMBERS // max(1, len(needs))))
         for _ in range(_ATTEMPTS):

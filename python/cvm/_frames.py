@@ -35,6 +35,8 @@ Input: TypeAlias = "Numbers | RawColumn"
 
 LARGEST_EXACT = 2**53
 _ITEM_BYTES = 8
+# Dimensions of a matrix.
+_MATRIX = 2
 
 
 class Table:
@@ -163,6 +165,11 @@ def as_table(data: Frame, columns: Sequence[str] | None = None) -> Table:
     return _from_library(data)
 
 
+def is_unnamed(data: Frame) -> bool:
+    """Whether the data is a 2-D array, whose columns have places but no names."""
+    return isinstance(data, np.ndarray) and data.ndim == _MATRIX and data.dtype.names is None
+
+
 def _from_library(data: Frame) -> Table:
     match _family(data):
         case "pandas", "DataFrame":
@@ -243,7 +250,7 @@ def _from_array(data: NDArray[Any], columns: Sequence[str] | None) -> Table:
         if columns is not None or data.ndim != 1:
             raise invalid(("data", "is a structured array: must be 1-D, without `columns`"))
         return _Structured(data, list(data.dtype.names), len(data))
-    if data.ndim != 2:  # noqa: PLR2004 - a table has two dimensions
+    if data.ndim != _MATRIX:
         raise invalid(("data", f"is an array of {data.ndim} dimensions, expected 2"))
     names = _checked_names(columns or (f"x{index}" for index in range(data.shape[1])))
     if len(names) != data.shape[1]:

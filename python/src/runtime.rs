@@ -54,6 +54,18 @@ impl<T: Clone> PerProcess<T> {
     }
 }
 
+impl<T> Drop for PerProcess<T> {
+    fn drop(&mut self) {
+        let slot = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if slot
+            .as_ref()
+            .is_some_and(|owned| owned.pid != process::id())
+        {
+            std::mem::forget(slot.take());
+        }
+    }
+}
+
 static RUNTIME: PerProcess<Arc<Runtime>> = PerProcess::empty();
 
 /// The runtime of this process.

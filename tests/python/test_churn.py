@@ -108,6 +108,7 @@ def test_columns_can_be_chosen(telco):
         ({"knots": 99}, "knots.*99"),
         ({"unseen": "guess"}, "guess"),
         ({"penalty": -1.0}, "penalty.*-1"),
+        ({"ignore": ["customerId"]}, r"ignore: names \['customerId'\]"),
         ({"numeric": ["nope"], "categorical": []}, "columns.nope: is missing"),
         ({"categorical": ["Contract"], "max_levels": 2}, "max_levels|levels"),
     ],

@@ -191,7 +191,11 @@ class LogisticChurn(FittedModel):
     def _input_names(self, table: Table, others: set[str | None]) -> list[str]:
         if self.numeric is not None and self.categorical is not None:
             return [*self.numeric, *self.categorical]
-        skipped = others | set(self.ignore or ())
+        ignored = set(self.ignore or ())
+        absent = sorted(ignored - set(table.names))
+        if absent:
+            raise invalid(("ignore", f"names {absent}, which the data does not have"))
+        skipped = others | ignored
         return [name for name in table.names if name not in skipped]
 
     def _settings(self, target: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 from cvm._core import RawModel
 from cvm._fitted import FittedModel, with_weight
-from cvm._frames import as_table, invalid
+from cvm._frames import as_table, invalid, is_unnamed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,8 +68,8 @@ class ParametricModel(FittedModel):
         NotConvergedError
             If no optimum was reached and ``on_not_converged`` is ``"raise"``.
         """
-        unnamed = columns is None and getattr(getattr(data, "dtype", None), "names", "") is None
-        table = as_table(data, self.fit_columns if unnamed else columns)
+        own = self.fit_columns if columns is None and is_unnamed(data) else columns
+        table = as_table(data, own)
         inputs, weight_column = with_weight(table.columns(self.fit_columns), table, weight)
         return self._fit(inputs, time_unit=time_unit, weight_column=weight_column)
 
