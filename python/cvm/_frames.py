@@ -103,7 +103,7 @@ class _Matrix(_Structured):
 
 class _Pandas(Table):
     def column(self, name: str) -> Input:
-        return _from_pandas(name, self.data, self.values(name))
+        return _from_pandas(name, self.values(name))
 
     def wrap(self, columns: Mapping[str, NDArray[Any]]) -> Frame:
         pandas = importlib.import_module("pandas")
@@ -322,7 +322,7 @@ def _dates(array: NDArray[Any]) -> RawColumn:
     return RawColumn.from_codes(text, codes.astype(np.int32))
 
 
-def _from_pandas(name: str, frame: Frame, series: Any) -> Input:
+def _from_pandas(name: str, series: Any) -> Input:
     dtype = series.dtype
     if isinstance(dtype, np.dtype):
         return from_numpy(name, series.to_numpy())
@@ -331,12 +331,17 @@ def _from_pandas(name: str, frame: Frame, series: Any) -> Input:
             return _from_categories(name, series.cat)
         case "DatetimeTZDtype":
             return _dates(series.to_numpy(dtype="datetime64[ns]"))
-        case "ArrowDtype":
-            return table_from_arrow(frame[[name]])[0][1]
+        case "ArrowDtype" | "StringDtype" if _is_arrow(dtype):
+            # Memory of Arrow's already: shared, not walked through object by object.
+            return RawColumn.from_arrow(name, series.array.__arrow_array__())
         case _ if getattr(dtype, "kind", "O") in "fbiu":
             return _from_nullable(name, series)
         case _:
             return RawColumn.from_objects(name, series.to_numpy(dtype=object).tolist())
+
+
+def _is_arrow(dtype: Any) -> bool:
+    return getattr(dtype, "storage", "pyarrow") == "pyarrow"
 
 
 def _from_nullable(name: str, series: Any) -> Input:
