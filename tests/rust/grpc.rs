@@ -52,16 +52,32 @@ fn request(kind: &str, case: &Case, encoding: Encoding) -> ScoreRequest {
 /// Compares an answer with the pinned bits and the model it came from.
 fn check(kind: &str, case: &Case, pinned: &Pinned, response: ScoreResponse) {
     let answer = ScoreAnswer::try_from(response).expect("an answer of the right shape");
-    let mut status: Vec<String> = answer.statuses.iter().map(|code| code.name().to_owned()).collect();
+    let mut status: Vec<String> = answer
+        .statuses
+        .iter()
+        .map(|code| code.name().to_owned())
+        .collect();
     if status.is_empty() {
         status = vec!["ok".to_owned(); answer.row_count];
     }
-    let outputs = answer.outputs.into_iter().map(|column| (column.name, column.values));
+    let outputs = answer
+        .outputs
+        .into_iter()
+        .map(|column| (column.name, column.values));
     let outputs: Vec<(String, Vec<f64>)> = outputs.collect();
     let found = pinned.cases[&case.name].differences(&status, &outputs);
-    assert!(found.is_empty(), "{kind}: {}:\n{}", case.name, found.join("\n"));
+    assert!(
+        found.is_empty(),
+        "{kind}: {}:\n{}",
+        case.name,
+        found.join("\n")
+    );
     let fingerprint = &pinned.models[&case.model];
-    assert_eq!(&answer.model.fingerprint, fingerprint, "{kind}: {}", case.name);
+    assert_eq!(
+        &answer.model.fingerprint, fingerprint,
+        "{kind}: {}",
+        case.name
+    );
 }
 
 #[tokio::test]
@@ -95,7 +111,7 @@ async fn the_stream_gives_the_pinned_bits_in_order() {
         .iter()
         .flat_map(|corpus| corpus.cases.iter().map(move |case| (corpus, case)))
         .collect();
-    let requests: Vec<StreamScoreRequest> = (0_u64..)
+    let requests: Vec<StreamScoreRequest> = (0_i64..)
         .zip(&cases)
         .map(|(sequence, (corpus, case))| StreamScoreRequest {
             sequence,
@@ -105,8 +121,12 @@ async fn the_stream_gives_the_pinned_bits_in_order() {
     let answers = client.stream_score(tokio_stream::iter(requests)).await;
     let mut answers = answers.expect("a stream").into_inner();
     for (index, (corpus, case)) in cases.iter().enumerate() {
-        let answer = answers.message().await.expect("an open stream").expect("an answer");
-        assert_eq!(answer.sequence, index as u64);
+        let answer = answers
+            .message()
+            .await
+            .expect("an open stream")
+            .expect("an answer");
+        assert_eq!(usize::try_from(answer.sequence), Ok(index));
         let Some(StreamResult::Response(response)) = answer.result else {
             panic!("{}: {:?}", case.name, answer.result);
         };

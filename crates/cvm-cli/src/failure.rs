@@ -98,7 +98,10 @@ pub fn print_panic(panic: &PanicHookInfo<'_>) {
     let place = panic
         .location()
         .map_or_else(String::new, |location| format!(" at {location}"));
-    let words = panic.payload_as_str().unwrap_or("no message");
+    let payload = panic.payload();
+    let owned = payload.downcast_ref::<String>().map(String::as_str);
+    let words = owned.or_else(|| payload.downcast_ref::<&str>().copied());
+    let words = words.unwrap_or("no message");
     say(&format!(
         "error: internal defect{place}: {words}\nplease report it with the command that caused it"
     ));

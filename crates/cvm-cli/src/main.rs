@@ -28,7 +28,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    set_hook(Box::new(|panic| failure::print_panic(panic)));
+    set_hook(Box::new(failure::print_panic));
     match catch_unwind(AssertUnwindSafe(|| run(cli.command))) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(failure)) => failure.report(),
