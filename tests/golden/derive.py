@@ -1,4 +1,4 @@
-"""Derive golden numbers of BG/NBD and lifetime value by quadrature, sharing nothing with the engine.
+"""Derive golden numbers of BG/NBD and lifetime value by quadrature, apart from the engine.
 
 The posterior mean over the purchase rate and the dropout probability of one customer is integrated
 numerically (tanh-sinh), straight from the story of the model: Poisson purchases while

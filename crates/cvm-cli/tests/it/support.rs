@@ -38,7 +38,6 @@ impl Workspace {
     }
 
     /// Writes a file.
-    #[allow(dead_code, reason = "not every test writes text")]
     pub fn write(&self, name: &str, text: &str) {
         fs::write(self.path().join(name), text).expect("a file");
     }

@@ -1,9 +1,7 @@
 //! The built binary, as a script sees it: files in, files out, exit codes, messages.
 
-mod support;
-
+use crate::support::{Workspace, cvm};
 use std::fs;
-use support::{Workspace, cvm};
 
 const CUSTOMERS: &str = "\
 customer_id,frequency,recency,T,monetary_value

@@ -1,12 +1,10 @@
 //! The golden corpus through the command line: CSV and Parquet give the pinned bits.
 
-mod support;
-
+use crate::support::Workspace;
 use cvm::table::{CsvOptions, CsvSource, read_csv, read_parquet, write_csv, write_parquet};
 use cvm::{Frame, FrameColumn};
 use cvm_testkit::golden::Case;
 use cvm_testkit::{Corpus, Pinned};
-use support::Workspace;
 
 /// Options of a case as arguments.
 fn arguments(case: &Case) -> Vec<String> {

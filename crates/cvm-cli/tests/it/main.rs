@@ -1,0 +1,5 @@
+//! The built binary: as a script sees it, and against the golden corpus.
+
+mod cli;
+mod golden;
+mod support;
