@@ -12,7 +12,7 @@ export CVM_BIN := $(CURDIR)/target/release/cvm
 
 ## demo: raw data -> models -> files -> running server -> the same scores, bit for bit
 demo: build
-	$(PY) -m demo
+	$(PY) demo/main.py
 
 ## test: everything that must pass before a change lands
 test: build lint-rust test-rust lint-python test-python
