@@ -58,7 +58,7 @@ test-rust:
 lint-python: setup
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/pyright
+	$(VENV)/bin/pyright --pythonpath $(PY)
 
 test-python:
 	$(PY) -m pytest -q

@@ -14,6 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 from time import perf_counter, process_time
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +48,8 @@ def fit_cvm(data: dict[str, np.ndarray], threads: int = 0) -> dict[str, float]:
     from cvm.clv import BgNbd
 
     model = BgNbd(threads=threads).fit(data, time_unit="week")
-    assert all(np.isfinite(list(model.standard_errors_.values())))
+    if not np.isfinite(list(model.standard_errors_.values())).all():
+        sys.exit("cvm gave no standard errors")
     return dict(model.params_)
 
 
@@ -79,8 +81,14 @@ def fit_scipy(data: dict[str, np.ndarray]) -> dict[str, float]:
         gap = gap + (r + x) * (log_end - log_last)
         lapsed = np.where(repeat, expit(gap), 0.0)
         value = (
-            gammaln(r + x) - gammaln(r) + r * np.log(alpha) - (r + x) * log_end
-            + gammaln(b + x) - gammaln(b) + gammaln(a + b) - gammaln(a + b + x)
+            gammaln(r + x)
+            - gammaln(r)
+            + r * np.log(alpha)
+            - (r + x) * log_end
+            + gammaln(b + x)
+            - gammaln(b)
+            + gammaln(a + b)
+            - gammaln(a + b + x)
             + np.logaddexp(0, gap)
         )
         shared = digamma(a + b) - digamma(a + b + x)
@@ -119,7 +127,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         data_file = str(Path(folder) / "customers.npz")
-        data = simulate(args.customers, seed=7)
+        data: dict[str, Any] = simulate(args.customers, seed=7)
         np.savez(data_file, **data)
         unique = len(np.unique(np.column_stack(list(data.values())), axis=0))
         print(f"{args.customers} customers, {unique} distinct rows, truth {TRUTH}")

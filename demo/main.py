@@ -21,7 +21,7 @@ import numpy as np
 import cvm
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "demo-out"
@@ -57,7 +57,9 @@ def main() -> int:
         section("Hand-off: two files")
         for path in sorted(MODELS.glob("*.cvm")):
             model = cvm.load(path)
-            print(f"  {path.name:18}{path.stat().st_size:>8} bytes  fingerprint {model.fingerprint_}")
+            print(
+                f"  {path.name:18}{path.stat().st_size:>8} bytes  fingerprint {model.fingerprint_}"
+            )
         with server() as address:
             identical, total = compare(address, value, summary, churn, telco)
             latency(address, summary, telco)
@@ -118,8 +120,9 @@ def holdout(purchase: cvm.BgNbd, log: Any, summary: Any) -> None:
     forecast = purchase.predict(summary, horizon=HOLDOUT_WEEKS)
     actual = summary["holdout_frequency"].to_numpy(dtype=float)
     error = float(np.abs(forecast - actual).mean())
+    total, came = forecast.sum(), actual.sum()
     print(f"\n  {'39-week hold-out':18}{'published':>12}{'cvm':>12}{'actual':>12}")
-    print(f"  {'total purchases':18}{PUBLISHED_TOTAL:>12.1f}{forecast.sum():>12.1f}{actual.sum():>12.0f}")
+    print(f"  {'total purchases':18}{PUBLISHED_TOTAL:>12.1f}{total:>12.1f}{came:>12.0f}")
     print(f"  {'mean abs. error':18}{PUBLISHED_MAE:>12.4f}{error:>12.4f}")
     draw_tracking(purchase, log)
 
@@ -143,7 +146,9 @@ def churn_propensity() -> tuple[cvm.LogisticChurn, Any]:
         score[test] = model.predict_proba(features.iloc[test])[:, 1]
         per_fold.append(cvm.metrics.auc(outcome[test], score[test]))
     print(f"  {len(telco)} customers, {outcome.mean():.2%} churned; 5-fold stratified, seed 0")
-    print(f"  AUC        {np.mean(per_fold):.4f} (folds {min(per_fold):.4f} to {max(per_fold):.4f})")
+    print(
+        f"  AUC        {np.mean(per_fold):.4f} (folds {min(per_fold):.4f} to {max(per_fold):.4f})"
+    )
     print(f"  Brier      {cvm.metrics.brier(outcome, score):.4f}")
     print(f"  log-loss   {cvm.metrics.log_loss(outcome, score):.4f}")
     print(f"  ECE (10)   {cvm.metrics.ece(outcome, score, bins=10):.4f}")
@@ -187,7 +192,7 @@ def _save(figure: Any, name: str) -> None:
 
 
 @contextmanager
-def server() -> Iterator[str]:
+def server() -> Generator[str]:
     """Start ``cvm-server`` on a free port; stop it with SIGTERM and expect a clean exit."""
     binary = Path(os.environ.get("CVM_SERVER_BIN", ROOT / "target/release/cvm-server"))
     if not binary.exists():
@@ -231,9 +236,9 @@ def compare(
     telco: Any,
 ) -> tuple[int, int]:
     """Score every customer in the notebook, over gRPC and with stock stubs; count equal bits."""
-    section("Every customer, three ways")
-    options = {"horizon": HOLDOUT_WEEKS, "discount_rate": YEARLY_DISCOUNT}
-    jobs = [
+    section("Every customer over gRPC, held against the notebook")
+    options: dict[str, Any] = {"horizon": HOLDOUT_WEEKS, "discount_rate": YEARLY_DISCOUNT}
+    jobs: list[tuple[str, Any, dict[str, Any], Any]] = [
         ("cdnow-value", summary, options, value.score_frame(summary, **options)),
         ("telco-churn", telco, {}, churn.score_frame(telco)),
     ]
@@ -245,7 +250,7 @@ def compare(
             stock = stock_scores(address, name, frame, wanted)
             for label, other in (("cvm.connect", remote), ("grpcio stubs", stock)):
                 same, count = _equal_bits(notebook, other, columns)
-                print(f"  {name:12} {label:13}{same} of {count} scores identical to the notebook, bit for bit")
+                print(f"  {name:12} {label:13}{same} of {count} scores identical, bit for bit")
                 identical, total = identical + same, total + count
     return identical, total
 
@@ -285,8 +290,14 @@ def latency(address: str, summary: Any, telco: Any) -> None:
     """Print round-trip times of single customers and of one big batch."""
     section("Latency from Python, loopback, this machine")
     with cvm.connect(address) as client:
-        cases = [
-            ("one customer, lifetime value", "cdnow-value", summary.iloc[:1], {"horizon": 39.0}, 500),
+        cases: list[tuple[str, str, Any, dict[str, Any], int]] = [
+            (
+                "one customer, lifetime value",
+                "cdnow-value",
+                summary.iloc[:1],
+                {"horizon": 39.0},
+                500,
+            ),
             ("one customer, churn", "telco-churn", telco.iloc[:1], {}, 500),
             (f"{len(summary)} customers, value", "cdnow-value", summary, {"horizon": 39.0}, 20),
             (f"{len(telco)} customers, churn", "telco-churn", telco, {}, 20),

@@ -38,7 +38,8 @@ def main(stubs: str, address: str, model: str, options: str, source: str, target
     limit = [("grpc.max_receive_message_length", 64 << 20)]
     with grpc.insecure_channel(address, limit) as channel:
         response = service_grpc.ScoringServiceStub(channel).Score(request, timeout=30)
-    scores = {output.name: np.array(output.doubles.values) for output in response.outputs}
+    outputs = response.outputs
+    scores: dict[str, Any] = {o.name: np.array(o.doubles.values) for o in outputs}
     np.savez(target, **scores)
 
 
