@@ -18,6 +18,9 @@ pub struct OutputInfo {
 /// Rows with the scores their author saw; whoever opens the file re-scores them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Probe {
+    /// Number of the arithmetic that computed the scores, 1 or more; it decides how closely a build
+    /// must reproduce them.
+    pub arithmetic: u32,
     /// Inputs, at most [`crate::limits::MAX_PROBE_ROWS`] rows; NaN and infinities are allowed.
     pub rows: Frame,
     /// Options they were scored with; every number finite.

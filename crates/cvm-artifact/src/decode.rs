@@ -120,6 +120,7 @@ fn read_arrays(entries: Vec<ArrayEntry>, sections: &Sections<'_>) -> Result<Vec<
 
 fn read_probe(entry: ProbeEntry, sections: &Sections<'_>) -> Result<Probe, Breach> {
     let ProbeEntry {
+        arithmetic,
         columns,
         options,
         row_count,
@@ -151,6 +152,7 @@ fn read_probe(entry: ProbeEntry, sections: &Sections<'_>) -> Result<Probe, Breac
     let mut reader = Reader::new("probe status", status, expected_bytes)?;
     let status = (0..row_count).map(|row| reader.status(row));
     Ok(Probe {
+        arithmetic,
         rows,
         options: ScoreOptions::from(options),
         scores,

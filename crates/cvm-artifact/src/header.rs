@@ -40,6 +40,7 @@ pub(crate) struct ArrayEntry {
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProbeEntry {
+    pub(crate) arithmetic: u32,
     pub(crate) columns: Vec<ColumnEntry>,
     pub(crate) options: OptionsEntry,
     pub(crate) row_count: usize,
@@ -130,6 +131,7 @@ impl ProbeEntry {
             of: ColumnType::of(column),
         });
         ProbeEntry {
+            arithmetic: probe.arithmetic,
             columns: columns.collect(),
             options: OptionsEntry::from(&probe.options),
             row_count: probe.rows.row_count,

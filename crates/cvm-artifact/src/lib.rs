@@ -6,6 +6,9 @@
 //! limit of [`limits`] is checked before memory is asked for. The byte layout is specified in
 //! `docs/format/v1.md`.
 //!
+//! [`Probe::arithmetic`] numbers the arithmetic by which the probe scores were computed. This crate
+//! keeps it; whoever can score compares it with its own and asks for every bit or for closeness.
+//!
 //! ```
 //! use cvm_artifact::{Artifact, OutputInfo, Probe, decode, encode, verify};
 //! use cvm_core::{Array, Domain, Frame, InputField, InputSchema, ModelState, RowStatus, ScoreOptions};
@@ -25,6 +28,7 @@
 //!     training: serde_json::Map::new(),
 //!     metadata: serde_json::Map::new(),
 //!     probe: Probe {
+//!         arithmetic: 1,
 //!         rows: Frame::new(1).with_numbers("frequency", vec![2.0]),
 //!         options: ScoreOptions::default(),
 //!         scores: vec![("p_alive".to_owned(), vec![0.7266])],

@@ -159,6 +159,9 @@ fn check_schema(artifact: &Artifact) -> Result<(), Breach> {
 }
 
 fn check_probe(probe: &Probe, artifact: &Artifact) -> Result<(), Breach> {
+    if probe.arithmetic == 0 {
+        return Err(Breach::new("probe.arithmetic", "is 0: must be 1 or more"));
+    }
     let rows = probe.rows.row_count;
     if rows > MAX_PROBE_ROWS {
         let problem = format!("has {rows} rows, at most {MAX_PROBE_ROWS} allowed");

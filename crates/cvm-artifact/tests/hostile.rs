@@ -355,6 +355,12 @@ fn unknown_or_missing_header_keys_are_incompatible() {
         .unwrap()
         .remove("margin");
     refuse(&with_header(canonical(&absent_option)));
+    let mut no_arithmetic = header();
+    let probe = no_arithmetic["probe"].as_object_mut().unwrap();
+    assert_eq!(probe.remove("arithmetic"), Some(json!(1)));
+    let error = refuse(&with_header(canonical(&no_arithmetic)));
+    assert_eq!(error.kind(), ErrorKind::Incompatible);
+    assert!(error.to_string().contains("`arithmetic`"), "{error}");
     for (key, value) in [("format", json!("other")), ("format_version", json!(2))] {
         let mut other = header();
         other[key] = value;
@@ -398,6 +404,7 @@ fn header_claims_must_match_the_sections() {
         ("/probe/columns/1/type", json!("numbers")),
         ("/probe/columns/1/type/text/dictionary", json!(["A"])),
         ("/kind", json!("Kind With Spaces")),
+        ("/probe/arithmetic", json!(0)),
     ];
     for (path, value) in claims {
         let mut wrong = header();
@@ -439,7 +446,8 @@ fn bad_statuses_and_numbers_are_refused() {
 #[test]
 fn artifacts_that_break_a_rule_are_not_written() {
     type Change = fn(&mut Artifact);
-    let changes: [(&str, Change); 19] = [
+    let changes: [(&str, Change); 20] = [
+        ("probe.arithmetic", |a| a.probe.arithmetic = 0),
         ("kind", |a| a.state.kind.clear()),
         ("arrays.params", |a| a.state.arrays[0].values[1] = f64::NAN),
         ("arrays.params", |a| a.state.arrays[0].shape = vec![2]),

@@ -188,8 +188,10 @@ fn probe(outputs: Vec<String>, field_count: usize) -> impl Strategy<Value = Prob
             options(),
             values,
             vec(status(field_count), rows),
+            1..=u32::MAX,
         );
-        parts.prop_map(move |(rows, options, values, status)| Probe {
+        parts.prop_map(move |(rows, options, values, status, arithmetic)| Probe {
+            arithmetic,
             rows,
             options,
             scores: outputs.iter().cloned().zip(values).collect(),

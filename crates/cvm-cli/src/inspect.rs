@@ -57,6 +57,7 @@ fn model_json(model: &Model) -> Value {
         "settings": model.settings(),
         "training": model.training(),
         "probe_row_count": model.probe().rows.row_count,
+        "notes": model.notes(),
     })
 }
 
@@ -96,9 +97,13 @@ fn describe(model: &Model) -> String {
     }
     let (probe, outputs) = (model.probe(), model.outputs().len());
     let rows = count(probe.rows.row_count as u64, "probe row");
+    let how = match model.notes() {
+        [] => "bit for bit".to_owned(),
+        notes => format!("({})", notes.join("; ")),
+    };
     let _ = writeln!(
         out,
-        "\nprobe\n  {rows} x {outputs} outputs: reproduced bit for bit"
+        "\nprobe\n  {rows} x {outputs} outputs: reproduced {how}"
     );
     out
 }

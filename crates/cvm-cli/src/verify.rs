@@ -37,5 +37,10 @@ pub fn run(args: &VerifyArgs) -> Result<(), Failure> {
 fn sound(name: &str, model: &Model) -> String {
     let rows = model.probe().rows.row_count;
     let (kind, fingerprint) = (model.kind(), model.fingerprint());
-    format!("{name}: ok: {kind}, {rows} probe rows reproduced, fingerprint {fingerprint}\n")
+    let notes = model
+        .notes()
+        .iter()
+        .map(|note| format!("{name}: note: {note}\n"));
+    let notes: String = notes.collect();
+    format!("{name}: ok: {kind}, {rows} probe rows reproduced, fingerprint {fingerprint}\n{notes}")
 }

@@ -24,6 +24,7 @@
 mod trapezoid;
 
 use cvm_math::{exp, ln};
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 use trapezoid::trapezoid;
 
@@ -39,12 +40,23 @@ const LARGEST_SHAPE: f64 = 160.0;
 const NEGLIGIBLE: f64 = 5e-17;
 
 /// Forecasts for one set of parameters; cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Dropout {
     r: f64,
     a: f64,
     b: f64,
     tables: Arc<[OnceLock<Series>; TABLES]>,
+}
+
+/// The parameters: the tables follow from them, and fill pages.
+impl fmt::Debug for Dropout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dropout")
+            .field("r", &self.r)
+            .field("a", &self.a)
+            .field("b", &self.b)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Dropout {

@@ -43,6 +43,14 @@ pub mod quadrature;
 pub mod slice;
 pub mod sums;
 
+/// Number of the arithmetic of this build: of this crate's functions and of every model on them.
+///
+/// Raised by one whenever a change to any of them changes any bit of any result, on purpose or not;
+/// a model file says under which number its probe scores were computed, and files of a lower number
+/// are held to closeness instead of to every bit. `tests/arithmetic.rs` pins the bits of this
+/// crate's functions for each number, `tests/golden` of the repository those of the models.
+pub const ARITHMETIC: u32 = 1;
+
 /// Natural logarithm of `x`.
 ///
 /// `ln(±0) = -inf`, `ln(inf) = inf`; NaN for `x < 0`.

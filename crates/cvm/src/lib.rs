@@ -27,6 +27,7 @@ pub use cvm_core::{
     MissingRule, OutputSpec, ParamSpec, RowCode, RowIssue, RowStatus, ScoreOptions, Scores,
     TextColumn, TimeUnit, UnseenRule, Violation, number_to_level,
 };
+pub use cvm_math::ARITHMETIC;
 pub use cvm_record::{
     BadRows, Cause, EpochUnit, Example, NegativeAmounts, RowNumbering, Summarizer, Summary,
     SummaryOptions, SummaryReport, summarize_batches, summarize_csv, summarize_frame,

@@ -1,22 +1,35 @@
 //! A model with its file: open, verify, score, save.
 
+mod probe;
+
 use crate::{Error, Fingerprint, catalog, score};
 use cvm_artifact::{Artifact, OutputInfo, Probe};
 use cvm_core::{
     Array, Batch, ErrorKind, InputSchema, OutputSpec, ParamSpec, ScoreOptions, Scorer, Scores,
 };
 use serde_json::{Map, Value};
+use std::fmt;
 use std::path::Path;
 
 /// Arrays of this prefix belong to the fit, not to scoring.
 const FIT_PREFIX: &str = "fit.";
 
 /// A model that scores; immutable, so any number of threads may share it.
-#[derive(Debug)]
 pub struct Model {
     scorer: Box<dyn Scorer>,
     artifact: Artifact,
     fingerprint: Fingerprint,
+    notes: Vec<String>,
+}
+
+/// Kind and fingerprint: a model in whole is kilobytes of tables.
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Model")
+            .field("kind", &self.kind())
+            .field("fingerprint", &format_args!("{}", self.fingerprint))
+            .finish_non_exhaustive()
+    }
 }
 
 /// A model with the bytes it was read from.
@@ -35,7 +48,7 @@ impl Model {
         training: Map<String, Value>,
         fit_arrays: Vec<Array>,
     ) -> Result<Model, Error> {
-        let probe = make_probe(scorer.as_ref())?;
+        let probe = probe::make(scorer.as_ref())?;
         let mut state = scorer.state();
         state.arrays.extend(fit_arrays);
         let artifact = Artifact {
@@ -46,34 +59,50 @@ impl Model {
             metadata: Map::new(),
             probe,
         };
-        Model::seal(scorer, artifact)
+        Model::seal(scorer, artifact, Vec::new())
     }
 
     /// Encodes once and reads it back: what was sealed can be opened, and has this fingerprint.
-    fn seal(scorer: Box<dyn Scorer>, artifact: Artifact) -> Result<Model, Error> {
+    fn seal(
+        scorer: Box<dyn Scorer>,
+        artifact: Artifact,
+        notes: Vec<String>,
+    ) -> Result<Model, Error> {
         let bytes = cvm_artifact::encode(&artifact)?;
         let fingerprint = cvm_artifact::verify(&bytes)?;
         Ok(Model {
             scorer,
             artifact,
             fingerprint,
+            notes,
         })
     }
 
     /// Reads a model file held in memory: checks every checksum, rebuilds the model and re-scores
-    /// its probe rows; any difference in any bit is refused.
+    /// its probe rows.
+    ///
+    /// A file written under the arithmetic of this build ([`crate::ARITHMETIC`]) must give its
+    /// scores again in every bit. One written under a lower number must give its statuses, and its
+    /// scores within a relative 1e-9; the model then says so in [`Model::notes`]. A higher number is
+    /// refused.
     ///
     /// # Errors
     /// `Corrupt` or `Incompatible`, with what was found and what was expected.
     pub fn open(bytes: &[u8]) -> Result<Model, Error> {
+        Model::open_under(bytes, crate::ARITHMETIC)
+    }
+
+    /// [`Model::open`] by a build whose arithmetic has the number `arithmetic`.
+    fn open_under(bytes: &[u8], arithmetic: u32) -> Result<Model, Error> {
         let (artifact, fingerprint) = cvm_artifact::decode(bytes)?;
         let scorer = rebuild(&artifact)?;
         check_schema(scorer.as_ref(), &artifact)?;
-        check_probe(scorer.as_ref(), &artifact.probe)?;
+        let notes = probe::check(scorer.as_ref(), &artifact.probe, arithmetic)?;
         Ok(Model {
             scorer,
             artifact,
             fingerprint,
+            notes,
         })
     }
 
@@ -115,9 +144,10 @@ impl Model {
             scorer,
             mut artifact,
             fingerprint: _,
+            notes,
         } = self;
         artifact.metadata = metadata;
-        Model::seal(scorer, artifact)
+        Model::seal(scorer, artifact, notes)
     }
 
     /// Scores a batch on the calling thread. Rows are independent; a bad row carries its status.
@@ -195,6 +225,12 @@ impl Model {
         &self.artifact.probe
     }
 
+    /// What whoever opens or serves the model should know, one sentence each; empty as a rule.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
     /// Name and value of every parameter of a kind with a fixed list; empty for others.
     #[must_use]
     pub fn params(&self) -> Vec<(&'static ParamSpec, f64)> {
@@ -218,27 +254,6 @@ fn output_info(spec: &OutputSpec) -> OutputInfo {
     }
 }
 
-fn make_probe(scorer: &dyn Scorer) -> Result<Probe, Error> {
-    let rows = scorer.probe_rows();
-    let options = scorer.probe_options();
-    let scores = score::score(scorer, &rows.batch()?, &options, 1)?;
-    let Scores {
-        outputs,
-        status,
-        issues: _,
-    } = scores;
-    let scores = outputs
-        .into_iter()
-        .map(|(name, values)| (name.to_owned(), values))
-        .collect();
-    Ok(Probe {
-        rows,
-        options,
-        scores,
-        status,
-    })
-}
-
 fn rebuild(artifact: &Artifact) -> Result<Box<dyn Scorer>, Error> {
     let entry = catalog::entry(&artifact.state.kind)
         .map_err(|error| Error::new(ErrorKind::Incompatible, error.message))?;
@@ -259,50 +274,4 @@ fn check_schema(scorer: &dyn Scorer, artifact: &Artifact) -> Result<(), Error> {
         scorer.schema()
     );
     Err(Error::new(ErrorKind::Incompatible, message))
-}
-
-/// Re-scores the probe rows; the first cell that differs is named.
-fn check_probe(scorer: &dyn Scorer, probe: &Probe) -> Result<(), Error> {
-    let fresh = score::score(scorer, &probe.rows.batch()?, &probe.options, 1)?;
-    if fresh.status != probe.status {
-        return Err(mismatch("row statuses differ".to_owned()));
-    }
-    if fresh.outputs.len() != probe.scores.len() {
-        let (got, want) = (fresh.outputs.len(), probe.scores.len());
-        return Err(mismatch(format!("{got} outputs, the file has {want}")));
-    }
-    for ((name, got), (stored_name, stored)) in fresh.outputs.iter().zip(&probe.scores) {
-        if name != stored_name {
-            return Err(mismatch(format!(
-                "output `{name}`, the file has `{stored_name}`"
-            )));
-        }
-        check_column(name, got, stored)?;
-    }
-    Ok(())
-}
-
-fn check_column(name: &str, got: &[f64], stored: &[f64]) -> Result<(), Error> {
-    let same = |a: &f64, b: &f64| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
-    let rows = || got.iter().zip(stored);
-    if got.len() == stored.len() && rows().all(|(a, b)| same(a, b)) {
-        return Ok(());
-    }
-    let place = rows().position(|(a, b)| !same(a, b));
-    let detail = match place.and_then(|row| Some((row, got.get(row)?, stored.get(row)?))) {
-        Some((row, a, b)) => format!("`{name}` of probe row {row} is {a:e}, the file has {b:e}"),
-        None => format!(
-            "`{name}` has {} rows, the file has {}",
-            got.len(),
-            stored.len()
-        ),
-    };
-    Err(mismatch(detail))
-}
-
-fn mismatch(detail: String) -> Error {
-    Error::new(
-        ErrorKind::Corrupt,
-        format!("this build does not reproduce the model's stored probe scores: {detail}"),
-    )
 }

@@ -66,6 +66,7 @@ fn small_probe() -> Probe {
     rows.columns
         .push(("segment".to_owned(), FrameColumn::from_strings(text)));
     Probe {
+        arithmetic: 1,
         rows,
         options: ScoreOptions {
             horizon_periods: Some(39.0),

@@ -24,7 +24,7 @@ const V: usize = 2;
 pub struct GammaGammaLikelihood {
     blocks: Vec<Block>,
     weight: f64,
-    /// Weighted mean of `monetary_value`.
+    /// Mean value of a purchase, each purchase counting once.
     value_mean: f64,
     cost_ns: f64,
 }
@@ -47,7 +47,8 @@ struct TotalBlock {
 
 impl GammaGammaLikelihood {
     /// Merges `rows` (weight 1 each without `weights`; weights are finite and zero or greater).
-    /// Rows without a repeat purchase carry nothing and are left out.
+    /// Rows without a repeat purchase carry nothing and are left out. Everything is summed over
+    /// distinct values in ascending order, so the order of rows without weights changes no bit.
     pub(super) fn new(rows: &[Spend], weights: Option<&[f64]>) -> Self {
         let informative = |row: &Spend| f64::from(u8::from(row.frequency > 0.0));
         let weight_of = |index: usize| weights.map_or(1.0, |weights| weights[index]);
@@ -58,16 +59,11 @@ impl GammaGammaLikelihood {
         let totals = Dictionary::of_values(rows.iter().map(Spend::total));
         let mut blocks = frequency_blocks(&frequencies, &weights);
         blocks.extend(total_blocks(&totals, rows, &weights));
-        let weight: f64 = weights.iter().sum();
-        let weighted = rows.iter().zip(&weights);
-        let value_sum: f64 = weighted
-            .map(|(row, weight)| weight * row.monetary_value)
-            .sum();
         let cost_ns = blocks.iter().map(Block::cost_ns).sum();
         GammaGammaLikelihood {
+            weight: weights.iter().sum(),
+            value_mean: value_mean(&blocks),
             blocks,
-            weight,
-            value_mean: value_sum / weight,
             cost_ns,
         }
     }
@@ -89,6 +85,22 @@ impl GammaGammaLikelihood {
         let start = |[p, q]: [f64; 2]| vec![p, q, mean * (q - 1.0) / p];
         shapes.map(start).to_vec()
     }
+}
+
+/// `Σ w·S / Σ w·x`: as good a mean of one purchase as the mean over customers, and it needs no
+/// third sum over rows in their own order.
+fn value_mean(blocks: &[Block]) -> f64 {
+    let (mut value_sum, mut purchases) = (0.0, 0.0);
+    for block in blocks {
+        let Block::Totals(block) = block else {
+            continue;
+        };
+        for (index, total) in block.totals.iter().enumerate() {
+            value_sum += block.weights[index] * total;
+            purchases += block.weighted_x[index];
+        }
+    }
+    value_sum / purchases
 }
 
 fn frequency_blocks(frequencies: &Dictionary, weights: &[f64]) -> Vec<Block> {
