@@ -6,6 +6,9 @@ VENV := .venv
 PY := $(VENV)/bin/python
 CARGO ?= cargo
 export CVM_SERVER_BIN := $(CURDIR)/target/release/cvm-server
+# Tools keep what they fetch beside the environment they belong to.
+export PYRIGHT_PYTHON_CACHE_DIR := $(CURDIR)/$(VENV)/pyright
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 export CVM_BIN := $(CURDIR)/target/release/cvm
 
 .PHONY: demo test test-slow bench check build setup clean lint-rust lint-python test-rust test-python
@@ -28,7 +31,7 @@ bench: build
 	$(CARGO) bench --locked -p cvm-math
 	$(CARGO) bench --locked -p cvm-record
 	$(CARGO) bench --locked -p cvm-server
-	$(PY) -m pip install -q --disable-pip-version-check --group bench
+	$(PY) -m pip install -q --disable-pip-version-check --group bench -c constraints.txt
 	$(PY) benches/fit_peers.py
 
 ## check: formatting and lints only
@@ -41,10 +44,10 @@ build: setup
 
 setup: $(VENV)/.installed
 
-$(VENV)/.installed: pyproject.toml
+$(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install -q --disable-pip-version-check -U "pip>=25.1"
-	$(PY) -m pip install -q --disable-pip-version-check --group dev
+	$(PY) -m pip install -q --disable-pip-version-check --group dev -c constraints.txt
 	touch $@
 
 lint-rust:
