@@ -163,6 +163,7 @@ def draw_tracking(purchase: cvm.BgNbd, log: Any) -> None:
     """Draw actual against expected cumulative repeat purchases."""
     figure, axes = _figure()
     cvm.plot.plot_tracking(purchase, log, calibration_end="1997-09-30", ax=axes)
+    axes.set_title("CDNOW: repeat purchases, BG/NBD fitted on the first 39 weeks")
     _save(figure, "cdnow_tracking.png")
 
 
@@ -170,6 +171,7 @@ def draw_lift(outcome: Any, score: Any) -> None:
     """Draw the lift curve of the cross-validated churn scores."""
     figure, axes = _figure()
     cvm.plot.plot_lift(outcome, score, ax=axes)
+    axes.set_title("Telco: churners reached, out-of-fold scores")
     _save(figure, "telco_lift.png")
 
 

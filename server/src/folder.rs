@@ -220,6 +220,9 @@ impl Folder {
             replaced = before.unwrap_or("none"),
             "model loaded"
         );
+        for note in served.model.notes() {
+            tracing::warn!(model = %served.stamp.model_version, note, "model note");
+        }
         models.insert(id.to_owned(), Arc::new(served));
         true
     }

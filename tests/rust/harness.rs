@@ -109,6 +109,41 @@ fn simulated_parameters_are_recovered() {
     }
 }
 
+/// Standard errors are honest: over many simulated samples, 95 % intervals hold the truth about 95 %
+/// of the time. The bounds are four binomial standard deviations wide for the number of samples.
+#[test]
+fn confidence_intervals_cover_the_truth() {
+    let slow = std::env::var_os("CVM_SLOW").is_some();
+    let samples: u64 = if slow { 1_000 } else { 60 };
+    for (entry, harness, corpus, spec) in parametric() {
+        let names = (harness.columns)();
+        let templates = recover::templates(&names, &spec.templates, SIMULATED_CUSTOMERS);
+        let truth = &params_of(entry, &corpus)[0];
+        let mut covered = vec![0_u64; truth.len()];
+        for seed in 0..samples {
+            let found = recover::simulate_and_fit(entry, &harness, truth, &templates, 1_000 + seed);
+            let found = found.unwrap_or_else(|error| panic!("{} {seed}: {error}", entry.kind));
+            for (count, distance) in covered.iter_mut().zip(&found.distance) {
+                *count += u64::from(*distance < 1.96);
+            }
+        }
+        let slack = 4.0 * (0.95 * 0.05 / samples as f64).sqrt();
+        for (count, spec) in covered.iter().zip(entry.params) {
+            let share = *count as f64 / samples as f64;
+            println!(
+                "{} {}: {share:.3} of {samples} intervals cover",
+                entry.kind, spec.name
+            );
+            assert!(
+                (share - 0.95).abs() < slack,
+                "{} {}: {share}",
+                entry.kind,
+                spec.name
+            );
+        }
+    }
+}
+
 #[test]
 fn simulation_is_the_same_for_the_same_seed_and_another_for_another() {
     for (entry, harness, corpus, spec) in parametric() {

@@ -255,8 +255,17 @@ fn edit(bytes: &mut Vec<u8>, at: Index, with: &[u8], what: u8) {
     }
 }
 
+/// Twenty times as many cases in the slow suite.
+fn cases(usual: u32) -> u32 {
+    if std::env::var_os("CVM_SLOW").is_some() {
+        20 * usual
+    } else {
+        usual
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(400), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn artifacts_come_back_in_every_bit(artifact in artifact()) {
@@ -290,7 +299,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(1_500), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn edited_files_are_never_another_artifact(

@@ -35,8 +35,17 @@ fn breakpoint() -> impl Strategy<Value = f64> {
     )
 }
 
+/// Twenty times as many cases in the slow suite.
+fn cases(usual: u32) -> u32 {
+    if std::env::var_os("CVM_SLOW").is_some() {
+        20 * usual
+    } else {
+        usual
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(2000), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn increasing_functions_do_not_step_back(x in breakpoint(), n in -30i64..30) {

@@ -72,6 +72,15 @@ fn changes(seen: &[String]) -> usize {
     seen.windows(2).filter(|pair| pair[0] != pair[1]).count()
 }
 
+/// A thousand swaps in the slow suite, enough to see the promise otherwise.
+fn swap_count() -> u32 {
+    if std::env::var_os("CVM_SLOW").is_some() {
+        1_000
+    } else {
+        40
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn swaps_under_load_fail_nothing_and_mix_nothing() {
     let folder = folder();
@@ -79,7 +88,7 @@ async fn swaps_under_load_fail_nothing_and_mix_nothing() {
     let (stop, oracle) = (Arc::new(AtomicBool::new(false)), oracle());
     let file = folder.path().join("retail.cvm");
     let swapping = async {
-        for swap in 0..40 {
+        for swap in 0..swap_count() {
             save(&bg_nbd(if swap % 2 == 0 { 2.0 } else { 1.0 }), &file);
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
