@@ -63,7 +63,7 @@ def fit_lifetimes(data: dict[str, np.ndarray]) -> dict[str, float]:
     from lifetimes import BetaGeoFitter
 
     model = BetaGeoFitter().fit(data["frequency"], data["recency"], data["T"])
-    return {name: float(value) for name, value in model.params_.items()}
+    return {str(name): float(value) for name, value in model.params_.items()}
 
 
 def fit_scipy(data: dict[str, np.ndarray]) -> dict[str, float]:

@@ -41,7 +41,7 @@ def desk(tmp_path):
 def shell(command, desk):
     folder, environment = desk
     return subprocess.run(
-        ["bash", "-c", command],
+        ["/bin/bash", "-c", command],
         cwd=folder,
         env=environment,
         capture_output=True,
