@@ -37,7 +37,7 @@ fn batch(first: u64, row_count: u64, customers: u64, text_ids: bool) -> RecordBa
         Arc::new(Int64Array::from_iter_values(rows().map(|z| id(z) as i64)))
     };
     let dates = rows().map(|z| FIRST_DAY + ((z >> 32) % DAY_COUNT) as i32);
-    let amounts = rows().map(|z| (z >> 20) as u32 as f64 % 10_000.0 / 100.0);
+    let amounts = rows().map(|z| ((z >> 20) % 1_000_000) as f64 / 100.0);
     RecordBatch::try_from_iter([
         ("customer_id", ids),
         (

@@ -87,16 +87,36 @@ fn mixed(id: CustomerId<'_>, column: &str) -> RecordError {
 pub(super) struct WholePool {
     /// 64-bit integers of either sign and whole decimals fit.
     ids: Vec<i128>,
-    index: HashTable<u32>,
+    index: HashTable<Entry>,
+    /// Whether any identifier needs more than 64 bits: only then do equal low bits not suffice.
+    wide: bool,
     hasher: RandomState,
+}
+
+/// Low bits of an identifier beside its code: a look-up touches one place in memory, not two.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    low: i64,
+    code: u32,
+}
+
+/// The low 64 bits, and whether they are the whole identifier.
+fn narrow(id: i128) -> (i64, bool) {
+    #[allow(clippy::cast_possible_truncation)] // the loss is reported
+    let low = id as i64;
+    (low, i128::from(low) == id)
 }
 
 impl WholePool {
     fn insert(&mut self, id: i128, column: &str) -> Result<u32, RecordError> {
         let hash = self.hasher.hash_one(id);
+        let (low, is_whole) = narrow(id);
+        let by_low_bits = is_whole && !self.wide;
         let ids = &self.ids;
-        if let Some(code) = self.index.find(hash, |&code| ids[code as usize] == id) {
-            return Ok(*code);
+        let same =
+            |entry: &Entry| entry.low == low && (by_low_bits || ids[entry.code as usize] == id);
+        if let Some(entry) = self.index.find(hash, same) {
+            return Ok(entry.code);
         }
         if self.ids.len() >= TextPool::MAX_LEN {
             return Err(RecordError::TooMany {
@@ -108,9 +128,12 @@ impl WholePool {
         #[allow(clippy::cast_possible_truncation)] // below MAX_LEN
         let code = self.ids.len() as u32;
         self.ids.push(id);
+        self.wide |= !is_whole;
         let (ids, hasher) = (&self.ids, &self.hasher);
         self.index
-            .insert_unique(hash, code, |&code| hasher.hash_one(ids[code as usize]));
+            .insert_unique(hash, Entry { low, code }, |entry| {
+                hasher.hash_one(ids[entry.code as usize])
+            });
         Ok(code)
     }
 
@@ -122,5 +145,27 @@ impl WholePool {
             exact(id).then_some(id as f64)
         };
         codes.iter().map(number).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::WholePool;
+
+    #[test]
+    fn identifiers_that_share_their_low_bits_stay_apart() {
+        let wide = (1_i128 << 64) + 7;
+        for ids in [[7, wide, -7], [wide, 7, -7]] {
+            let mut pool = WholePool::default();
+            for round in 0..2 {
+                for (code, id) in (0_u32..).zip(ids) {
+                    assert_eq!(
+                        pool.insert(id, "id").unwrap(),
+                        code,
+                        "{id} in round {round}"
+                    );
+                }
+            }
+        }
     }
 }
