@@ -16,6 +16,12 @@ same model file.
 
 from __future__ import annotations
 
+from pkgutil import extend_path
+
+# Stubs generated from proto/cvm/v1 are the package `cvm.v1`, wherever they are on the path: they
+# are found beside this package's own modules.
+__path__ = extend_path(__path__, __name__)
+
 from cvm import churn, clv, datasets, errors, metrics, plot
 from cvm._client import Client, connect
 from cvm._core import __version__

@@ -103,12 +103,11 @@ def test_the_stock_stubs_of_the_serving_guide_work(tmp_path, published):
     files = [str(path.relative_to(proto)) for path in proto.glob("cvm/v1/*.proto")]
     out = [f"-I{proto}", f"--python_out={stubs}", f"--grpc_python_out={stubs}"]
     subprocess.run([sys.executable, "-m", "grpc_tools.protoc", *out, *files], check=True)
-    for package in ("cvm", "cvm/v1"):
-        (stubs / package / "__init__.py").touch()
     server = Server(tmp_path)
     try:
         done = subprocess.run(
-            [sys.executable, "-c", code.replace(EXAMPLE_ADDRESS, server.target)],
+            # `import cvm` first: package and stubs share a name and must share a process.
+            [sys.executable, "-c", "import cvm\n" + code.replace(EXAMPLE_ADDRESS, server.target)],
             env={**os.environ, "PYTHONPATH": str(stubs)},
             capture_output=True,
             text=True,
