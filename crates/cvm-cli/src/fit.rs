@@ -10,9 +10,6 @@ use cvm::table::ColumnKind;
 use cvm::{FitOptions, FitReport};
 use serde_json::Value;
 
-/// Half-width of a 95 % interval in standard errors: the normal quantile at 0.975.
-const NORMAL_975: f64 = 1.959_963_984_540_054;
-
 /// Runs `cvm fit`.
 pub fn run(args: &FitArgs) -> Result<(), Failure> {
     let entry = cvm::entry(&args.kind)?;
@@ -119,15 +116,15 @@ fn estimates(entry: &cvm::Entry, report: &FitReport) -> Table {
         .iter()
         .zip(&report.params)
         .zip(&report.standard_errors);
-    for ((name, estimate), error) in rows {
-        let half = error.map(|error| NORMAL_975 * error);
+    for (index, ((name, estimate), error)) in rows.enumerate() {
+        let ends = report.interval_95(index);
         let spec = entry.params.iter().find(|spec| spec.name == name);
         table.row(vec![
             name.clone(),
             number(*estimate),
             optional(*error),
-            optional(half.map(|half| estimate - half)),
-            optional(half.map(|half| estimate + half)),
+            optional(ends.map(|(low, _)| low)),
+            optional(ends.map(|(_, high)| high)),
             spec.map(|spec| spec.unit.to_owned()).unwrap_or_default(),
         ]);
     }

@@ -1,7 +1,7 @@
 //! Fitting by kind: options in, a model and a report out.
 
 use crate::{Error, Model, catalog::entry};
-use cvm_core::{Batch, TimeUnit};
+use cvm_core::{Batch, TimeUnit, Transform};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -83,6 +83,28 @@ pub struct FitReport {
     pub weight: f64,
     /// Advice.
     pub warnings: Vec<String>,
+}
+
+/// Half-width of a 95 % interval in standard errors: the normal quantile at 0.975.
+const NORMAL_975: f64 = 1.959_963_984_540_054;
+
+impl FitReport {
+    /// Ends of the 95 % interval of parameter `index`, from its standard error: symmetric on the
+    /// coordinate the model is estimated in, so that of a positive parameter is positive. `None`
+    /// where there is no standard error.
+    #[must_use]
+    pub fn interval_95(&self, index: usize) -> Option<(f64, f64)> {
+        let estimate = *self.params.get(index)?;
+        let half = NORMAL_975 * (*self.standard_errors.get(index)?)?;
+        let specs = entry(&self.kind).map_or(&[][..], |entry| entry.params);
+        match specs.get(index).map(|spec| spec.transform) {
+            Some(Transform::Log) => {
+                let factor = cvm_math::exp(half / estimate);
+                Some((estimate / factor, estimate * factor))
+            }
+            Some(Transform::Identity) | None => Some((estimate - half, estimate + half)),
+        }
+    }
 }
 
 /// A fitted model and how the fit went.

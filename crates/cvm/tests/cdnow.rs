@@ -58,6 +58,13 @@ fn bg_nbd_on_cdnow_is_the_published_fit() {
     // lifetimes 0.11.3 on the same data reports r's standard error as 0.0126.
     let error = report.standard_errors[0].unwrap();
     assert!((error - 0.0126).abs() < 2e-4, "{error}");
+    // exp(ln r -+ 1.96 se/r): symmetric on the logarithm, hence positive.
+    let (low, high) = report.interval_95(0).unwrap();
+    assert!(
+        (low - 0.219_19).abs() < 1e-4 && (high - 0.268_50).abs() < 1e-4,
+        "{low} {high}"
+    );
+    assert!((low * high - report.params[0] * report.params[0]).abs() < 1e-12);
 }
 
 /// Fader & Hardie note 025 on 946 repeat buyers; CLVTools and BTYD agree to ten digits.
