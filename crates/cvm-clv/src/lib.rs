@@ -24,3 +24,4 @@ pub use lifetime_value::LifetimeValue;
 pub use purchase::{PurchaseModel, purchase_from_state};
 pub use random::Random;
 pub use rfm::{Rfm, rfm_schema};
+pub use state::parametric_from_state;

@@ -15,13 +15,11 @@ pub(crate) fn parametric_state<M: ParametricModel>(
     state
 }
 
-/// The inverse of [`parametric_state`].
+/// The model a state was made of: array `params`, setting `time_unit` (a name or null).
 ///
 /// # Errors
 /// A state of another kind, an absent or misshapen part, or a parameter outside its domain.
-pub(crate) fn parametric_from_state<M: ParametricModel>(
-    state: &ModelState,
-) -> Result<M, StateError> {
+pub fn parametric_from_state<M: ParametricModel>(state: &ModelState) -> Result<M, StateError> {
     if state.kind != M::KIND {
         let problem = format!("expected kind `{}`", M::KIND);
         return Err(StateError::malformed(&state.kind, problem));

@@ -134,14 +134,7 @@ fn build<M: ParametricModel>(
 }
 
 fn open<M: ParametricModel>(state: &ModelState) -> Result<Box<dyn Scorer>, StateError> {
-    let params = state.vector("params", M::PARAMS.len())?;
-    let unit = match state.settings.get("time_unit") {
-        None | Some(serde_json::Value::Null) => None,
-        Some(value) => Some(serde_json::from_value(value.clone()).map_err(|_| {
-            StateError::malformed(M::KIND, format!("time_unit {value} is not a unit"))
-        })?),
-    };
-    Ok(Box::new(M::from_params(params, unit)?))
+    Ok(Box::new(cvm_clv::parametric_from_state::<M>(state)?))
 }
 
 fn columns<M: ParametricModel>() -> Vec<String> {
