@@ -28,12 +28,14 @@ const OUTPUTS: &[OutputSpec] = &[
         name: "churn_probability",
         unit: "probability",
         needs_horizon: false,
+        on_request: false,
         meaning: "probability that the customer carries the label that means churn",
     },
     OutputSpec {
         name: "logit",
         unit: "1",
         needs_horizon: false,
+        on_request: false,
         meaning: "log of the odds of churn",
     },
 ];

@@ -1,13 +1,15 @@
 //! Rows per second of BG/NBD scoring and the cost of a likelihood over a million simulated
 //! customers, in CPU seconds of one thread: `cargo run --release -p cvm-clv --example throughput`.
 
-use cvm_clv::{BgNbd, GammaGamma, LifetimeValue, Rfm};
+use cvm_clv::{BgNbd, GammaGamma, LifetimeValue, Purchase, Rfm};
 use cvm_core::{
     Derivatives, Frame, Likelihood, Order, ParametricModel, RowStatus, ScoreBlock, ScoreOptions,
     Scorer, TimeUnit,
 };
 use std::hint::black_box;
 use std::time::Instant;
+
+type Model = Purchase<BgNbd>;
 
 /// CPU seconds of this thread where the kernel tells them, else wall seconds.
 fn seconds(start: Instant) -> f64 {
@@ -48,11 +50,12 @@ fn score(model: &dyn Scorer, frame: &Frame, output: usize, options: &ScoreOption
 
 fn main() {
     let truth = [0.2454, 4.612, 0.802, 2.476];
-    let Ok(model) = BgNbd::from_params(&truth, Some(TimeUnit::Week)) else {
+    let Ok(model) = Model::from_params(&truth, Some(TimeUnit::Week)) else {
         return;
     };
     // A year of daily cohorts, in weeks.
     let template = |index: u32| Rfm {
+        log_gap_sum: 0.0,
         frequency: 0.0,
         recency: 0.0,
         age: f64::from(26 * 7 + index % 364) / 7.0,
@@ -65,8 +68,8 @@ fn main() {
         // To days, as a transaction log has them.
         row.recency = (row.recency * 7.0).ceil() / 7.0;
     }
-    let merging = best(|| BgNbd::likelihood(&rows, None));
-    let likelihood = BgNbd::likelihood(&rows, None);
+    let merging = best(|| Model::likelihood(&rows, None));
+    let likelihood = Model::likelihood(&rows, None);
     println!("merge {merging:.3} s to {} rows", likelihood.merged_rows());
     for order in [Order::Value, Order::Gradient, Order::Hessian] {
         let seconds = best(|| {

@@ -27,18 +27,15 @@
 mod layout;
 mod likelihood;
 mod predict;
-pub(crate) mod scorer;
 
 pub use likelihood::BgNbdLikelihood;
 
 use crate::dropout::Dropout;
+use crate::formulas::Formulas;
 use crate::random::Random;
-use crate::rfm::{Rfm, rfm_schema};
+use crate::rfm::Rfm;
 use crate::rising::Rising;
-use cvm_core::{
-    InputSchema, ModelState, ParamError, ParamSpec, ParametricModel, RowStatus, StateError,
-    TimeUnit,
-};
+use cvm_core::{Derivatives, Effect, Order, ParamError, ParamSpec, Process};
 use cvm_math::{exp, ln, log1p, sigmoid, softplus};
 
 /// The BG/NBD model at given parameters.
@@ -52,16 +49,15 @@ pub struct BgNbd {
     a: f64,
     /// Second shape of the dropout probability.
     b: f64,
-    /// Length of one period, if known.
-    time_unit: Option<TimeUnit>,
-    schema: InputSchema,
     dropout: Dropout,
 }
 
-/// Log-odds of having lapsed by `T`, and their first derivatives in `(r, α, a, b)`.
+/// Log-odds of having lapsed by `T`, and their derivatives in `(r, α, a, b)`.
 struct LapseOdds {
     log_odds: f64,
     gradient: [f64; 4],
+    /// `∂²/∂r∂α`, `∂²/∂α²`, `∂²/∂a²`, `∂²/∂b²`; the others are zero.
+    curvature: [f64; 4],
 }
 
 impl BgNbd {
@@ -69,39 +65,12 @@ impl BgNbd {
     ///
     /// # Errors
     /// The first parameter outside its domain.
-    pub fn new(
-        r: f64,
-        alpha: f64,
-        a: f64,
-        b: f64,
-        time_unit: Option<TimeUnit>,
-    ) -> Result<Self, ParamError> {
-        for (spec, value) in Self::PARAMS.iter().zip([r, alpha, a, b]) {
+    pub fn new(r: f64, alpha: f64, a: f64, b: f64) -> Result<Self, ParamError> {
+        let params = [r, alpha, a, b];
+        for (spec, value) in Self::PARAMS.iter().zip(params) {
             spec.check(value)?;
         }
-        Ok(BgNbd {
-            r,
-            alpha,
-            a,
-            b,
-            time_unit,
-            schema: rfm_schema(time_unit),
-            dropout: Dropout::new(r, a, b),
-        })
-    }
-
-    /// The model stored as `state`.
-    ///
-    /// # Errors
-    /// A state of another kind, an absent or misshapen part, or a parameter outside its domain.
-    pub fn from_state(state: &ModelState) -> Result<Self, StateError> {
-        crate::state::parametric_from_state(state)
-    }
-
-    /// Length of one period, if known.
-    #[must_use]
-    pub fn time_unit(&self) -> Option<TimeUnit> {
-        self.time_unit
+        Ok(BgNbd::at(&params))
     }
 
     /// Log-likelihood of the branch "alive at `T`": all of `L` but the second term of the bracket.
@@ -121,23 +90,179 @@ impl BgNbd {
         // `x − 1` first: at x = 1 the sum is exactly b.
         let stay = self.b + (x - 1.0);
         let log_ratio = log1p((row.age - row.recency) / at_last);
+        let (by_end, by_last) = (1.0 / at_end, 1.0 / at_last);
         LapseOdds {
             log_odds: ln(self.a) - ln(stay) + shape * log_ratio,
             gradient: [
                 log_ratio,
-                shape * (1.0 / at_end - 1.0 / at_last),
+                shape * (by_end - by_last),
                 1.0 / self.a,
                 -1.0 / stay,
+            ],
+            curvature: [
+                by_end - by_last,
+                -shape * (by_end * by_end - by_last * by_last),
+                -1.0 / (self.a * self.a),
+                1.0 / (stay * stay),
             ],
         }
     }
 
-    /// One simulated customer observed for `age` periods. The purchase after which they leave is
-    /// geometric and the purchases of one who never leaves are Poisson; given the count, purchase
-    /// times are order statistics of uniforms, so no purchase is drawn one by one.
-    fn simulate_one(&self, age: f64, random: &mut Random) -> Rfm {
+    /// The branch "alive at `T`" with its derivatives.
+    fn alive_derivatives(&self, row: &Rfm, out: &mut Derivatives) {
+        let x = row.frequency;
+        let at_end = self.alpha + row.age;
+        let buy = Rising::new(self.r, x);
+        let stay = Rising::new(self.b, x);
+        let either = Rising::new(self.a + self.b, x);
+        out.gradient.copy_from_slice(&[
+            buy.first + ln(self.alpha) - ln(at_end),
+            self.r / self.alpha - (self.r + x) / at_end,
+            -either.first,
+            stay.first - either.first,
+        ]);
+        let mixed = 1.0 / self.alpha - 1.0 / at_end;
+        let square = (self.r + x) / (at_end * at_end) - self.r / (self.alpha * self.alpha);
+        let cross = -either.second;
+        out.hessian.copy_from_slice(&[
+            buy.second,
+            mixed,
+            0.0,
+            0.0, //
+            mixed,
+            square,
+            0.0,
+            0.0, //
+            0.0,
+            0.0,
+            cross,
+            cross, //
+            0.0,
+            0.0,
+            cross,
+            stay.second - either.second,
+        ]);
+    }
+}
+
+impl Formulas for BgNbd {
+    const KIND: &'static str = "clv.bg_nbd";
+    const TITLE: &'static str = "BG/NBD";
+    const PARAMS: &'static [ParamSpec] = &[
+        ParamSpec::positive("r", "1", "shape of the purchase rate across customers"),
+        ParamSpec::positive("alpha", "periods", "scale of the purchase rate"),
+        ParamSpec::positive("a", "1", "first shape of the dropout probability"),
+        ParamSpec::positive("b", "1", "second shape of the dropout probability"),
+    ];
+    const PROCESSES: &'static [Process] = &[
+        Process {
+            name: "purchase",
+            effects: &[Effect {
+                param: 1,
+                sign: -1.0,
+            }],
+        },
+        Process {
+            name: "dropout",
+            effects: &[
+                Effect {
+                    param: 2,
+                    sign: 1.0,
+                },
+                Effect {
+                    param: 3,
+                    sign: 1.0,
+                },
+            ],
+        },
+    ];
+
+    type Row = Rfm;
+    type Likelihood = BgNbdLikelihood;
+
+    fn at(params: &[f64]) -> Self {
+        let &[r, alpha, a, b] = params else {
+            unreachable!("the number of parameters has been checked")
+        };
+        BgNbd {
+            r,
+            alpha,
+            a,
+            b,
+            dropout: Dropout::new(r, a, b),
+        }
+    }
+
+    fn at_row(params: &[f64]) -> Self {
+        let &[r, alpha, a, b] = params else {
+            unreachable!("the number of parameters has been checked")
+        };
+        BgNbd {
+            r,
+            alpha,
+            a,
+            b,
+            dropout: Dropout::without_tables(r, a, b),
+        }
+    }
+
+    fn params(&self) -> Vec<f64> {
+        vec![self.r, self.alpha, self.a, self.b]
+    }
+
+    fn key(row: &Rfm) -> [f64; 4] {
+        [row.frequency, row.recency, row.age, 0.0]
+    }
+
+    fn log_lik(&self, row: &Rfm) -> f64 {
+        let alive = self.log_lik_alive(row);
+        if row.frequency == 0.0 {
+            return alive;
+        }
+        alive + softplus(self.lapse_odds(row).log_odds)
+    }
+
+    fn derivatives(&self, row: &Rfm, order: Order, out: &mut Derivatives) {
+        out.value = self.log_lik(row);
+        if order == Order::Value {
+            return;
+        }
+        self.alive_derivatives(row, out);
+        if row.frequency == 0.0 {
+            return;
+        }
+        let odds = self.lapse_odds(row);
+        let lapsed = sigmoid(odds.log_odds);
+        let spread = lapsed * sigmoid(-odds.log_odds);
+        for i in 0..4 {
+            out.gradient[i] += lapsed * odds.gradient[i];
+            for j in 0..4 {
+                out.hessian[i * 4 + j] += spread * odds.gradient[i] * odds.gradient[j];
+            }
+        }
+        let [mixed, alpha, a, b] = odds.curvature.map(|curvature| lapsed * curvature);
+        out.hessian[1] += mixed;
+        out.hessian[4] += mixed;
+        out.hessian[5] += alpha;
+        out.hessian[10] += a;
+        out.hessian[15] += b;
+    }
+
+    fn likelihood(rows: &[Rfm], weights: Option<&[f64]>) -> BgNbdLikelihood {
+        BgNbdLikelihood::new(rows, weights)
+    }
+
+    fn starts(likelihood: &BgNbdLikelihood) -> Vec<Vec<f64>> {
+        likelihood.starts()
+    }
+
+    /// The purchase after which a customer leaves is geometric and the purchases of one who never
+    /// leaves are Poisson; given the count, purchase times are order statistics of uniforms, so no
+    /// purchase is drawn one by one.
+    fn simulate_one(&self, template: &Rfm, random: &mut Random) -> Rfm {
         /// Poisson means beyond this are not told apart.
         const LARGEST_MEAN: f64 = 1e15;
+        let age = template.age;
         let log_rate = random.ln_gamma_variate(self.r) - ln(self.alpha);
         let leave = random.beta(self.a, self.b);
         let last_possible = random.geometric(leave);
@@ -154,91 +279,7 @@ impl BgNbd {
             frequency,
             recency: (age * place).max(earliest),
             age,
+            log_gap_sum: 0.0,
         }
-    }
-}
-
-impl ParametricModel for BgNbd {
-    const KIND: &'static str = "clv.bg_nbd";
-    const TITLE: &'static str = "BG/NBD";
-    const PARAMS: &'static [ParamSpec] = &[
-        ParamSpec::positive("r", "1", "shape of the purchase rate across customers"),
-        ParamSpec::positive("alpha", "periods", "scale of the purchase rate"),
-        ParamSpec::positive("a", "1", "first shape of the dropout probability"),
-        ParamSpec::positive("b", "1", "second shape of the dropout probability"),
-    ];
-
-    type Row = Rfm;
-    type Likelihood = BgNbdLikelihood;
-
-    fn from_params(params: &[f64], time_unit: Option<TimeUnit>) -> Result<Self, ParamError> {
-        match *params {
-            [r, alpha, a, b] => BgNbd::new(r, alpha, a, b, time_unit),
-            _ => Err(crate::state::wrong_length(params.len())),
-        }
-    }
-
-    fn params(&self) -> Vec<f64> {
-        vec![self.r, self.alpha, self.a, self.b]
-    }
-
-    fn fit_schema(time_unit: Option<TimeUnit>) -> InputSchema {
-        rfm_schema(time_unit)
-    }
-
-    fn row(values: &[f64]) -> Result<Option<Rfm>, RowStatus> {
-        let value = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
-        Rfm::new(value(0), value(1), value(2)).map(Some)
-    }
-
-    fn row_values(row: &Rfm, values: &mut [f64]) {
-        values.copy_from_slice(&[row.frequency, row.recency, row.age]);
-    }
-
-    fn log_lik(&self, row: &Rfm) -> f64 {
-        let alive = self.log_lik_alive(row);
-        if row.frequency == 0.0 {
-            return alive;
-        }
-        alive + softplus(self.lapse_odds(row).log_odds)
-    }
-
-    fn log_lik_grad(&self, row: &Rfm, gradient: &mut [f64]) -> f64 {
-        let x = row.frequency;
-        let at_end = self.alpha + row.age;
-        let buy = Rising::new(self.r, x);
-        let stay = Rising::new(self.b, x);
-        let either = Rising::new(self.a + self.b, x);
-        let alive = [
-            buy.first + ln(self.alpha) - ln(at_end),
-            self.r / self.alpha - (self.r + x) / at_end,
-            -either.first,
-            stay.first - either.first,
-        ];
-        if x == 0.0 {
-            gradient.copy_from_slice(&alive);
-            return self.log_lik(row);
-        }
-        let odds = self.lapse_odds(row);
-        let lapsed = sigmoid(odds.log_odds);
-        for (index, slot) in gradient.iter_mut().enumerate() {
-            *slot = alive[index] + lapsed * odds.gradient[index];
-        }
-        self.log_lik(row)
-    }
-
-    fn likelihood(rows: &[Rfm], weights: Option<&[f64]>) -> BgNbdLikelihood {
-        BgNbdLikelihood::new(rows, weights)
-    }
-
-    fn starts(likelihood: &BgNbdLikelihood) -> Vec<Vec<f64>> {
-        likelihood.starts()
-    }
-
-    fn simulate(&self, templates: &[Rfm], seed: u64) -> Vec<Rfm> {
-        let draw = |(index, row): (u64, &Rfm)| {
-            self.simulate_one(row.age, &mut Random::for_row(seed, index))
-        };
-        (0u64..).zip(templates).map(draw).collect()
     }
 }

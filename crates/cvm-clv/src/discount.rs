@@ -48,7 +48,7 @@ const FORGOTTEN: f64 = 46.0;
 /// thousands of purchases.
 const MOST_PANELS: f64 = 16_384.0;
 
-/// `D(H)` after `x` repeat purchases; `end` is `A = α + T`.
+/// `D(H)` after `x` repeat purchases; `end` is `A = α + T`. An infinite horizon needs a positive rate.
 pub(crate) fn discounted_purchases(
     dropout: &Dropout,
     x: f64,
@@ -56,6 +56,10 @@ pub(crate) fn discounted_purchases(
     horizon_periods: f64,
     delta_per_period: f64,
 ) -> f64 {
+    let interest = delta_per_period * end;
+    if horizon_periods == f64::INFINITY {
+        return interest * integral(dropout, x, FORGOTTEN / interest, interest);
+    }
     let tau = horizon_periods / end;
     let total = dropout.purchases(x, tau, log1p(tau));
     if delta_per_period == 0.0 {
@@ -63,7 +67,6 @@ pub(crate) fn discounted_purchases(
     }
     let worth_at_end = exp(-delta_per_period * horizon_periods);
     let stop = horizon_periods.min(FORGOTTEN / delta_per_period);
-    let interest = delta_per_period * end;
     worth_at_end * total + interest * integral(dropout, x, stop / end, interest)
 }
 

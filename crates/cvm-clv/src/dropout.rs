@@ -21,7 +21,10 @@
 //! `exp(−π²/step)`, and the tails `e^{ay}` and `e^{−By}` are geometric series.
 //! Derivation: docs/models/bg_nbd.md.
 
+mod survival;
 mod trapezoid;
+
+pub(crate) use survival::{purchases_forever, survival, survival_integral};
 
 use cvm_math::{exp, ln};
 use std::fmt;
@@ -45,7 +48,8 @@ pub(crate) struct Dropout {
     r: f64,
     a: f64,
     b: f64,
-    tables: Arc<[OnceLock<Series>; TABLES]>,
+    /// `None`: every forecast by the trapezoid rule.
+    tables: Option<Arc<[OnceLock<Series>; TABLES]>>,
 }
 
 /// The parameters: the tables follow from them, and fill pages.
@@ -65,8 +69,14 @@ impl Dropout {
             r,
             a,
             b,
-            tables: Arc::new([const { OnceLock::new() }; TABLES]),
+            tables: Some(Arc::new([const { OnceLock::new() }; TABLES])),
         }
+    }
+
+    /// For a single customer's parameters: no table would be used twice.
+    pub(crate) fn without_tables(r: f64, a: f64, b: f64) -> Self {
+        let tables = None;
+        Dropout { r, a, b, tables }
     }
 
     /// `E(t)` after `x` repeat purchases, with `tau = t/A` and `log_tau1 = ln(1 + tau)`; NaN when
@@ -106,7 +116,7 @@ impl Dropout {
         if x >= TABLES as f64 || shape > LARGEST_SHAPE {
             return None;
         }
-        let slot = self.tables.get(x as usize)?;
+        let slot = self.tables.as_ref()?.get(x as usize)?;
         Some(slot.get_or_init(|| Series::new(self.a, self.b + x, shape)))
     }
 }

@@ -104,6 +104,7 @@ pub(crate) const EXPECTED_SPEND_OUTPUT: OutputSpec = OutputSpec {
     name: "expected_spend",
     unit: "currency",
     needs_horizon: false,
+    on_request: false,
     meaning: "expected value of one future purchase",
 };
 

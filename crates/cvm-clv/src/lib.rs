@@ -5,13 +5,16 @@
 //! horizon. Fitting is elsewhere: a model offers its `Likelihood` and start vectors.
 
 mod bg_nbd;
+mod covariates;
 mod dense;
 mod discount;
 mod dropout;
+mod formulas;
 mod gamma_gamma;
 mod incomplete_beta;
 mod lifetime_value;
 mod merge;
+mod merged;
 mod purchase;
 mod random;
 mod rfm;
@@ -19,9 +22,13 @@ mod rising;
 mod state;
 
 pub use bg_nbd::{BgNbd, BgNbdLikelihood};
+pub use formulas::Formulas;
 pub use gamma_gamma::{GammaGamma, GammaGammaLikelihood, Spend};
 pub use lifetime_value::LifetimeValue;
-pub use purchase::{PurchaseModel, purchase_from_state};
+pub use merged::MergedRows;
+pub use purchase::{
+    Clock, Customers, Forecast, Purchase, PurchaseFormulas, PurchaseModel, purchase_from_state,
+};
 pub use random::Random;
 pub use rfm::{Rfm, rfm_schema};
 pub use state::parametric_from_state;

@@ -6,9 +6,12 @@
 //! | `i`    | `discount_rate_per_year` | 1 per year    | effective rate; 0 when unset              |
 //! | `δ`    |                          | 1 per period  | `ln(1+i)` / periods per year              |
 //! | `m`    | `margin`                 | 1             | share of spend kept as value; 1 when unset |
+//! | `c_o`  | `cost_per_order`         | currency      | cost of serving an order; 0 when unset     |
+//! | `c_p`  | `cost_per_period`        | currency      | cost of serving a living customer; 0 when unset |
 //!
 //! ```text
-//! value = m · E[M | x, m̄] · P(alive) · ∫_0^H e^{−δs} · (purchase rate at T+s, if alive at T) ds
+//! value = P(alive) · [ (m · E[M | x, m̄] − c_o) · ∫_0^H e^{−δs} · (purchase rate at T+s, if alive at T) ds
+//!                      − c_p · ∫_0^H e^{−δs} · P(alive at T+s, if alive at T) ds ]
 //! ```
 //!
 //! Every purchase is discounted from its own moment, not from the end of its month. At `δ = 0` the
@@ -17,24 +20,22 @@
 //!
 //! Source: Fader, Hardie & Lee (2005), RFM and CLV, *J. Marketing Research* 42(4), 415–430.
 
-use crate::bg_nbd::scorer::{
-    EXPECTED_PURCHASES_OUTPUT, P_ALIVE_OUTPUT, blank_bad_rows, multiply, refuse_not_finite,
-};
 use crate::gamma_gamma::{EXPECTED_SPEND_OUTPUT, GammaGamma, Spend, monetary_value_field};
-use crate::purchase::{PurchaseModel, purchase_from_state};
-use crate::rfm::{CHUNK, FREQUENCY, Rfm, read_rows};
+use crate::purchase::{
+    Customers, DISCOUNTED_PURCHASES_OUTPUT, EXPECTED_PURCHASES_OUTPUT, Forecast, P_ALIVE_OUTPUT,
+    PurchaseModel, blank_bad_rows, check_rate, delta_per_period, horizon_periods, multiply,
+    purchase_from_state, refuse_not_finite,
+};
+use crate::rfm::{CHUNK, FREQUENCY, Rfm};
 use cvm_core::{
     BoundBatch, Frame, FrameColumn, InputError, InputSchema, ModelState, OutputSpec, RowStatus,
     ScoreBlock, ScoreOptions, Scorer, StateError,
 };
-use cvm_math::log1p;
-
-/// Index of `monetary_value` in the schema.
-const MONETARY_VALUE: u16 = 3;
 
 const P_ALIVE: usize = 0;
 const EXPECTED_PURCHASES: usize = 1;
 const EXPECTED_SPEND: usize = 2;
+const VALUE: usize = 3;
 
 /// A purchase model and a spend model as one.
 #[derive(Debug, Clone)]
@@ -47,6 +48,7 @@ pub struct LifetimeValue {
 /// Buffers of one chunk of rows.
 struct Chunk {
     rows: [Rfm; CHUNK],
+    covariates: Vec<f64>,
     spends: [Spend; CHUNK],
     p_alive: [f64; CHUNK],
     expected_spend: [f64; CHUNK],
@@ -94,15 +96,9 @@ impl LifetimeValue {
         &self.spend
     }
 
-    /// Continuous discount rate per period; 0 without a rate. `check_options` has made sure that
-    /// the time unit is known when the rate is not 0.
-    fn delta_per_period(&self, options: &ScoreOptions) -> f64 {
-        let rate = options.discount_rate_per_year.unwrap_or(0.0);
-        match self.purchase.time_unit() {
-            Some(unit) => log1p(rate) / unit.periods_per_year(),
-            None if rate == 0.0 => 0.0,
-            None => f64::NAN,
-        }
+    /// Index of `monetary_value` in the schema.
+    fn value_field(&self) -> usize {
+        self.purchase.schema().fields.len()
     }
 
     /// Reads a chunk and fills what every output needs.
@@ -114,12 +110,15 @@ impl LifetimeValue {
         status: &mut [RowStatus],
     ) {
         let count = status.len();
-        read_rows(batch, start, &mut chunk.rows[..count], status);
+        let covariates = &mut chunk.covariates[..count * self.purchase.covariate_count()];
+        self.purchase
+            .read(batch, start, &mut chunk.rows[..count], covariates, status);
         let mut values = [0.0; CHUNK];
-        batch.read_numbers(usize::from(MONETARY_VALUE), start, &mut values[..count]);
+        batch.read_numbers(self.value_field(), start, &mut values[..count]);
+        let value_field = u16::try_from(self.value_field()).unwrap_or(u16::MAX);
         for (index, status) in status.iter_mut().enumerate() {
             let frequency = chunk.rows[index].frequency;
-            let fields = [FREQUENCY, MONETARY_VALUE];
+            let fields = [FREQUENCY, value_field];
             chunk.spends[index] = match Spend::new(frequency, values[index], fields) {
                 Ok(spend) => spend,
                 Err(bad) => {
@@ -133,25 +132,49 @@ impl LifetimeValue {
     /// Fills `out` with one output of a chunk.
     fn fill(&self, output: usize, chunk: &Chunk, options: &ScoreOptions, out: &mut [f64]) {
         let count = out.len();
-        let rows = &chunk.rows[..count];
-        let horizon_periods = options.horizon_periods.unwrap_or(f64::NAN);
+        let t = horizon_periods(options, self.purchase.clock());
+        let delta = delta_per_period(options, self.purchase.time_unit());
         match output {
             P_ALIVE => out.copy_from_slice(&chunk.p_alive[..count]),
             EXPECTED_SPEND => out.copy_from_slice(&chunk.expected_spend[..count]),
-            EXPECTED_PURCHASES => {
-                self.purchase
-                    .purchases_if_alive_rows(rows, horizon_periods, out);
-                multiply(out, &chunk.p_alive);
-            }
-            _ => {
-                let delta = self.delta_per_period(options);
-                let purchase = &self.purchase;
-                purchase.discounted_if_alive_rows(rows, horizon_periods, delta, out);
-                multiply(out, &chunk.p_alive);
-                let margin = options.margin.unwrap_or(1.0);
-                for (value, spend) in out.iter_mut().zip(&chunk.expected_spend) {
-                    *value *= margin * spend;
-                }
+            EXPECTED_PURCHASES => self.forecast(Forecast::Purchases { t }, chunk, out),
+            VALUE => self.fill_value(t, delta, chunk, options, out),
+            _ => self.forecast(Forecast::Discounted { t, delta }, chunk, out),
+        }
+    }
+
+    /// A forecast for a living customer, times P(alive).
+    fn forecast(&self, forecast: Forecast, chunk: &Chunk, out: &mut [f64]) {
+        let count = out.len();
+        let customers = Customers {
+            rows: &chunk.rows[..count],
+            covariates: &chunk.covariates[..count * self.purchase.covariate_count()],
+        };
+        self.purchase.forecast(forecast, customers, out);
+        multiply(out, &chunk.p_alive);
+    }
+
+    fn fill_value(
+        &self,
+        t: f64,
+        delta: f64,
+        chunk: &Chunk,
+        options: &ScoreOptions,
+        out: &mut [f64],
+    ) {
+        self.forecast(Forecast::Discounted { t, delta }, chunk, out);
+        let margin = options.margin.unwrap_or(1.0);
+        let per_order = options.cost_per_order.unwrap_or(0.0);
+        for (value, spend) in out.iter_mut().zip(&chunk.expected_spend) {
+            *value *= margin * spend - per_order;
+        }
+        let per_period = options.cost_per_period.unwrap_or(0.0);
+        if per_period != 0.0 {
+            let mut periods = [0.0; CHUNK];
+            let periods = &mut periods[..out.len()];
+            self.forecast(Forecast::Lifetime { t, delta }, chunk, periods);
+            for (value, periods) in out.iter_mut().zip(periods) {
+                *value -= per_period * *periods;
             }
         }
     }
@@ -175,9 +198,11 @@ impl Scorer for LifetimeValue {
                 name: "lifetime_value",
                 unit: "currency",
                 needs_horizon: true,
-                meaning: "margin on expected purchases to the horizon, discounted to the end of \
-                          observation",
+                on_request: false,
+                meaning: "margin on expected purchases to the horizon less the costs of serving, \
+                          discounted to the end of observation",
             },
+            DISCOUNTED_PURCHASES_OUTPUT,
         ];
         OUTPUTS
     }
@@ -213,17 +238,7 @@ impl Scorer for LifetimeValue {
     }
 
     fn check_options(&self, options: &ScoreOptions) -> Result<(), InputError> {
-        match options.discount_rate_per_year {
-            Some(rate) if rate != 0.0 && self.purchase.time_unit().is_none() => {
-                Err(InputError::new(
-                    "options.discount_rate_per_year",
-                    format!(
-                        "is {rate}, but the model does not know its time unit: must be 0 or unset"
-                    ),
-                ))
-            }
-            _ => Ok(()),
-        }
+        check_rate(options, self.purchase.time_unit())
     }
 
     fn score_rows(
@@ -236,6 +251,7 @@ impl Scorer for LifetimeValue {
     ) {
         let mut chunk = Chunk {
             rows: [Rfm::PLACEHOLDER; CHUNK],
+            covariates: vec![0.0; CHUNK * self.purchase.covariate_count()],
             spends: [Spend::NONE; CHUNK],
             p_alive: [0.0; CHUNK],
             expected_spend: [0.0; CHUNK],
@@ -246,8 +262,12 @@ impl Scorer for LifetimeValue {
             let status = &mut block.status[range.clone()];
             self.read_chunk(batch, start + offset, &mut chunk, status);
             let count = range.len();
-            self.purchase
-                .p_alive_rows(&chunk.rows[..count], &mut chunk.p_alive[..count]);
+            let customers = Customers {
+                rows: &chunk.rows[..count],
+                covariates: &chunk.covariates[..count * self.purchase.covariate_count()],
+            };
+            let p_alive = &mut chunk.p_alive[..count];
+            self.purchase.forecast(Forecast::PAlive, customers, p_alive);
             for (slot, spend) in chunk.expected_spend.iter_mut().zip(&chunk.spends[..count]) {
                 *slot = self.spend.expected_spend(spend);
             }

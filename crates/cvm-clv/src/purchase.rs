@@ -1,30 +1,208 @@
-//! What a purchase model offers to the models built on it.
+//! The family of purchase models: what each must say of one customer, and what all of them answer.
+//!
+//! A forecast is P(alive at `T`) times the forecast for a living customer. With `X(t)` the purchases
+//! in `(T, T + t]` and everything given the customer's row and that they are alive at `T`:
+//!
+//! | formula          | meaning                                                     |
+//! |------------------|-------------------------------------------------------------|
+//! | `p_alive_ahead`  | `S(t)`: still alive at `T + t`                              |
+//! | `purchases`      | `E[X(t)]`                                                   |
+//! | `discounted`     | `∫_0^t e^{−δs} dE[X(s)]`; with `t = inf` the DERT           |
+//! | `lifetime`       | `∫_0^t e^{−δs} S(s) ds`: periods alive, discounted          |
+//! | `ln_pmf`         | `ln P(X(t) = n)`                                            |
+//! | `ln_tail`        | `ln P(X(t) ≥ n)`                                            |
+//! | `next_purchase`  | the `t` at which `P(X(t) ≥ 1)` reaches a probability        |
+//!
+//! A new customer is the row `x = t_x = T = 0`.
 
-use crate::bg_nbd::BgNbd;
+mod model;
+mod numeric;
+mod probe;
+mod scorer;
+
+pub use model::Purchase;
+pub(crate) use numeric::integral;
+pub(crate) use scorer::{
+    DISCOUNTED_PURCHASES_OUTPUT, EXPECTED_PURCHASES_OUTPUT, P_ALIVE_OUTPUT, blank_bad_rows,
+    check_rate, delta_per_period, horizon_periods, multiply, refuse_not_finite,
+};
+
+use crate::formulas::Formulas;
 use crate::rfm::Rfm;
-use cvm_core::{Frame, ModelState, ParametricModel, Scorer, StateError, TimeUnit};
+use cvm_core::{BoundBatch, ModelState, RowStatus, Scorer, StateError, TimeUnit};
 
-/// A model of when customers buy. A forecast is P(alive) times the forecast for a living customer;
-/// both are given for whole slices of rows, each row alone.
+/// How time runs in a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    /// Purchases at any moment.
+    Continuous,
+    /// At most one purchase per period: `T` (column `n_periods`) and `t_x` are whole numbers, and
+    /// a horizon is cut to whole periods.
+    Discrete,
+}
+
+/// What a purchase model must say of one customer. `t` is in periods, zero or greater and possibly
+/// infinite; `n` is a whole number. No formula returns NaN for a legal row; an expectation that is
+/// truly infinite is `inf`.
+pub trait PurchaseFormulas: Formulas<Row = Rfm> {
+    /// How time runs.
+    const CLOCK: Clock = Clock::Continuous;
+    /// Whether a fit reads the column `log_gap_sum` (models of regular buying).
+    const REGULAR: bool = false;
+
+    /// Checks beyond [`Rfm::new`].
+    ///
+    /// # Errors
+    /// The status of a row that is not legal.
+    fn check(row: &Rfm) -> Result<(), RowStatus> {
+        let _ = row;
+        Ok(())
+    }
+
+    /// A length of time that is typical for the model, for probe rows.
+    fn scale_periods(&self) -> f64;
+
+    /// Probability of being alive at `T`.
+    fn p_alive(&self, row: &Rfm) -> f64;
+
+    /// Its logarithm, exact however small the probability.
+    fn ln_p_alive(&self, row: &Rfm) -> f64;
+
+    /// Probability of being alive at `T + t`, given alive at `T`.
+    fn p_alive_ahead(&self, row: &Rfm, t: f64) -> f64;
+
+    /// Purchases expected in `(T, T + t]`, given alive at `T`.
+    fn purchases(&self, row: &Rfm, t: f64) -> f64;
+
+    /// `ln P(X(t) = n)`, given alive at `T`.
+    fn ln_pmf(&self, row: &Rfm, t: f64, n: f64) -> f64;
+
+    /// `ln P(X(t) ≥ n)`, given alive at `T`.
+    fn ln_tail(&self, row: &Rfm, t: f64, n: f64) -> f64;
+
+    /// Purchases expected in `(T, T + t]`, each discounted to `T` at the continuous rate
+    /// `delta > 0` per period, given alive at `T`.
+    fn discounted(&self, row: &Rfm, t: f64, delta: f64) -> f64 {
+        numeric::discounted(
+            |s| self.purchases(row, s),
+            self.scale_periods() + row.age,
+            t,
+            delta,
+        )
+    }
+
+    /// Periods alive in `(T, T + t]`, discounted at `delta ≥ 0`, given alive at `T`; infinite where
+    /// `t` is, `delta` is 0 and the lifetime has no mean.
+    fn lifetime(&self, row: &Rfm, t: f64, delta: f64) -> f64;
+
+    /// The `t` with `P(X(t) ≥ 1) = p` given alive at `T`, for `0 < p < 1`; `inf` where that is
+    /// never reached.
+    fn next_purchase(&self, row: &Rfm, p: f64) -> f64 {
+        let scale = self.scale_periods() + row.age;
+        numeric::first_reaching(|t| self.ln_tail(row, t, 1.0), cvm_math::ln(p), scale)
+    }
+
+    /// P(alive) of many rows.
+    fn p_alive_rows(&self, rows: &[Rfm], out: &mut [f64]) {
+        for (row, slot) in rows.iter().zip(out) {
+            *slot = self.p_alive(row);
+        }
+    }
+
+    /// [`PurchaseFormulas::purchases`] of many rows; each row's bits as if it were alone.
+    fn purchases_rows(&self, rows: &[Rfm], t: f64, out: &mut [f64]) {
+        for (row, slot) in rows.iter().zip(out) {
+            *slot = self.purchases(row, t);
+        }
+    }
+}
+
+/// What is asked of a purchase model, for a living customer unless it says otherwise.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Forecast {
+    /// P(alive at `T`).
+    PAlive,
+    /// Its logarithm.
+    LnPAlive,
+    /// [`PurchaseFormulas::p_alive_ahead`].
+    PAliveAhead {
+        /// Horizon in periods.
+        t: f64,
+    },
+    /// [`PurchaseFormulas::purchases`].
+    Purchases {
+        /// Horizon in periods.
+        t: f64,
+    },
+    /// [`PurchaseFormulas::discounted`]; at `delta = 0` the same bits as `Purchases`.
+    Discounted {
+        /// Horizon in periods.
+        t: f64,
+        /// Continuous rate per period.
+        delta: f64,
+    },
+    /// [`PurchaseFormulas::lifetime`].
+    Lifetime {
+        /// Horizon in periods.
+        t: f64,
+        /// Continuous rate per period.
+        delta: f64,
+    },
+    /// `ln P(X(t) = n)` of a customer who may have lapsed.
+    LnPmf {
+        /// Horizon in periods.
+        t: f64,
+        /// Purchases.
+        n: f64,
+    },
+    /// `ln P(X(t) ≥ n)` of a customer who may have lapsed.
+    LnTail {
+        /// Horizon in periods.
+        t: f64,
+        /// Purchases.
+        n: f64,
+    },
+    /// The time by which the next purchase is made with probability `p`, of a customer who may have
+    /// lapsed.
+    NextPurchase {
+        /// Probability.
+        p: f64,
+    },
+}
+
+/// Rows with their covariates, if the model has any.
+#[derive(Debug, Clone, Copy)]
+pub struct Customers<'a> {
+    /// Summaries.
+    pub rows: &'a [Rfm],
+    /// Covariate values, row by row.
+    pub covariates: &'a [f64],
+}
+
+/// A purchase model of any kind, as part of a composed model.
 pub trait PurchaseModel: Scorer {
     /// Length of one period, if known.
     fn time_unit(&self) -> Option<TimeUnit>;
 
-    /// Probability that each customer is still alive at the end of observation.
-    fn p_alive_rows(&self, rows: &[Rfm], out: &mut [f64]);
+    /// How time runs.
+    fn clock(&self) -> Clock;
 
-    /// Purchases expected in `(T, T + horizon_periods]`, given that the customer is alive at `T`.
-    fn purchases_if_alive_rows(&self, rows: &[Rfm], horizon_periods: f64, out: &mut [f64]);
+    /// Number of covariate columns.
+    fn covariate_count(&self) -> usize;
 
-    /// The same, each purchase discounted to `T` at the continuous rate `delta_per_period >= 0`;
-    /// at zero the same bits as [`PurchaseModel::purchases_if_alive_rows`].
-    fn discounted_if_alive_rows(
+    /// Reads rows `start..` into `rows` and `covariates`; a refused row gets its status and a
+    /// legal stand-in.
+    fn read(
         &self,
-        rows: &[Rfm],
-        horizon_periods: f64,
-        delta_per_period: f64,
-        out: &mut [f64],
+        batch: &BoundBatch<'_, '_>,
+        start: usize,
+        rows: &mut [Rfm],
+        covariates: &mut [f64],
+        status: &mut [RowStatus],
     );
+
+    /// Answers for every customer, each alone.
+    fn forecast(&self, what: Forecast, customers: Customers<'_>, out: &mut [f64]);
 
     /// A boxed copy.
     fn clone_box(&self) -> Box<dyn PurchaseModel>;
@@ -36,71 +214,25 @@ impl Clone for Box<dyn PurchaseModel> {
     }
 }
 
-/// The purchase model stored as `state`, of any kind this crate has. One line per model.
+type OpenFn = fn(&ModelState) -> Result<Box<dyn PurchaseModel>, StateError>;
+
+fn open<F: PurchaseFormulas>(state: &ModelState) -> Result<Box<dyn PurchaseModel>, StateError> {
+    Ok(Box::new(
+        crate::state::parametric_from_state::<Purchase<F>>(state)?,
+    ))
+}
+
+/// Kinds of purchase models. One line per model.
+const KINDS: &[(&str, OpenFn)] = &[(crate::BgNbd::KIND, open::<crate::BgNbd>)];
+
+/// The purchase model stored as `state`, of any kind this crate has.
 ///
 /// # Errors
 /// A kind that is not a purchase model, or as the model's own `from_state`.
 pub fn purchase_from_state(state: &ModelState) -> Result<Box<dyn PurchaseModel>, StateError> {
-    match state.kind.as_str() {
-        BgNbd::KIND => Ok(Box::new(BgNbd::from_state(state)?)),
-        other => Err(StateError::malformed(
-            other,
-            "is not a purchase model of this build",
-        )),
-    }
-}
-
-/// Rows that reach every formula and refusal of a purchase model, in multiples of its time scale.
-pub(crate) fn probe_frame(scale_periods: f64) -> Frame {
-    const NAN: f64 = f64::NAN;
-    const INF: f64 = f64::INFINITY;
-    /// `(frequency, recency, T)`, times in multiples of the scale.
-    const ROWS: [(f64, f64, f64); 40] = [
-        (0.0, 0.0, 0.0),
-        (0.0, 0.0, 1e-6),
-        (0.0, 0.0, 0.3),
-        (0.0, 0.0, 8.0),
-        (0.0, 0.0, 300.0),
-        (1.0, 1e-6, 1e-6),
-        (1.0, 0.1, 0.1),
-        (1.0, 0.1, 9.0),
-        (1.0, 8.9, 9.0),
-        (1.0, 9.0, 9.0),
-        (2.0, 6.9, 8.8),
-        (2.0, 1.2, 8.8),
-        (3.0, 4.4, 8.8),
-        (4.0, 8.7, 8.8),
-        (5.0, 2.0, 70.0),
-        (7.0, 8.8, 8.8),
-        (8.0, 3.0, 10.0),
-        (12.0, 11.0, 12.0),
-        (16.0, 30.0, 31.0),
-        (23.0, 5.0, 9.0),
-        (31.0, 40.0, 41.0),
-        (40.0, 80.0, 90.0),
-        (63.0, 20.0, 20.5),
-        (64.0, 20.0, 20.5),
-        (65.0, 20.0, 20.5),
-        (150.0, 100.0, 100.0),
-        (400.0, 99.0, 100.0),
-        (3000.0, 500.0, 501.0),
-        (100_000.0, 1000.0, 1000.0),
-        (NAN, 1.0, 2.0),
-        (1.0, NAN, 2.0),
-        (1.0, 1.0, NAN),
-        (1.0, 1.0, INF),
-        (-1.0, 1.0, 2.0),
-        (1.5, 1.0, 2.0),
-        (1.0, -1.0, 2.0),
-        (1.0, 3.0, 2.0),
-        (1.0, 0.0, 2.0),
-        (0.0, 1.0, 2.0),
-        (INF, 1.0, 2.0),
-    ];
-    let column = |pick: fn(&(f64, f64, f64)) -> f64| ROWS.iter().map(pick).collect::<Vec<f64>>();
-    let scaled = |values: Vec<f64>| values.iter().map(|v| v * scale_periods).collect();
-    Frame::new(ROWS.len())
-        .with_numbers("frequency", column(|row| row.0))
-        .with_numbers("recency", scaled(column(|row| row.1)))
-        .with_numbers("T", scaled(column(|row| row.2)))
+    let found = KINDS.iter().find(|(kind, _)| *kind == state.kind);
+    let (_, open) = found.ok_or_else(|| {
+        StateError::malformed(&state.kind, "is not a purchase model of this build")
+    })?;
+    open(state)
 }

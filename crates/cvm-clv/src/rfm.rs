@@ -21,6 +21,9 @@ pub struct Rfm {
     pub recency: f64,
     /// Periods from the first purchase to the end of observation (`T`).
     pub age: f64,
+    /// Sum of the logarithms of the times between successive purchases: what models of regular
+    /// buying are fitted on besides; 0 elsewhere.
+    pub log_gap_sum: f64,
 }
 
 impl Rfm {
@@ -42,6 +45,7 @@ impl Rfm {
             frequency,
             recency,
             age,
+            log_gap_sum: 0.0,
         })
     }
 
@@ -50,6 +54,13 @@ impl Rfm {
         frequency: 0.0,
         recency: 0.0,
         age: 1.0,
+        log_gap_sum: 0.0,
+    };
+
+    /// A customer at the moment of the first purchase.
+    pub(crate) const NEW: Rfm = Rfm {
+        age: 0.0,
+        ..Rfm::PLACEHOLDER
     };
 }
 

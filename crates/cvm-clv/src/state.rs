@@ -25,7 +25,7 @@ pub fn parametric_from_state<M: ParametricModel>(state: &ModelState) -> Result<M
         return Err(StateError::malformed(&state.kind, problem));
     }
     let params = state.vector("params", M::PARAMS.len())?;
-    Ok(M::from_params(params, stored_time_unit(state)?)?)
+    M::from_params(params, stored_time_unit(state)?)?.adopt(state)
 }
 
 fn stored_time_unit(state: &ModelState) -> Result<Option<TimeUnit>, StateError> {

@@ -3,22 +3,24 @@
 mod common;
 
 use common::{bits, cdnow, check_derivatives, close, evaluate, newton, score};
-use cvm_clv::{BgNbd, Rfm};
+use cvm_clv::{BgNbd, Purchase, PurchaseFormulas, PurchaseModel, Rfm};
 use cvm_core::{
     Derivatives, Frame, Likelihood, Order, ParametricModel, RowCode, Scorer, StateError, TimeUnit,
 };
 
+type Model = Purchase<BgNbd>;
+
 /// Maximum on the two-decimal CDNOW summary: lifetimes, btyd and clvkit agree on these digits.
 const CDNOW_FIT: [f64; 4] = [0.242_592_93, 4.413_532_27, 0.792_885_97, 2.425_752_38];
 
-fn cdnow_model() -> BgNbd {
-    BgNbd::from_params(&CDNOW_FIT, Some(TimeUnit::Week)).unwrap()
+fn cdnow_model() -> Model {
+    Model::from_params(&CDNOW_FIT, Some(TimeUnit::Week)).unwrap()
 }
 
 #[test]
 fn cdnow_log_likelihood_at_known_parameters() {
     let (rows, _) = cdnow();
-    let likelihood = BgNbd::likelihood(&rows, None);
+    let likelihood = Model::likelihood(&rows, None);
     assert_eq!(likelihood.weight(), 2357.0);
     let known = evaluate(&likelihood, &CDNOW_FIT, Order::Hessian);
     assert!(
@@ -41,8 +43,8 @@ fn cdnow_log_likelihood_at_known_parameters() {
 #[test]
 fn every_start_reaches_the_known_fit() {
     let (rows, _) = cdnow();
-    let likelihood = BgNbd::likelihood(&rows, None);
-    let starts = BgNbd::starts(&likelihood);
+    let likelihood = Model::likelihood(&rows, None);
+    let starts = Model::starts(&likelihood);
     assert!(starts.len() >= 3);
     for start in starts {
         let (theta, at) = newton(&likelihood, &start);
@@ -66,14 +68,14 @@ fn cdnow_in_exact_days() {
     let weeks = |value: f64| (value * 7.0).round() / 7.0;
     let exact = |row: &Rfm| Rfm::new(row.frequency, weeks(row.recency), weeks(row.age)).unwrap();
     let rows: Vec<Rfm> = rows.iter().map(exact).collect();
-    let likelihood = BgNbd::likelihood(&rows, None);
-    let (theta, at) = newton(&likelihood, &BgNbd::starts(&likelihood)[0]);
+    let likelihood = Model::likelihood(&rows, None);
+    let (theta, at) = newton(&likelihood, &Model::starts(&likelihood)[0]);
     let expected = [0.242_594_5, 4.413_601_9, 0.792_919_9, 2.425_888_1];
     for (got, expected) in theta.iter().zip(expected) {
         close(*got, expected, 1e-5);
     }
     assert!((at.value - -9_582.429_207).abs() < 1e-6, "{}", at.value);
-    let model = BgNbd::from_params(&theta, None).unwrap();
+    let model = Model::from_params(&theta, None).unwrap();
     let forecasts = rows.iter().map(|row| model.expected_purchases(row, 39.0));
     let total: f64 = forecasts.sum();
     assert!((total - 1_653.4).abs() < 0.05, "{total}");
@@ -88,7 +90,7 @@ fn absurd_parameters_end_within_bounds() {
     for r in values {
         for alpha in values {
             for (a, b) in values.iter().flat_map(|a| values.map(|b| (*a, b))) {
-                let model = BgNbd::new(r, alpha, a, b, None).unwrap();
+                let model = Model::new(BgNbd::new(r, alpha, a, b).unwrap(), None);
                 for (x, t_x) in [(0.0, 0.0), (3.0, 2.0), (1e6, 2.0)] {
                     let row = Rfm::new(x, t_x, 5.0).unwrap();
                     let forecast = model.expected_purchases(&row, 7.0);
@@ -100,7 +102,7 @@ fn absurd_parameters_end_within_bounds() {
                     );
                     // The discounted sum takes thousands of forecasts here: a sample of them.
                     if (answered + absent) % 23 == 0 {
-                        let worth = model.discounted_purchases(&row, 7.0, 0.01);
+                        let worth = model.p_alive(&row) * model.discounted(&row, 7.0, 0.01);
                         let less = worth <= forecast * (1.0 + 1e-9);
                         assert!(less || !worth.is_finite(), "{worth:e} of {forecast:e}");
                     }
@@ -120,7 +122,7 @@ fn absurd_parameters_end_within_bounds() {
 #[test]
 fn derivatives_agree_with_differences() {
     let (rows, _) = cdnow();
-    let likelihood = BgNbd::likelihood(&rows, None);
+    let likelihood = Model::likelihood(&rows, None);
     for theta in [
         CDNOW_FIT,
         [1.0, 1.0, 1.0, 1.0],
@@ -139,7 +141,7 @@ fn merged_rows_sum_to_the_rows_themselves() {
     let weights: Vec<f64> = (0..rows.len()).map(|row| (row % 4) as f64 * 0.5).collect();
     let model = cdnow_model();
     for weights in [None, Some(weights.as_slice())] {
-        let likelihood = BgNbd::likelihood(&rows, weights);
+        let likelihood = Model::likelihood(&rows, weights);
         let merged = evaluate(&likelihood, &CDNOW_FIT, Order::Gradient);
         let mut direct = Derivatives::zero(4);
         for (index, row) in rows.iter().enumerate() {
@@ -162,9 +164,9 @@ fn merged_rows_sum_to_the_rows_themselves() {
 #[test]
 fn row_order_does_not_matter() {
     let (mut rows, _) = cdnow();
-    let forward = BgNbd::likelihood(&rows, None);
+    let forward = Model::likelihood(&rows, None);
     rows.reverse();
-    let backward = BgNbd::likelihood(&rows, None);
+    let backward = Model::likelihood(&rows, None);
     assert_eq!(forward.merged_rows(), backward.merged_rows());
     assert!(forward.merged_rows() < rows.len());
     let at = |likelihood| evaluate(likelihood, &CDNOW_FIT, Order::Hessian);
@@ -174,6 +176,7 @@ fn row_order_does_not_matter() {
 #[test]
 fn many_distinct_rows_fill_several_blocks() {
     let template = |index: u32| Rfm {
+        log_gap_sum: 0.0,
         frequency: 0.0,
         recency: 0.0,
         age: 10.0 + f64::from(index) * 1e-3,
@@ -181,7 +184,7 @@ fn many_distinct_rows_fill_several_blocks() {
     let templates: Vec<Rfm> = (0..30_000).map(template).collect();
     let model = cdnow_model();
     let rows = model.simulate(&templates, 4);
-    let likelihood = BgNbd::likelihood(&rows, None);
+    let likelihood = Model::likelihood(&rows, None);
     assert!(
         likelihood.block_count() >= 6,
         "{}",
@@ -194,17 +197,17 @@ fn many_distinct_rows_fill_several_blocks() {
 
 #[test]
 fn no_rows_are_an_empty_sum() {
-    let likelihood = BgNbd::likelihood(&[], None);
+    let likelihood = Model::likelihood(&[], None);
     assert_eq!(likelihood.weight(), 0.0);
     assert_eq!(evaluate(&likelihood, &CDNOW_FIT, Order::Hessian).value, 0.0);
-    for start in BgNbd::starts(&likelihood) {
-        assert!(BgNbd::from_params(&start, None).is_ok(), "{start:?}");
+    for start in Model::starts(&likelihood) {
+        assert!(Model::from_params(&start, None).is_ok(), "{start:?}");
     }
 }
 
 #[test]
 fn simulation_has_the_models_moments() {
-    let model = BgNbd::new(0.8, 6.0, 0.9, 2.5, None).unwrap();
+    let model = Model::new(BgNbd::new(0.8, 6.0, 0.9, 2.5).unwrap(), None);
     let template = Rfm::new(0.0, 0.0, 30.0).unwrap();
     let rows = model.simulate(&vec![template; 200_000], 1);
     assert_eq!(rows, model.simulate(&vec![template; 200_000], 1));
@@ -224,7 +227,7 @@ fn simulation_has_the_models_moments() {
     assert!((mean - expected).abs() < 4.0 * error, "{mean} {expected}");
     for n in [0.0, 1.0, 4.0] {
         let share = rows.iter().filter(|row| row.frequency == n).count() as f64 / count;
-        let probability = cvm_math::exp(model.ln_pmf_new(n, 30.0));
+        let probability = cvm_math::exp(model.ln_pmf(&Rfm::new(0.0, 0.0, 0.0).unwrap(), 30.0, n));
         assert!(
             (share - probability).abs() < 0.006,
             "{n}: {share} {probability}"
@@ -235,15 +238,16 @@ fn simulation_has_the_models_moments() {
 #[test]
 fn simulated_customers_give_their_parameters_back() {
     let truth = [0.8, 6.0, 0.9, 2.5];
-    let model = BgNbd::from_params(&truth, None).unwrap();
+    let model = Model::from_params(&truth, None).unwrap();
     let template = |index: u32| Rfm {
+        log_gap_sum: 0.0,
         frequency: 0.0,
         recency: 0.0,
         age: 20.0 + f64::from(index % 60),
     };
     let templates: Vec<Rfm> = (0..60_000).map(template).collect();
-    let likelihood = BgNbd::likelihood(&model.simulate(&templates, 99), None);
-    let (theta, at) = newton(&likelihood, &BgNbd::starts(&likelihood)[0]);
+    let likelihood = Model::likelihood(&model.simulate(&templates, 99), None);
+    let (theta, at) = newton(&likelihood, &Model::starts(&likelihood)[0]);
     let true_value = evaluate(&likelihood, &truth, Order::Value).value;
     // Twice the gain is chi-squared with 4 degrees of freedom: 18.5 is its 99.9 % point.
     let gain = at.value - true_value;
@@ -302,7 +306,7 @@ fn large_batches_are_their_rows() {
 
 #[test]
 fn a_forecast_that_overflows_is_undefined_not_a_number() {
-    let model = BgNbd::new(1e300, 1e-300, 1e-5, 1e-5, None).unwrap();
+    let model = Model::new(BgNbd::new(1e300, 1e-300, 1e-5, 1e-5).unwrap(), None);
     let frame = Frame::new(1)
         .with_numbers("frequency", vec![0.0])
         .with_numbers("recency", vec![0.0])
@@ -318,7 +322,7 @@ fn a_forecast_that_overflows_is_undefined_not_a_number() {
 fn state_round_trip_and_refusals() {
     let model = cdnow_model();
     let state = model.state();
-    let back = BgNbd::from_state(&state).unwrap();
+    let back = Model::from_state(&state).unwrap();
     assert_eq!(back.params(), model.params());
     assert_eq!(back.time_unit(), Some(TimeUnit::Week));
     assert_eq!(back.state(), state);
@@ -326,7 +330,7 @@ fn state_round_trip_and_refusals() {
 
     let mut negative = state.clone();
     negative.arrays[0].values[2] = -0.5;
-    let error = BgNbd::from_state(&negative).unwrap_err();
+    let error = Model::from_state(&negative).unwrap_err();
     assert_eq!(
         error.to_string(),
         "parameter `a` is -0.5: must be a finite number > 0"
@@ -334,21 +338,21 @@ fn state_round_trip_and_refusals() {
     let mut short = state.clone();
     short.arrays[0] = cvm_core::Array::vector("params", vec![1.0; 3]);
     assert!(matches!(
-        BgNbd::from_state(&short),
+        Model::from_state(&short),
         Err(StateError::Malformed { .. })
     ));
     let mut unit = state.clone();
     unit.settings
         .insert("time_unit".to_owned(), "fortnight".into());
     assert!(
-        BgNbd::from_state(&unit)
+        Model::from_state(&unit)
             .unwrap_err()
             .to_string()
             .contains("fortnight")
     );
     let mut kind = state;
     kind.kind = "clv.other".to_owned();
-    assert!(BgNbd::from_state(&kind).is_err());
-    assert_eq!(BgNbd::from_params(&[1.0], None).unwrap_err().name, "len");
-    assert!(BgNbd::new(f64::NAN, 1.0, 1.0, 1.0, None).is_err());
+    assert!(Model::from_state(&kind).is_err());
+    assert_eq!(Model::from_params(&[1.0], None).unwrap_err().name, "len");
+    assert!(BgNbd::new(f64::NAN, 1.0, 1.0, 1.0).is_err());
 }

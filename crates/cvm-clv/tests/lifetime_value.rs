@@ -3,11 +3,13 @@
 mod common;
 
 use common::{bits, cdnow, close, score};
-use cvm_clv::{BgNbd, GammaGamma, LifetimeValue};
+use cvm_clv::{BgNbd, GammaGamma, LifetimeValue, Purchase};
 use cvm_core::{Frame, ModelState, RowCode, RowStatus, ScoreOptions, Scorer, TimeUnit};
 
+type Model = Purchase<BgNbd>;
+
 fn model(unit: Option<TimeUnit>) -> LifetimeValue {
-    let purchase = BgNbd::new(0.2426, 4.4136, 0.7929, 2.4259, unit).unwrap();
+    let purchase = Model::new(BgNbd::new(0.2426, 4.4136, 0.7929, 2.4259).unwrap(), unit);
     let spend = GammaGamma::new(6.2494, 3.7443, 15.4443).unwrap();
     LifetimeValue::new(Box::new(purchase), spend)
 }
@@ -30,6 +32,7 @@ fn options(horizon: f64, rate: Option<f64>, margin: Option<f64>) -> ScoreOptions
         discount_rate_per_year: rate,
         margin,
         outputs: Vec::new(),
+        ..ScoreOptions::default()
     }
 }
 
@@ -75,7 +78,10 @@ fn a_rate_discounts_within_its_bounds() {
 #[test]
 fn the_time_unit_does_not_matter() {
     let by_week = model(Some(TimeUnit::Week));
-    let purchase = BgNbd::new(0.2426, 4.4136 * 7.0, 0.7929, 2.4259, Some(TimeUnit::Day)).unwrap();
+    let purchase = Model::new(
+        BgNbd::new(0.2426, 4.4136 * 7.0, 0.7929, 2.4259).unwrap(),
+        Some(TimeUnit::Day),
+    );
     let by_day = LifetimeValue::new(Box::new(purchase), by_week.spend().clone());
     let frame = cdnow_frame();
     let mut days = frame.clone();
@@ -133,7 +139,7 @@ fn each_part_refuses_its_own_rows() {
 /// P(alive) needs no spend: a mean that does not exist only spoils what is made of it.
 #[test]
 fn an_undefined_spend_spoils_only_what_needs_it() {
-    let purchase = BgNbd::new(0.2426, 4.4136, 0.7929, 2.4259, None).unwrap();
+    let purchase = Model::new(BgNbd::new(0.2426, 4.4136, 0.7929, 2.4259).unwrap(), None);
     let model = LifetimeValue::new(Box::new(purchase), GammaGamma::new(6.0, 0.9, 15.0).unwrap());
     let frame = Frame::new(1)
         .with_numbers("frequency", vec![0.0])

@@ -259,6 +259,9 @@ impl BoundBatch<'_, '_> {
             RowCode::Inconsistent => format!("is {value}: contradicts the row's other fields"),
             RowCode::UnseenLevel => format!("is {value}: must be {allowed}"),
             RowCode::Undefined => "leaves the requested quantity without a finite value".to_owned(),
+            RowCode::Infinite => "leaves an expectation infinite at the model's parameters: its \
+                                  distribution has no mean (see the model's page)"
+                .to_owned(),
         };
         let message = format!("row {row}: {name} {what}");
         RowIssue {

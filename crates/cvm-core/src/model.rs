@@ -1,6 +1,9 @@
 //! The contract of a model with a fixed list of parameters: one file, one implementation.
 
-use crate::{InputSchema, Likelihood, ParamError, ParamSpec, RowStatus, Scorer, TimeUnit};
+use crate::{
+    Covariates, InputSchema, Likelihood, ModelState, ParamError, ParamSpec, Process, RowStatus,
+    Scorer, StateError, TimeUnit,
+};
 
 /// A model whose parameters are a short fixed list, fitted by maximum likelihood from rows.
 ///
@@ -15,6 +18,9 @@ pub trait ParametricModel: Scorer + Clone + Sized + 'static {
 
     /// Parameters in the order of every slice.
     const PARAMS: &'static [ParamSpec];
+
+    /// Processes that covariates may explain; empty where a model takes none.
+    const PROCESSES: &'static [Process] = &[];
 
     /// One customer's sufficient statistics.
     type Row: Copy + Send + Sync + std::fmt::Debug + 'static;
@@ -61,4 +67,38 @@ pub trait ParametricModel: Scorer + Clone + Sized + 'static {
     /// Draws one row per template row: the template supplies what is not random (`T`; for spend the
     /// frequency). Deterministic in `seed`.
     fn simulate(&self, templates: &[Self::Row], seed: u64) -> Vec<Self::Row>;
+
+    /// Takes over what a state holds beyond the parameters, such as covariates.
+    ///
+    /// # Errors
+    /// A part that is malformed.
+    fn adopt(self, state: &ModelState) -> Result<Self, StateError> {
+        let _ = state;
+        Ok(self)
+    }
+
+    /// The same model with covariates, whose columns join the schema; `self` where the model takes
+    /// none.
+    #[must_use]
+    fn with_covariates(self, covariates: Covariates) -> Self {
+        let _ = covariates;
+        self
+    }
+
+    /// The model's covariates, if it has any.
+    fn covariates(&self) -> Option<&Covariates> {
+        None
+    }
+
+    /// The likelihood in the parameters followed by the coefficients of `covariates`; `values` has
+    /// one value per row and covariate column, row by row. `None` where the model takes none.
+    fn covariate_likelihood(
+        rows: &[Self::Row],
+        values: &[f64],
+        weights: Option<&[f64]>,
+        covariates: &Covariates,
+    ) -> Option<Box<dyn Likelihood>> {
+        let _ = (rows, values, weights, covariates);
+        None
+    }
 }

@@ -12,6 +12,8 @@ pub struct OutputSpec {
     pub unit: &'static str,
     /// Whether it is only defined for a horizon.
     pub needs_horizon: bool,
+    /// Whether it is only computed when asked for by name.
+    pub on_request: bool,
     /// One clause that says what it is.
     pub meaning: &'static str,
 }
@@ -21,7 +23,7 @@ pub struct OutputSpec {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScoreOptions {
-    /// Forecast horizon in the model's time unit; finite and positive.
+    /// Forecast horizon in the model's time unit; positive, `inf` for all the future.
     pub horizon_periods: Option<f64>,
     /// Effective discount rate per year, such as 0.1; finite and zero or greater. Unset is 0.
     pub discount_rate_per_year: Option<f64>,
@@ -29,6 +31,24 @@ pub struct ScoreOptions {
     pub margin: Option<f64>,
     /// Output columns wanted, in this order; empty for all that the other options allow.
     pub outputs: Vec<String>,
+    /// Number of purchases whose probability is asked for (`p_purchases`, `p_at_least`); a whole
+    /// number. Unset is 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub purchases: Option<f64>,
+    /// Probability at which `next_purchase_periods` is the quantile; strictly between 0 and 1.
+    /// Unset is 0.5.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quantile: Option<f64>,
+    /// Cost of serving a living customer, in currency per period; finite. Unset is 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost_per_period: Option<f64>,
+    /// Cost of serving one order, in currency; finite. Unset is 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost_per_order: Option<f64>,
+    /// Level of the interval asked for beside every output, strictly between 0 and 1; unset is
+    /// none. Intervals tell how well the parameters are known, not what one customer may do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval_level: Option<f64>,
 }
 
 /// Scores of a batch, column by column.

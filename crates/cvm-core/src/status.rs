@@ -20,11 +20,14 @@ pub enum RowCode {
     UnseenLevel = 6,
     /// The quantity has no finite value for this row at these parameters.
     Undefined = 7,
+    /// An expectation of this row is truly infinite at these parameters; its value is `inf`, other
+    /// outputs of the row stand.
+    Infinite = 8,
 }
 
 impl RowCode {
     /// Every code.
-    pub const ALL: [RowCode; 7] = [
+    pub const ALL: [RowCode; 8] = [
         RowCode::Ok,
         RowCode::Missing,
         RowCode::NotFinite,
@@ -32,6 +35,7 @@ impl RowCode {
         RowCode::Inconsistent,
         RowCode::UnseenLevel,
         RowCode::Undefined,
+        RowCode::Infinite,
     ];
 
     /// Lower-case name used in frames and files.
@@ -45,6 +49,7 @@ impl RowCode {
             RowCode::Inconsistent => "inconsistent",
             RowCode::UnseenLevel => "unseen_level",
             RowCode::Undefined => "undefined",
+            RowCode::Infinite => "infinite",
         }
     }
 

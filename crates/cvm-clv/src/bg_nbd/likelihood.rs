@@ -85,8 +85,8 @@ fn match_mean(r: f64, a: f64, b: f64, mean: f64, age: f64) -> f64 {
     let (mut low, mut high) = (age / SPAN, age * SPAN);
     while high > low * 1.1 {
         let middle = low.sqrt() * high.sqrt();
-        let expected = BgNbd::new(r, middle, a, b, None)
-            .map_or(f64::NAN, |model| model.expected_purchases_new(age));
+        let expected =
+            BgNbd::new(r, middle, a, b).map_or(f64::NAN, |model| model.expected_purchases_new(age));
         if expected > mean {
             low = middle;
         } else {

@@ -1,70 +1,43 @@
-//! Predictions of the BG/NBD: P(alive), expected and discounted purchases, counts of a new customer.
+//! Forecasts of the BG/NBD.
+//!
+//! Given alive at `T`, `λ ~ Gamma(R, A)` with `R = r + x`, `A = α + T`, and `p ~ Beta(a, B)` with
+//! `B = b + x`; with `τ = t/A`:
+//!
+//! ```text
+//! S(t)        = E_p[(1 + pτ)^−R]                       p_alive_ahead
+//! P(X(t) ≥ n) = I_{τ/(1+τ)}(n, R) · (B)_{n−1}/(a+B)_{n−1}
+//! P(X(t) = n) = (B)_n/(a+B)_n · NB(n) + a (B)_{n−1}/(a+B)_n · I_{τ/(1+τ)}(n, R)
+//! ```
+//!
+//! `n` purchases are made if a customer who never leaves would make them and the first `n − 1` did
+//! not end it.
 
 use super::BgNbd;
 use crate::discount::discounted_purchases;
+use crate::dropout::{purchases_forever, survival, survival_integral};
 use crate::incomplete_beta::ln_incomplete_beta;
-use crate::purchase::PurchaseModel;
+use crate::purchase::PurchaseFormulas;
 use crate::rfm::{CHUNK, Rfm};
 use crate::rising::Rising;
-use cvm_core::TimeUnit;
-use cvm_math::{ln, ln_gamma, log_add_exp, log1p, slice};
+use cvm_math::{expm1, ln, ln_gamma, log_add_exp, log1p, slice, softplus};
 
 impl BgNbd {
-    /// Probability that the customer has not left by the end of observation; 1 without repeat
-    /// purchases, since one can leave only after one.
-    #[must_use]
-    pub fn p_alive(&self, row: &Rfm) -> f64 {
-        let mut out = [0.0];
-        self.p_alive_rows(std::slice::from_ref(row), &mut out);
-        out[0]
-    }
-
-    /// Purchases expected in `(T, T + t]`, with `t` in periods, finite and zero or greater.
+    /// Purchases expected in `(T, T + t]` of a customer who may have lapsed.
     #[must_use]
     pub fn expected_purchases(&self, row: &Rfm, t: f64) -> f64 {
-        let mut out = [0.0];
-        self.purchases_if_alive_rows(std::slice::from_ref(row), t, &mut out);
-        self.p_alive(row) * out[0]
-    }
-
-    /// As [`BgNbd::expected_purchases`], each purchase discounted to `T` at the continuous rate
-    /// `delta` per period, zero or greater.
-    #[must_use]
-    pub fn discounted_purchases(&self, row: &Rfm, t: f64, delta: f64) -> f64 {
-        let mut out = [0.0];
-        self.discounted_if_alive_rows(std::slice::from_ref(row), t, delta, &mut out);
-        self.p_alive(row) * out[0]
+        self.p_alive(row) * self.purchases(row, t)
     }
 
     /// Repeat purchases expected of a new customer in the `t` periods after the first purchase.
     #[must_use]
     pub fn expected_purchases_new(&self, t: f64) -> f64 {
-        let new = Rfm {
-            frequency: 0.0,
-            recency: 0.0,
-            age: 0.0,
-        };
-        self.expected_purchases(&new, t)
+        self.purchases(&Rfm::NEW, t)
     }
 
-    /// Logarithm of the probability that a new customer makes exactly `n` (a whole number) repeat
-    /// purchases in `t > 0` periods: eq. 8, with the bracket as a regularized incomplete beta
-    /// function instead of one minus a sum.
-    #[must_use]
-    pub fn ln_pmf_new(&self, n: f64, t: f64) -> f64 {
-        let tau = t / self.alpha;
-        let (log_tau1, log_z) = (log1p(tau), -log1p(1.0 / tau));
-        let either = Rising::new(self.a + self.b, n).log;
-        let counts = Rising::new(self.r, n).log - ln_gamma(n + 1.0);
-        let stayed = Rising::new(self.b, n).log - either;
-        let still = stayed + counts - self.r * log_tau1 + n * log_z;
-        if n == 0.0 {
-            return still;
-        }
-        // B(a+1, b+n−1)/B(a, b) = a·(b)_{n−1}/(a+b)_n.
-        let left = ln(self.a) + Rising::new(self.b, n - 1.0).log - either;
-        let at_least_n = ln_incomplete_beta(n, self.r, tau / (1.0 + tau), 1.0 / (1.0 + tau));
-        log_add_exp(still, left + at_least_n)
+    fn lapse_log_odds(&self, row: &Rfm) -> f64 {
+        let argument = (row.age - row.recency) / (self.alpha + row.recency);
+        let stay = self.b + (row.frequency - 1.0);
+        ln(self.a) - ln(stay) + (self.r + row.frequency) * log1p(argument)
     }
 
     /// P(alive) of at most [`CHUNK`] rows.
@@ -116,9 +89,85 @@ impl BgNbd {
     }
 }
 
-impl PurchaseModel for BgNbd {
-    fn time_unit(&self) -> Option<TimeUnit> {
-        self.time_unit
+impl PurchaseFormulas for BgNbd {
+    fn scale_periods(&self) -> f64 {
+        self.alpha
+    }
+
+    fn p_alive(&self, row: &Rfm) -> f64 {
+        let mut out = [0.0];
+        self.p_alive_rows(std::slice::from_ref(row), &mut out);
+        out[0]
+    }
+
+    fn ln_p_alive(&self, row: &Rfm) -> f64 {
+        if row.frequency == 0.0 {
+            return 0.0;
+        }
+        -softplus(self.lapse_log_odds(row))
+    }
+
+    fn p_alive_ahead(&self, row: &Rfm, t: f64) -> f64 {
+        let (shape, end) = (self.r + row.frequency, self.alpha + row.age);
+        survival(self.a, self.b + row.frequency, shape, t / end)
+    }
+
+    fn purchases(&self, row: &Rfm, t: f64) -> f64 {
+        let mut out = [0.0];
+        self.purchases_rows(std::slice::from_ref(row), t, &mut out);
+        out[0]
+    }
+
+    fn ln_pmf(&self, row: &Rfm, t: f64, n: f64) -> f64 {
+        let x = row.frequency;
+        let shape = self.r + x;
+        let tau = t / (self.alpha + row.age);
+        if tau == 0.0 || tau == f64::INFINITY {
+            return ln_pmf_at_the_ends(tau, self.a, self.b + x, n);
+        }
+        let (log_tau1, log_z) = (log1p(tau), -log1p(1.0 / tau));
+        let stay = self.b + x;
+        let either = Rising::new(self.a + stay, n).log;
+        let counts = Rising::new(shape, n).log - ln_gamma(n + 1.0);
+        let stayed = Rising::new(stay, n).log - either;
+        let still = stayed + counts - shape * log_tau1 + n * log_z;
+        if n == 0.0 {
+            return still;
+        }
+        // B(a+1, B+n−1)/B(a, B) = a·(B)_{n−1}/(a+B)_n.
+        let left = ln(self.a) + Rising::new(stay, n - 1.0).log - either;
+        let at_least_n = ln_incomplete_beta(n, shape, tau / (1.0 + tau), 1.0 / (1.0 + tau));
+        log_add_exp(still, left + at_least_n)
+    }
+
+    fn ln_tail(&self, row: &Rfm, t: f64, n: f64) -> f64 {
+        if n == 0.0 {
+            return 0.0;
+        }
+        let stay = self.b + row.frequency;
+        let kept = Rising::new(stay, n - 1.0).log - Rising::new(self.a + stay, n - 1.0).log;
+        let tau = t / (self.alpha + row.age);
+        if tau == f64::INFINITY {
+            return kept;
+        }
+        let (z, rest) = (tau / (1.0 + tau), 1.0 / (1.0 + tau));
+        kept + ln_incomplete_beta(n, self.r + row.frequency, z, rest)
+    }
+
+    fn discounted(&self, row: &Rfm, t: f64, delta: f64) -> f64 {
+        let end = self.alpha + row.age;
+        discounted_purchases(&self.dropout, row.frequency, end, t, delta)
+    }
+
+    fn lifetime(&self, row: &Rfm, t: f64, delta: f64) -> f64 {
+        let (shape, end) = (self.r + row.frequency, self.alpha + row.age);
+        survival_integral(self.a, self.b + row.frequency, shape, end, t, delta)
+    }
+
+    /// `P(X(t) ≥ 1) = 1 − (1 + τ)^−R` in closed form.
+    fn next_purchase(&self, row: &Rfm, p: f64) -> f64 {
+        let (shape, end) = (self.r + row.frequency, self.alpha + row.age);
+        end * expm1(-log1p(-p) / shape)
     }
 
     fn p_alive_rows(&self, rows: &[Rfm], out: &mut [f64]) {
@@ -127,34 +176,27 @@ impl PurchaseModel for BgNbd {
         }
     }
 
-    fn purchases_if_alive_rows(&self, rows: &[Rfm], horizon_periods: f64, out: &mut [f64]) {
+    fn purchases_rows(&self, rows: &[Rfm], t: f64, out: &mut [f64]) {
+        if t == f64::INFINITY {
+            for (row, slot) in rows.iter().zip(out) {
+                *slot = purchases_forever(self.a, self.b + row.frequency);
+            }
+            return;
+        }
         for (rows, out) in rows.chunks(CHUNK).zip(out.chunks_mut(CHUNK)) {
-            self.purchases_chunk(rows, horizon_periods, out);
+            self.purchases_chunk(rows, t, out);
         }
     }
+}
 
-    fn discounted_if_alive_rows(
-        &self,
-        rows: &[Rfm],
-        horizon_periods: f64,
-        delta_per_period: f64,
-        out: &mut [f64],
-    ) {
-        if delta_per_period == 0.0 {
-            return self.purchases_if_alive_rows(rows, horizon_periods, out);
-        }
-        for (row, slot) in rows.iter().zip(out) {
-            *slot = discounted_purchases(
-                &self.dropout,
-                row.frequency,
-                self.alpha + row.age,
-                horizon_periods,
-                delta_per_period,
-            );
-        }
+/// At `t = 0` nothing is bought; given for ever, a living customer buys until they leave: `n`
+/// purchases with probability `a (B)_{n−1}/(a+B)_n`, and at least one.
+fn ln_pmf_at_the_ends(tau: f64, a: f64, stay: f64, n: f64) -> f64 {
+    if tau == 0.0 {
+        return if n == 0.0 { 0.0 } else { f64::NEG_INFINITY };
     }
-
-    fn clone_box(&self) -> Box<dyn PurchaseModel> {
-        Box::new(self.clone())
+    if n == 0.0 {
+        return f64::NEG_INFINITY;
     }
+    ln(a) + Rising::new(stay, n - 1.0).log - Rising::new(a + stay, n).log
 }

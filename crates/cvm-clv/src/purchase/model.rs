@@ -1,0 +1,286 @@
+//! A purchase model with its covariates: the contract of a fit, written once for every kind.
+
+use super::{Clock, Customers, Forecast, PurchaseFormulas, PurchaseModel};
+use crate::covariates::{extend_schema, load, read_covariates, scale_params};
+use crate::merged::MergedRows;
+use crate::rfm::{Rfm, read_rows, rfm_schema};
+use crate::state::wrong_length;
+use cvm_core::{
+    BoundBatch, Covariates, Derivatives, Domain, InputField, InputSchema, Likelihood, ModelState,
+    Order, ParamError, ParamSpec, ParametricModel, Process, RowStatus, StateError, TimeUnit,
+};
+use cvm_math::log_add_exp;
+use std::ops::Deref;
+
+/// A purchase model: formulas, the length of a period, and covariates if there are any.
+#[derive(Debug, Clone)]
+pub struct Purchase<F: PurchaseFormulas> {
+    pub(super) formulas: F,
+    pub(super) time_unit: Option<TimeUnit>,
+    pub(super) covariates: Covariates,
+    pub(super) schema: InputSchema,
+}
+
+impl<F: PurchaseFormulas> Purchase<F> {
+    /// The model of `formulas`.
+    #[must_use]
+    pub fn new(formulas: F, time_unit: Option<TimeUnit>) -> Self {
+        Purchase {
+            formulas,
+            time_unit,
+            covariates: Covariates::default(),
+            schema: schema::<F>(time_unit),
+        }
+    }
+
+    /// The model stored as `state`.
+    ///
+    /// # Errors
+    /// A state of another kind, an absent or misshapen part, or a parameter outside its domain.
+    pub fn from_state(state: &ModelState) -> Result<Self, StateError> {
+        crate::state::parametric_from_state(state)
+    }
+
+    /// The formulas of a customer with these covariates.
+    fn formulas_of(&self, values: &[f64]) -> F {
+        let theta = self.formulas.params();
+        let mut params = vec![0.0; theta.len()];
+        let coefficients = &self.covariates.coefficients;
+        scale_params(&self.covariates, coefficients, &theta, values, &mut params);
+        F::at_row(&params)
+    }
+}
+
+/// The formulas' own functions are the model's, where it has no covariates.
+impl<F: PurchaseFormulas> Deref for Purchase<F> {
+    type Target = F;
+
+    fn deref(&self) -> &F {
+        &self.formulas
+    }
+}
+
+fn schema<F: PurchaseFormulas>(time_unit: Option<TimeUnit>) -> InputSchema {
+    let mut schema = rfm_schema(time_unit);
+    if F::CLOCK == Clock::Discrete {
+        let count = |name: &str| InputField::number(name, "periods", Domain::Count);
+        schema.fields[1] = count("recency");
+        schema.fields[2] = count("n_periods");
+    }
+    schema
+}
+
+impl<F: PurchaseFormulas> ParametricModel for Purchase<F> {
+    const KIND: &'static str = F::KIND;
+    const TITLE: &'static str = F::TITLE;
+    const PARAMS: &'static [ParamSpec] = F::PARAMS;
+    const PROCESSES: &'static [Process] = F::PROCESSES;
+
+    type Row = Rfm;
+    type Likelihood = F::Likelihood;
+
+    fn from_params(params: &[f64], time_unit: Option<TimeUnit>) -> Result<Self, ParamError> {
+        if params.len() != F::PARAMS.len() {
+            return Err(wrong_length(params.len()));
+        }
+        for (spec, value) in F::PARAMS.iter().zip(params) {
+            spec.check(*value)?;
+        }
+        Ok(Purchase::new(F::at(params), time_unit))
+    }
+
+    fn params(&self) -> Vec<f64> {
+        self.formulas.params()
+    }
+
+    fn fit_schema(time_unit: Option<TimeUnit>) -> InputSchema {
+        let mut schema = schema::<F>(time_unit);
+        if F::REGULAR {
+            let field = InputField::number("log_gap_sum", "log periods", Domain::Finite);
+            schema.fields.push(field);
+        }
+        schema
+    }
+
+    fn row(values: &[f64]) -> Result<Option<Rfm>, RowStatus> {
+        let value = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
+        let mut row = Rfm::new(value(0), value(1), value(2))?;
+        if F::REGULAR && row.frequency > 0.0 {
+            row.log_gap_sum = RowStatus::check(value(3), Domain::Finite, 3)? + 0.0;
+        }
+        F::check(&row)?;
+        Ok(Some(row))
+    }
+
+    fn row_values(row: &Rfm, values: &mut [f64]) {
+        let own = [row.frequency, row.recency, row.age, row.log_gap_sum];
+        for (slot, value) in values.iter_mut().zip(own) {
+            *slot = value;
+        }
+    }
+
+    fn log_lik(&self, row: &Rfm) -> f64 {
+        self.formulas.log_lik(row)
+    }
+
+    fn log_lik_grad(&self, row: &Rfm, gradient: &mut [f64]) -> f64 {
+        let mut out = Derivatives::zero(F::PARAMS.len());
+        self.formulas.derivatives(row, Order::Gradient, &mut out);
+        gradient.copy_from_slice(&out.gradient);
+        out.value
+    }
+
+    fn likelihood(rows: &[Rfm], weights: Option<&[f64]>) -> F::Likelihood {
+        F::likelihood(rows, weights)
+    }
+
+    fn starts(likelihood: &F::Likelihood) -> Vec<Vec<f64>> {
+        F::starts(likelihood)
+    }
+
+    fn simulate(&self, templates: &[Rfm], seed: u64) -> Vec<Rfm> {
+        self.formulas.simulate(templates, seed)
+    }
+
+    fn adopt(self, state: &ModelState) -> Result<Self, StateError> {
+        Ok(match load(state, F::PROCESSES, F::PARAMS)? {
+            Some(covariates) => self.with_covariates(covariates),
+            None => self,
+        })
+    }
+
+    fn with_covariates(mut self, covariates: Covariates) -> Self {
+        self.schema = schema::<F>(self.time_unit);
+        extend_schema(&mut self.schema, &covariates);
+        self.covariates = covariates;
+        self
+    }
+
+    fn covariates(&self) -> Option<&Covariates> {
+        (!self.covariates.is_empty()).then_some(&self.covariates)
+    }
+
+    fn covariate_likelihood(
+        rows: &[Rfm],
+        values: &[f64],
+        weights: Option<&[f64]>,
+        covariates: &Covariates,
+    ) -> Option<Box<dyn Likelihood>> {
+        let merged = MergedRows::<F>::with_covariates(rows, values, weights, covariates);
+        Some(Box::new(merged))
+    }
+}
+
+impl<F: PurchaseFormulas> PurchaseModel for Purchase<F> {
+    fn time_unit(&self) -> Option<TimeUnit> {
+        self.time_unit
+    }
+
+    fn clock(&self) -> Clock {
+        F::CLOCK
+    }
+
+    fn covariate_count(&self) -> usize {
+        self.covariates.columns.len()
+    }
+
+    fn read(
+        &self,
+        batch: &BoundBatch<'_, '_>,
+        start: usize,
+        rows: &mut [Rfm],
+        covariates: &mut [f64],
+        status: &mut [RowStatus],
+    ) {
+        read_rows(batch, start, rows, status);
+        for (row, status) in rows.iter_mut().zip(status.iter_mut()) {
+            if let Err(bad) = F::check(row)
+                && status.is_ok()
+            {
+                (*row, *status) = (Rfm::PLACEHOLDER, bad);
+            }
+        }
+        let width = self.covariates.columns.len();
+        if width > 0 {
+            read_covariates(batch, 3, width, start, covariates, status);
+        }
+    }
+
+    fn forecast(&self, what: Forecast, customers: Customers<'_>, out: &mut [f64]) {
+        if self.covariates.is_empty() {
+            return answer(&self.formulas, what, customers.rows, out);
+        }
+        let width = self.covariates.columns.len();
+        let each = customers
+            .rows
+            .iter()
+            .zip(customers.covariates.chunks_exact(width));
+        for ((row, values), slot) in each.zip(out) {
+            let formulas = self.formulas_of(values);
+            let (row, slot) = (std::slice::from_ref(row), std::slice::from_mut(slot));
+            answer(&formulas, what, row, slot);
+        }
+    }
+
+    fn clone_box(&self) -> Box<dyn PurchaseModel> {
+        Box::new(self.clone())
+    }
+}
+
+/// One forecast of many customers with the same parameters.
+fn answer<F: PurchaseFormulas>(formulas: &F, what: Forecast, rows: &[Rfm], out: &mut [f64]) {
+    let mut each = |formula: &dyn Fn(&Rfm) -> f64| {
+        for (row, slot) in rows.iter().zip(out.iter_mut()) {
+            *slot = formula(row);
+        }
+    };
+    match what {
+        Forecast::PAlive => formulas.p_alive_rows(rows, out),
+        Forecast::LnPAlive => each(&|row| formulas.ln_p_alive(row)),
+        Forecast::PAliveAhead { t } => each(&|row| formulas.p_alive_ahead(row, t)),
+        Forecast::Purchases { t } => formulas.purchases_rows(rows, t, out),
+        Forecast::Discounted { t, delta } if delta == 0.0 => {
+            formulas.purchases_rows(rows, t, out);
+        }
+        Forecast::Discounted { t, delta } => each(&|row| formulas.discounted(row, t, delta)),
+        Forecast::Lifetime { t, delta } => each(&|row| formulas.lifetime(row, t, delta)),
+        Forecast::LnPmf { t, n } => each(&|row| ln_pmf(formulas, row, t, n)),
+        Forecast::LnTail { t, n } => each(&|row| ln_tail(formulas, row, t, n)),
+        Forecast::NextPurchase { p } => each(&|row| next_purchase(formulas, row, p)),
+    }
+}
+
+fn ln_pmf<F: PurchaseFormulas>(formulas: &F, row: &Rfm, t: f64, n: f64) -> f64 {
+    let alive = formulas.ln_p_alive(row) + formulas.ln_pmf(row, t, n);
+    if n > 0.0 {
+        return alive;
+    }
+    log_add_exp(alive, ln_one_minus_exp(formulas.ln_p_alive(row)))
+}
+
+fn ln_tail<F: PurchaseFormulas>(formulas: &F, row: &Rfm, t: f64, n: f64) -> f64 {
+    if n == 0.0 {
+        return 0.0;
+    }
+    formulas.ln_p_alive(row) + formulas.ln_tail(row, t, n)
+}
+
+/// A customer who may have lapsed buys with probability `p` when a living one does with `p/P`.
+fn next_purchase<F: PurchaseFormulas>(formulas: &F, row: &Rfm, p: f64) -> f64 {
+    let needed = cvm_math::exp(cvm_math::ln(p) - formulas.ln_p_alive(row));
+    if needed < 1.0 {
+        formulas.next_purchase(row, needed)
+    } else {
+        f64::INFINITY
+    }
+}
+
+/// `ln(1 − e^x)` for `x ≤ 0`, without cancellation at either end (Mächler 2012).
+fn ln_one_minus_exp(x: f64) -> f64 {
+    const LN_2: f64 = std::f64::consts::LN_2;
+    if x > -LN_2 {
+        cvm_math::ln(-cvm_math::expm1(x))
+    } else {
+        cvm_math::log1p(-cvm_math::exp(x))
+    }
+}
