@@ -38,6 +38,11 @@ pub(crate) struct ScoreArgs {
     horizon: Option<f64>,
     discount_rate: Option<f64>,
     margin: Option<f64>,
+    purchases: Option<f64>,
+    quantile: Option<f64>,
+    cost_per_period: Option<f64>,
+    cost_per_order: Option<f64>,
+    interval: Option<f64>,
     outputs: Vec<String>,
     threads: usize,
 }
@@ -65,6 +70,11 @@ impl ScoreArgs {
             discount_rate_per_year: self.discount_rate,
             margin: self.margin,
             outputs: self.outputs,
+            purchases: self.purchases,
+            quantile: self.quantile,
+            cost_per_period: self.cost_per_period,
+            cost_per_order: self.cost_per_order,
+            interval_level: self.interval,
         };
         (options, all_threads(self.threads))
     }

@@ -43,6 +43,7 @@ impl Served {
             unit: output.unit.to_owned(),
             meaning: output.meaning.to_owned(),
             needs_horizon: output.needs_horizon,
+            on_request: output.on_request,
         });
         let params = self.model.params().into_iter();
         let params = params.map(|(spec, value)| ModelParam {

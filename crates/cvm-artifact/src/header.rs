@@ -69,6 +69,16 @@ pub(crate) struct OptionsEntry {
     discount_rate_per_year: Option<f64>,
     margin: Option<f64>,
     outputs: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    purchases: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    quantile: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cost_per_period: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cost_per_order: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    interval_level: Option<f64>,
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -158,12 +168,22 @@ impl From<&ScoreOptions> for OptionsEntry {
             discount_rate_per_year,
             margin,
             outputs,
+            purchases,
+            quantile,
+            cost_per_period,
+            cost_per_order,
+            interval_level,
         } = options.clone();
         OptionsEntry {
             horizon_periods,
             discount_rate_per_year,
             margin,
             outputs,
+            purchases,
+            quantile,
+            cost_per_period,
+            cost_per_order,
+            interval_level,
         }
     }
 }
@@ -175,12 +195,22 @@ impl From<OptionsEntry> for ScoreOptions {
             discount_rate_per_year,
             margin,
             outputs,
+            purchases,
+            quantile,
+            cost_per_period,
+            cost_per_order,
+            interval_level,
         } = entry;
         ScoreOptions {
             horizon_periods,
             discount_rate_per_year,
             margin,
             outputs,
+            purchases,
+            quantile,
+            cost_per_period,
+            cost_per_order,
+            interval_level,
         }
     }
 }

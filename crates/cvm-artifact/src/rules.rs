@@ -215,11 +215,21 @@ fn check_options(options: &ScoreOptions) -> Result<(), Breach> {
         discount_rate_per_year,
         margin,
         outputs: _,
+        purchases,
+        quantile,
+        cost_per_period,
+        cost_per_order,
+        interval_level,
     } = options;
     let numbers = [
         ("horizon_periods", horizon_periods),
         ("discount_rate_per_year", discount_rate_per_year),
         ("margin", margin),
+        ("purchases", purchases),
+        ("quantile", quantile),
+        ("cost_per_period", cost_per_period),
+        ("cost_per_order", cost_per_order),
+        ("interval_level", interval_level),
     ];
     for (name, value) in numbers {
         if let Some(value) = value.filter(|value| !value.is_finite()) {

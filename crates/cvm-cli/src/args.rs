@@ -228,7 +228,7 @@ pub struct ScoreArgs {
     /// Scores: CSV or Parquet by the ending; `-` is standard output.
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
-    /// Forecast horizon in the model's time unit.
+    /// Forecast horizon in the model's time unit; `inf` for all the future.
     #[arg(long, value_name = "PERIODS", allow_negative_numbers = true)]
     pub horizon: Option<f64>,
     /// Effective discount rate per year, such as 0.1.
@@ -237,7 +237,22 @@ pub struct ScoreArgs {
     /// Share of spend kept as value.
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     pub margin: Option<f64>,
-    /// Outputs wanted, in this order; unset is all.
+    /// Purchases whose probability is asked for (outputs p_purchases, p_at_least); unset is 1.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub purchases: Option<f64>,
+    /// Probability at which next_purchase_periods is the quantile; unset is 0.5.
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    pub quantile: Option<f64>,
+    /// Cost of serving a living customer, per period.
+    #[arg(long, value_name = "COST", allow_negative_numbers = true)]
+    pub cost_per_period: Option<f64>,
+    /// Cost of serving one order.
+    #[arg(long, value_name = "COST", allow_negative_numbers = true)]
+    pub cost_per_order: Option<f64>,
+    /// Also write lower and upper ends of each output's interval of this level, such as 0.95.
+    #[arg(long, value_name = "LEVEL", allow_negative_numbers = true)]
+    pub interval: Option<f64>,
+    /// Outputs wanted, in this order; unset is the usual ones (`cvm inspect` lists all).
     #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
     pub outputs: Vec<String>,
     /// Columns of the input to keep before the scores.

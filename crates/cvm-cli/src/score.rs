@@ -25,6 +25,11 @@ pub fn run(args: &ScoreArgs) -> Result<(), Failure> {
         discount_rate_per_year: args.discount_rate,
         margin: args.margin,
         outputs: args.outputs.clone(),
+        purchases: args.purchases,
+        quantile: args.quantile,
+        cost_per_period: args.cost_per_period,
+        cost_per_order: args.cost_per_order,
+        interval_level: args.interval,
     };
     let wanted = wanted(&model, args);
     let chunks = Chunks::open(&args.data, &args.text, &wanted, CHUNK_ROWS)?;

@@ -2,8 +2,8 @@
 
 use crate::{Error, FitOptions, FitReport, Fitted, Model, fit::thread_count};
 use cvm_core::{
-    Array, Batch, BoundBatch, Domain, ErrorKind, InputSchema, Likelihood, ParametricModel, RowCode,
-    RowStatus, Transform, Violation,
+    Array, Batch, BoundBatch, Covariates, Domain, ErrorKind, InputField, InputSchema, Likelihood,
+    ParametricModel, RowCode, RowStatus, Transform, Violation,
 };
 use cvm_fit::{Fit, FitError, Settings};
 use serde_json::{Map, Value};
@@ -18,32 +18,98 @@ pub(crate) fn fit<M: ParametricModel>(
     batch: &Batch<'_>,
     options: &FitOptions,
 ) -> Result<Fitted, Error> {
-    if let Some(name) = options.settings.keys().next() {
-        let why = format!("is unknown; `{}` has no settings", M::KIND);
-        return Err(Error::invalid(format!("options.settings.{name}"), why));
-    }
-    let schema = M::fit_schema(options.time_unit);
+    let covariates = covariates_of::<M>(options)?;
+    let mut schema = M::fit_schema(options.time_unit);
+    add_covariates(&mut schema, &covariates)?;
     let bound = batch.bind(&schema)?;
-    let data = read::<M>(&bound, read_weights(batch, options)?)?;
+    let data = read::<M>(
+        &bound,
+        read_weights(batch, options)?,
+        covariates.columns.len(),
+    )?;
     let likelihood = M::likelihood(&data.rows, data.weights.as_deref());
     let starts = M::starts(&likelihood);
-    let transforms: Vec<Transform> = M::PARAMS.iter().map(|spec| spec.transform).collect();
-    let fit = run(
-        &likelihood,
-        &transforms,
-        &starts,
-        options,
-        options.penalty.unwrap_or(0.0),
-    )?;
-    let names = M::PARAMS.iter().map(|spec| spec.name.to_owned()).collect();
+    let mut transforms: Vec<Transform> = M::PARAMS.iter().map(|spec| spec.transform).collect();
+    let penalty = options.penalty.unwrap_or(0.0);
+    let mut fit = run(&likelihood, &transforms, &starts, options, penalty)?;
+    let mut names: Vec<String> = M::PARAMS.iter().map(|spec| spec.name.to_owned()).collect();
     let counts = Counts {
         row_count: bound.row_count,
         excluded_row_count: data.excluded,
         weight: likelihood.weight(),
     };
-    let scorer = M::from_params(&fit.params, options.time_unit)?;
-    let report = report(M::KIND, names, &fit, options.penalty.unwrap_or(0.0), counts);
+    let weights = data.weights.as_deref();
+    let scaled = M::covariate_likelihood(&data.rows, &data.covariates, weights, &covariates);
+    if let Some(scaled) = scaled.filter(|_| !covariates.is_empty()) {
+        names.extend(covariates.terms.iter().map(|term| term.name.clone()));
+        transforms.resize(names.len(), Transform::Identity);
+        // The model without covariates is the one with coefficients of zero.
+        let mut start = fit.params;
+        start.resize(names.len(), 0.0);
+        fit = run(scaled.as_ref(), &transforms, &[start], options, penalty)?;
+    }
+    let (base, coefficients) = fit.params.split_at(M::PARAMS.len());
+    let fitted = Covariates {
+        coefficients: coefficients.to_vec(),
+        ..covariates
+    };
+    let mut scorer = M::from_params(base, options.time_unit)?;
+    if !fitted.is_empty() {
+        scorer = scorer.with_covariates(fitted);
+    }
+    let report = report(M::KIND, names, &fit, penalty, counts);
     finish(Box::new(scorer), report, data_facts(&bound))
+}
+
+/// The covariates that the settings `<process>_covariates` name, lists of columns.
+fn covariates_of<M: ParametricModel>(options: &FitOptions) -> Result<Covariates, Error> {
+    let setting = |process: &str| format!("{process}_covariates");
+    let known: Vec<String> = M::PROCESSES
+        .iter()
+        .map(|process| setting(process.name))
+        .collect();
+    for (name, value) in &options.settings {
+        let field = format!("options.settings.{name}");
+        if !known.contains(name) {
+            let why = if known.is_empty() {
+                format!("is unknown; `{}` has no settings", M::KIND)
+            } else {
+                format!("is unknown; `{}` has {}", M::KIND, known.join(", "))
+            };
+            return Err(Error::invalid(field, why));
+        }
+        if names_in(value).is_none() {
+            let why = format!("is {value}: must be a list of distinct column names");
+            return Err(Error::invalid(field, why));
+        }
+    }
+    let names = |process: &str| {
+        let given = options.settings.get(&setting(process));
+        given.and_then(names_in).unwrap_or_default()
+    };
+    Ok(Covariates::new(M::PROCESSES, M::PARAMS, &names))
+}
+
+/// A list of distinct names.
+fn names_in(value: &Value) -> Option<Vec<String>> {
+    let names = value.as_array()?.iter();
+    let names: Option<Vec<String>> = names.map(|name| name.as_str().map(str::to_owned)).collect();
+    let names = names?;
+    let distinct: std::collections::BTreeSet<&String> = names.iter().collect();
+    (distinct.len() == names.len()).then_some(names)
+}
+
+/// Adds the covariates' columns; one that the model reads anyway would be two things at once.
+fn add_covariates(schema: &mut InputSchema, covariates: &Covariates) -> Result<(), Error> {
+    for column in &covariates.columns {
+        if schema.position(column).is_some() {
+            let why = format!("names `{column}`, which the model reads as its own");
+            return Err(Error::invalid("options.settings.covariates", why));
+        }
+        let field = InputField::number(column.clone(), "1", Domain::Finite);
+        schema.fields.push(field);
+    }
+    Ok(())
 }
 
 /// Sizes of the data a fit ran on.
@@ -101,6 +167,8 @@ fn not_converged(fit: &Fit) -> Error {
 
 struct Data<R> {
     rows: Vec<R>,
+    /// Covariates of the rows, row by row.
+    covariates: Vec<f64>,
     weights: Option<Vec<f64>>,
     excluded: usize,
 }
@@ -108,12 +176,15 @@ struct Data<R> {
 fn read<M: ParametricModel>(
     bound: &BoundBatch<'_, '_>,
     weights: Option<Vec<f64>>,
+    covariate_count: usize,
 ) -> Result<Data<M::Row>, Error> {
     let width = bound.schema.fields.len();
+    let own = width - covariate_count;
     let mut columns = vec![0.0; width * BLOCK_ROWS];
     let mut values = vec![0.0; width];
     let mut data = Data {
         rows: Vec::with_capacity(bound.row_count),
+        covariates: Vec::with_capacity(bound.row_count * covariate_count),
         weights: None,
         excluded: 0,
     };
@@ -129,9 +200,18 @@ fn read<M: ParametricModel>(
                 *value = block[offset];
             }
             let row = start + offset;
-            match M::row(&values) {
+            let (own_values, covariates) = values.split_at(own);
+            let legal = M::row(own_values).and_then(|parsed| {
+                for (offset, value) in covariates.iter().enumerate() {
+                    let field = u16::try_from(own + offset).unwrap_or(u16::MAX);
+                    RowStatus::check(*value, Domain::Finite, field)?;
+                }
+                Ok(parsed)
+            });
+            match legal {
                 Ok(Some(parsed)) => {
                     data.rows.push(parsed);
+                    data.covariates.extend(covariates);
                     kept_weights.extend(weights.as_ref().and_then(|all| all.get(row)));
                 }
                 Ok(None) => data.excluded += 1,

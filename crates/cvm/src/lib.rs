@@ -10,6 +10,7 @@ mod fit;
 mod fit_logistic;
 mod fit_rows;
 mod inspect;
+mod interval;
 mod model;
 mod params;
 mod score;
@@ -18,6 +19,7 @@ pub use catalog::{Entry, Harness, catalog, entry};
 pub use error::Error;
 pub use fit::{FitOptions, FitReport, Fitted, fit};
 pub use inspect::inspect_file;
+pub use interval::PortfolioTotal;
 pub use model::{Model, OpenedFile};
 pub use params::{from_params, lifetime_value};
 

@@ -2,6 +2,7 @@
 
 mod probe;
 
+use crate::interval::{self, Neighbours, PortfolioTotal};
 use crate::{Error, Fingerprint, catalog, score};
 use cvm_artifact::{Artifact, OutputInfo, Probe};
 use cvm_core::{
@@ -10,6 +11,7 @@ use cvm_core::{
 use serde_json::{Map, Value};
 use std::fmt;
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// Arrays of this prefix belong to the fit, not to scoring.
 const FIT_PREFIX: &str = "fit.";
@@ -20,6 +22,8 @@ pub struct Model {
     artifact: Artifact,
     fingerprint: Fingerprint,
     notes: Vec<String>,
+    /// Made when an interval is first asked for.
+    neighbours: OnceLock<Result<Neighbours, Error>>,
 }
 
 /// Kind and fingerprint: a model in whole is kilobytes of tables.
@@ -75,6 +79,7 @@ impl Model {
             artifact,
             fingerprint,
             notes,
+            neighbours: OnceLock::new(),
         })
     }
 
@@ -103,6 +108,7 @@ impl Model {
             artifact,
             fingerprint,
             notes,
+            neighbours: OnceLock::new(),
         })
     }
 
@@ -145,6 +151,7 @@ impl Model {
             mut artifact,
             fingerprint: _,
             notes,
+            neighbours: _,
         } = self;
         artifact.metadata = metadata;
         Model::seal(scorer, artifact, notes)
@@ -168,7 +175,33 @@ impl Model {
         options: &ScoreOptions,
         threads: usize,
     ) -> Result<Scores, Error> {
-        score::score(self.scorer.as_ref(), batch, options, threads)
+        let scorer = self.scorer.as_ref();
+        if options.interval_level.is_none() {
+            return score::score(scorer, batch, options, threads);
+        }
+        interval::with_intervals(scorer, self.neighbours()?, batch, options, threads)
+    }
+
+    /// Totals of every output over the rows that have a score, with intervals at
+    /// `options.interval_level` (0.95 when unset) that count what all rows share: the parameters.
+    ///
+    /// # Errors
+    /// As [`Model::score`], and for a model without a covariance of its parameters.
+    pub fn portfolio(
+        &self,
+        batch: &Batch<'_>,
+        options: &ScoreOptions,
+        threads: usize,
+    ) -> Result<Vec<PortfolioTotal>, Error> {
+        let scorer = self.scorer.as_ref();
+        interval::portfolio(scorer, self.neighbours()?, batch, options, threads)
+    }
+
+    fn neighbours(&self) -> Result<&Neighbours, Error> {
+        let made = self
+            .neighbours
+            .get_or_init(|| Neighbours::new(&self.artifact.state));
+        made.as_ref().map_err(Clone::clone)
     }
 
     /// Identity of the model: the hash of its file.

@@ -64,5 +64,17 @@ pub fn lifetime_value(purchase: &Model, spend: &Model) -> Result<Model, Error> {
     let mut training = Map::new();
     training.insert("purchase".to_owned(), purchase.training().clone().into());
     training.insert("spend".to_owned(), spend.training().clone().into());
-    Model::new(scorer, training, Vec::new())
+    let covariances = [("purchase", purchase), ("spend", spend)];
+    let covariances = covariances.into_iter().filter_map(|(part, model)| {
+        let own = model
+            .arrays()
+            .iter()
+            .find(|array| array.name == "fit.covariance")?;
+        let name = format!("fit.{part}.covariance");
+        Some(cvm_core::Array {
+            name,
+            ..own.clone()
+        })
+    });
+    Model::new(scorer, training, covariances.collect())
 }

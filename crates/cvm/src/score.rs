@@ -2,9 +2,10 @@
 
 use crate::Error;
 use cvm_core::{
-    Batch, BoundBatch, InputError, OutputSpec, RowStatus, ScoreBlock, ScoreOptions, Scorer, Scores,
-    Violation,
+    Batch, BoundBatch, Domain, InputError, OutputSpec, RowStatus, ScoreBlock, ScoreOptions, Scorer,
+    Scores, Violation,
 };
+use std::fmt::Display;
 
 /// Fewest rows worth a thread of their own.
 const ROWS_PER_THREAD: usize = 16_384;
@@ -131,7 +132,7 @@ fn default_outputs(outputs: &[OutputSpec], has_horizon: bool) -> Result<Vec<usiz
     let usable = outputs
         .iter()
         .enumerate()
-        .filter(|(_, o)| has_horizon || !o.needs_horizon);
+        .filter(|(_, o)| !o.on_request && (has_horizon || !o.needs_horizon));
     let wanted: Vec<usize> = usable.map(|(index, _)| index).collect();
     if wanted.is_empty() {
         let name = outputs.first().map_or("", |output| output.name);
@@ -158,33 +159,69 @@ fn unknown_output(field: String, name: &str, outputs: &[OutputSpec]) -> Violatio
     }
 }
 
+/// A violation if the option is set to what it may not be.
+fn refused(
+    name: &str,
+    value: Option<f64>,
+    allows: impl Fn(&f64) -> bool,
+    allowed: impl Display,
+) -> Option<Violation> {
+    let value = value.filter(|value| !allows(value))?;
+    Some(Violation {
+        field: format!("options.{name}"),
+        description: format!("is {value}: must be {allowed}"),
+    })
+}
+
 fn check_numbers(options: &ScoreOptions) -> Vec<Violation> {
     let ScoreOptions {
         horizon_periods,
         discount_rate_per_year,
         margin,
         outputs: _,
+        purchases,
+        quantile,
+        cost_per_period,
+        cost_per_order,
+        interval_level,
     } = options;
+    const INSIDE: &str = "a number between 0 and 1, both excluded";
+    let inside = |value: &f64| *value > 0.0 && *value < 1.0;
+    let within = |domain: Domain| move |value: &f64| domain.contains(*value);
     let checks = [
-        (
+        refused(
             "horizon_periods",
             *horizon_periods,
-            cvm_core::Domain::Positive,
+            |value| *value > 0.0,
+            "a number > 0, or infinity for all the future",
         ),
-        (
+        refused(
             "discount_rate_per_year",
             *discount_rate_per_year,
-            cvm_core::Domain::NonNegative,
+            within(Domain::NonNegative),
+            Domain::NonNegative,
         ),
-        ("margin", *margin, cvm_core::Domain::Finite),
+        refused("margin", *margin, within(Domain::Finite), Domain::Finite),
+        refused(
+            "purchases",
+            *purchases,
+            within(Domain::Count),
+            Domain::Count,
+        ),
+        refused("quantile", *quantile, inside, INSIDE),
+        refused(
+            "cost_per_period",
+            *cost_per_period,
+            within(Domain::Finite),
+            Domain::Finite,
+        ),
+        refused(
+            "cost_per_order",
+            *cost_per_order,
+            within(Domain::Finite),
+            Domain::Finite,
+        ),
+        refused("interval_level", *interval_level, inside, INSIDE),
     ];
-    let bad = checks.into_iter().filter_map(|(name, value, domain)| {
-        let value = value.filter(|value| !domain.contains(*value))?;
-        let description = format!("is {value}: must be {domain}");
-        Some(Violation {
-            field: format!("options.{name}"),
-            description,
-        })
-    });
-    bad.collect()
+    checks.into_iter().flatten().collect()
 }

@@ -13,11 +13,21 @@ fn arguments(case: &Case) -> Vec<String> {
         discount_rate_per_year,
         margin,
         outputs,
+        purchases,
+        quantile,
+        cost_per_period,
+        cost_per_order,
+        interval_level,
     } = &case.options;
     let numbers = [
         ("--horizon", horizon_periods),
         ("--discount-rate", discount_rate_per_year),
         ("--margin", margin),
+        ("--purchases", purchases),
+        ("--quantile", quantile),
+        ("--cost-per-period", cost_per_period),
+        ("--cost-per-order", cost_per_order),
+        ("--interval", interval_level),
     ];
     let mut found = Vec::new();
     for (name, value) in numbers {

@@ -119,6 +119,8 @@ pub struct ModelOutput {
     pub meaning: String,
     /// Whether it is only defined for a horizon.
     pub needs_horizon: bool,
+    /// Whether it is only computed when asked for by name.
+    pub on_request: bool,
 }
 
 /// One parameter of a model.
@@ -198,12 +200,14 @@ impl From<ModelOutput> for pb::Output {
             unit,
             meaning,
             needs_horizon,
+            on_request,
         } = output;
         pb::Output {
             name,
             unit,
             meaning,
             needs_horizon,
+            on_request,
         }
     }
 }
@@ -215,12 +219,14 @@ impl From<pb::Output> for ModelOutput {
             unit,
             meaning,
             needs_horizon,
+            on_request,
         } = output;
         ModelOutput {
             name,
             unit,
             meaning,
             needs_horizon,
+            on_request,
         }
     }
 }
@@ -336,6 +342,7 @@ mod tests {
                 unit: "probability".to_owned(),
                 meaning: "still a customer".to_owned(),
                 needs_horizon: false,
+                on_request: false,
             }],
             params: vec![ModelParam {
                 name: "r".to_owned(),

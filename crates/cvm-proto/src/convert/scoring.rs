@@ -52,6 +52,11 @@ impl TryFrom<pb::ScoreOptions> for ScoreOptions {
             discount_rate_per_year,
             margin,
             outputs,
+            purchases,
+            quantile,
+            cost_per_period,
+            cost_per_order,
+            interval_level,
         } = options;
         if outputs.len() > MAX_OUTPUTS {
             let why = format!("names {}: at most {MAX_OUTPUTS} are allowed", outputs.len());
@@ -62,6 +67,11 @@ impl TryFrom<pb::ScoreOptions> for ScoreOptions {
             discount_rate_per_year,
             margin,
             outputs,
+            purchases,
+            quantile,
+            cost_per_period,
+            cost_per_order,
+            interval_level,
         })
     }
 }
@@ -73,12 +83,22 @@ impl From<ScoreOptions> for pb::ScoreOptions {
             discount_rate_per_year,
             margin,
             outputs,
+            purchases,
+            quantile,
+            cost_per_period,
+            cost_per_order,
+            interval_level,
         } = options;
         pb::ScoreOptions {
             horizon_periods,
             discount_rate_per_year,
             margin,
             outputs,
+            purchases,
+            quantile,
+            cost_per_period,
+            cost_per_order,
+            interval_level,
         }
     }
 }
@@ -174,6 +194,7 @@ impl From<RowCode> for pb::RowStatus {
             RowCode::Inconsistent => pb::RowStatus::Inconsistent,
             RowCode::UnseenLevel => pb::RowStatus::UnseenLevel,
             RowCode::Undefined => pb::RowStatus::Undefined,
+            RowCode::Infinite => pb::RowStatus::Infinite,
         }
     }
 }
@@ -188,6 +209,7 @@ pub(super) fn row_code(number: i32, field: impl Into<String>) -> Result<RowCode,
         Ok(pb::RowStatus::Inconsistent) => Ok(RowCode::Inconsistent),
         Ok(pb::RowStatus::UnseenLevel) => Ok(RowCode::UnseenLevel),
         Ok(pb::RowStatus::Undefined) => Ok(RowCode::Undefined),
+        Ok(pb::RowStatus::Infinite) => Ok(RowCode::Infinite),
         Ok(pb::RowStatus::Unspecified) | Err(_) => Err(unknown_number(field, number, "RowStatus")),
     }
 }
