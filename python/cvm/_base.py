@@ -10,7 +10,7 @@ import inspect
 import json
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -25,9 +25,22 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cvm._core import ScoreArgs
+
 _STATUS_NAMES = np.array(ROW_STATUS)
 _OK = ROW_STATUS.index("ok")
 _SHOWN_ISSUES = 3
+_OPTIONS = (
+    "horizon",
+    "discount_rate",
+    "margin",
+    "purchases",
+    "quantile",
+    "cost_per_period",
+    "cost_per_order",
+    "interval",
+    "threads",
+)
 MODEL_CLASSES: dict[str, type[BaseModel]] = {}
 
 
@@ -212,13 +225,7 @@ class BaseModel:
         table = self._table(data, columns)
         scores = raw.score(
             table.columns(self._inputs()),
-            {
-                "horizon": number("horizon", options.get("horizon")),
-                "discount_rate": number("discount_rate", options.get("discount_rate")),
-                "margin": number("margin", options.get("margin")),
-                "outputs": list(outputs),
-                "threads": int(options.get("threads") or 0),
-            },
+            score_arguments(outputs, options),
         )
         return table, dict(scores["outputs"]), scores["status"], scores["issues"]
 
@@ -246,6 +253,45 @@ class BaseModel:
         table, scores, status, _ = self._scores(data, outputs or [], columns, **options)
         return table.wrap({**scores, "status": status_names(status)})
 
+    def portfolio(
+        self,
+        data: Frame,
+        *,
+        level: float = 0.95,
+        outputs: Sequence[str] | None = None,
+        columns: Sequence[str] | None = None,
+        **options: float | None,
+    ) -> list[PortfolioTotal]:
+        """Return totals over all customers with intervals that count what customers share.
+
+        All customers are scored with the same estimated parameters, so their errors do not average
+        out: the interval of a total is made from the summed gradient (delta method), not from the
+        rows' own intervals.
+
+        Parameters
+        ----------
+        data : table
+            One row per customer.
+        level : float, default 0.95
+            Level of the interval.
+        outputs : sequence of str, optional
+            Outputs to total; unset is the model's usual ones.
+        columns : sequence of str, optional
+            Names of the columns of a 2-D array.
+        **options
+            ``horizon``, ``discount_rate``, ``margin`` and so on, as in ``score_frame``.
+
+        Returns
+        -------
+        list of PortfolioTotal
+            One per output: ``total``, ``standard_error``, ``lower``, ``upper``, ``row_count``, and
+            ``independent_standard_error``, what the error would be if customers shared nothing.
+        """
+        table = self._table(data, columns)
+        arguments = score_arguments(outputs or [], {**options, "interval": level})
+        totals = self._raw.portfolio(table.columns(self._inputs()), arguments)
+        return [PortfolioTotal(*total) for total in totals]
+
     def summary(self, *, level: float = 0.95) -> ParameterTable:
         """Return estimates, standard errors, z values and confidence intervals.
 
@@ -263,6 +309,37 @@ class BaseModel:
 
     def _facts(self) -> dict[str, str]:
         return {"model": self._raw.kind, "fingerprint": self.fingerprint_[:12]}
+
+
+class PortfolioTotal(NamedTuple):
+    """A total over a portfolio with its interval."""
+
+    output: str
+    total: float
+    standard_error: float
+    independent_standard_error: float
+    lower: float
+    upper: float
+    row_count: int
+
+
+def score_arguments(outputs: Sequence[str], options: Mapping[str, float | None]) -> ScoreArgs:
+    """Return the options of a call as the engine takes them."""
+    for name in options:
+        if name not in _OPTIONS:
+            raise invalid((name, f"is unknown; known options: {', '.join(_OPTIONS)}"))
+    return {
+        "horizon": number("horizon", options.get("horizon")),
+        "discount_rate": number("discount_rate", options.get("discount_rate")),
+        "margin": number("margin", options.get("margin")),
+        "purchases": number("purchases", options.get("purchases")),
+        "quantile": number("quantile", options.get("quantile")),
+        "cost_per_period": number("cost_per_period", options.get("cost_per_period")),
+        "cost_per_order": number("cost_per_order", options.get("cost_per_order")),
+        "interval": number("interval", options.get("interval")),
+        "outputs": list(outputs),
+        "threads": int(options.get("threads") or 0),
+    }
 
 
 def warn_rows(status: NDArray[np.uint8], issues: Sequence[str], *, stacklevel: int) -> None:

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from cvm._base import number, required_number, status_names
+from cvm._base import required_number, score_arguments, status_names
 from cvm._core import RawClient
 from cvm._frames import Frame, as_table, invalid, is_unnamed
 from cvm.errors import InvalidInputError, ServerUnavailableError
@@ -151,6 +151,7 @@ class Client:
         outputs: Sequence[str] | None = None,
         columns: Sequence[str] | None = None,
         rows_per_request: int | None = None,
+        **options: float | None,
     ) -> Frame:
         """Return scores and row statuses as a table of the kind given.
 
@@ -176,6 +177,9 @@ class Client:
             Names of the columns of a 2-D array; by default the model's own, in order.
         rows_per_request : int, optional
             Most rows of one request; by default what a server's default limits allow.
+        **options
+            ``purchases``, ``quantile``, ``cost_per_period``, ``cost_per_order`` and ``interval``, as
+            in a model's ``score_frame``.
 
         Returns
         -------
@@ -195,14 +199,9 @@ class Client:
         """
         if isinstance(outputs, str):
             raise invalid(("outputs", f'is the text "{outputs}": must be a list of names'))
-        options: ScoreArgs = {
-            "horizon": number("horizon", horizon),
-            "discount_rate": number("discount_rate", discount_rate),
-            "margin": number("margin", margin),
-            "outputs": list(outputs or []),
-            "threads": 0,
-        }
-        table, answer = self._answer(model, data, columns, options, rows_per_request)
+        named = {"horizon": horizon, "discount_rate": discount_rate, "margin": margin, **options}
+        arguments = score_arguments(outputs or [], named)
+        table, answer = self._answer(model, data, columns, arguments, rows_per_request)
         scores = answer["scores"]
         return table.wrap({**dict(scores["outputs"]), "status": status_names(scores["status"])})
 

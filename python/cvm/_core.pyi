@@ -29,6 +29,11 @@ class ScoreArgs(TypedDict):
     horizon: float | None
     discount_rate: float | None
     margin: float | None
+    purchases: float | None
+    quantile: float | None
+    cost_per_period: float | None
+    cost_per_order: float | None
+    interval: float | None
     outputs: list[str]
     threads: int
 
@@ -86,6 +91,9 @@ class RawModel:
     def save(self, path: str | PathLike[str]) -> None: ...
     def with_metadata(self, metadata_json: str) -> RawModel: ...
     def score(self, columns: _Columns, options: ScoreArgs) -> Scores: ...
+    def portfolio(
+        self, columns: _Columns, options: ScoreArgs
+    ) -> list[tuple[str, float, float, float, float, float, int]]: ...
     def array(self, name: str) -> tuple[list[int], _Numbers] | None: ...
     @property
     def kind(self) -> str: ...

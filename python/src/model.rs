@@ -193,6 +193,19 @@ impl RawModel {
         Ok(PyScores::of(py, scores))
     }
 
+    /// Totals of every output with intervals: name, total, standard error, the error of independent
+    /// rows, lower, upper, rows.
+    fn portfolio(
+        &self,
+        py: Python<'_>,
+        columns: Columns<'_>,
+        options: ScoreArgs,
+    ) -> PyResult<Vec<(&'static str, f64, f64, f64, f64, f64, usize)>> {
+        let (batch, (options, threads)) = (columns.batch()?, options.options());
+        let totals = enter(py, || self.model.portfolio(&batch, &options, threads))?;
+        Ok(totals.into_iter().map(total_row).collect())
+    }
+
     /// Kind in the catalog.
     #[getter]
     fn kind(&self) -> &'static str {
@@ -267,6 +280,20 @@ impl RawModel {
             .find(|array| array.name == name)?;
         Some((array.shape.clone(), array.values.clone().into_pyarray(py)))
     }
+}
+
+fn total_row(total: cvm::PortfolioTotal) -> (&'static str, f64, f64, f64, f64, f64, usize) {
+    let cvm::PortfolioTotal {
+        output,
+        total,
+        standard_error,
+        independent_standard_error,
+        lower,
+        upper,
+        row_count,
+    } = total;
+    let alone = independent_standard_error;
+    (output, total, standard_error, alone, lower, upper, row_count)
 }
 
 fn is_positive(spec: &cvm::ParamSpec) -> bool {

@@ -38,7 +38,6 @@ pub mod dispatch;
 mod elementary;
 mod gamma;
 mod hyp2f1;
-mod normal;
 mod poly;
 pub mod quadrature;
 pub mod slice;
@@ -218,15 +217,4 @@ pub fn hyp2f1(a: f64, b: f64, c: f64, z: f64) -> f64 {
 /// ```
 pub fn ln_hyp2f1(a: f64, b: f64, c: f64, z: f64, one_minus_z: f64) -> (f64, f64) {
     hyp2f1::ln_hyp2f1(a, b, c, z, one_minus_z)
-}
-
-/// The quantile of the standard normal distribution: the `z` with `Φ(z) = p`.
-///
-/// `∓inf` at 0 and 1; NaN outside `[0, 1]`.
-///
-/// ```
-/// assert!((cvm_math::normal_quantile(0.975) - 1.959_963_984_540_054).abs() < 1e-15);
-/// ```
-pub fn normal_quantile(p: f64) -> f64 {
-    normal::normal_quantile(p)
 }

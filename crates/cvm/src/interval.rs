@@ -19,7 +19,8 @@ use crate::{Error, score};
 use cvm_core::{
     Array, Batch, ModelState, OutputSpec, RowCode, ScoreOptions, Scorer, Scores, Transform,
 };
-use cvm_math::{exp, ln, log1p, normal_quantile, sigmoid};
+use cvm_fit::normal_quantile;
+use cvm_math::{exp, ln, log1p, sigmoid};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 

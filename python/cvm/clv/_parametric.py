@@ -68,10 +68,38 @@ class ParametricModel(FittedModel):
         NotConvergedError
             If no optimum was reached and ``on_not_converged`` is ``"raise"``.
         """
-        own = self.fit_columns if columns is None and is_unnamed(data) else columns
+        settings = self._settings()
+        covariates = dict.fromkeys(name for names in settings.values() for name in names)
+        needs = [*self.fit_columns, *covariates]
+        own = needs if columns is None and is_unnamed(data) else columns
         table = as_table(data, own)
-        inputs, weight_column = with_weight(table.columns(self.fit_columns), table, weight)
-        return self._fit(inputs, time_unit=time_unit, weight_column=weight_column)
+        inputs, weight_column = with_weight(table.columns(needs), table, weight)
+        return self._fit(
+            inputs,
+            time_unit=time_unit,
+            weight_column=weight_column,
+            settings={**settings, **self._penalties(settings)},
+        )
+
+    def _processes(self) -> dict[str, Sequence[str]]:
+        """Return the covariates of each process of the model."""
+        return {}
+
+    def _settings(self) -> dict[str, list[str]]:
+        given = {}
+        for process, names in self._processes().items():
+            if isinstance(names, str):
+                field = f"{process}_covariates"
+                raise invalid((field, f'is the text "{names}": must be a list of column names'))
+            if len(names):
+                given[f"{process}_covariates"] = list(names)
+        return given
+
+    def _penalties(self, settings: Mapping[str, object]) -> dict[str, float]:
+        penalties = {
+            name: float(getattr(self, name, 0.0)) for name in ("covariate_l1", "covariate_l2")
+        }
+        return {name: value for name, value in penalties.items() if settings and value != 0.0}
 
     def _refit(
         self, data: Frame, columns: Sequence[str] | None, time_unit: str | None
