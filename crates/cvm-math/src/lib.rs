@@ -161,6 +161,31 @@ pub fn trigamma(x: f64) -> f64 {
     gamma::trigamma(x)
 }
 
+/// Q(a, x) = Γ(a, x)/Γ(a), the regularised upper incomplete gamma function: the upper tail of a
+/// gamma distribution of shape `a`. NaN unless `0 < a <= 1e9` and `x >= 0`.
+///
+/// ```
+/// assert_eq!(cvm_math::gamma_q(1.0, 0.0), 1.0);
+/// assert!((cvm_math::gamma_q(1.0, 2.0) - cvm_math::exp(-2.0)).abs() < 1e-16);
+/// ```
+pub fn gamma_q(a: f64, x: f64) -> f64 {
+    gamma::gamma_q(a, x)
+}
+
+/// P(a, x) = 1 - Q(a, x), the regularised lower incomplete gamma function. Domain as [`gamma_q`].
+pub fn gamma_p(a: f64, x: f64) -> f64 {
+    gamma::gamma_p(a, x)
+}
+
+/// ln Q(a, x), also where Q is below the doubles. Domain as [`gamma_q`].
+///
+/// ```
+/// assert!((cvm_math::ln_gamma_q(1.0, 5000.0) + 5000.0).abs() < 1e-9);
+/// ```
+pub fn ln_gamma_q(a: f64, x: f64) -> f64 {
+    gamma::ln_gamma_q(a, x)
+}
+
 /// ln B(a, b) = ln Γ(a) + ln Γ(b) - ln Γ(a + b), without the cancellation of that form.
 ///
 /// For `a, b >= 0`: +inf when one is 0, -inf when one is infinite, NaN for `(0, inf)`.
