@@ -113,9 +113,11 @@ impl Bootstrap {
     }
 }
 
-/// Sample quantile by linear interpolation between order statistics (Hyndman & Fan 1996, type 7).
+/// Sample quantile at the expected rank `p (n + 1)`, by linear interpolation between order statistics
+/// (Hyndman & Fan 1996, type 6): an interval of few replicates is not too short.
 fn quantile(sorted: &[f64], p: f64) -> Option<f64> {
-    let place = p * count(sorted.len().checked_sub(1)?);
+    let last = sorted.len().checked_sub(1)?;
+    let place = (p * count(sorted.len() + 1) - 1.0).clamp(0.0, count(last));
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let below = place.floor() as usize;
     let low = *sorted.get(below)?;

@@ -1,5 +1,6 @@
 //! What is peculiar about the place a fit reached: one kind and one sentence with advice for each.
 
+use cvm_core::Transform;
 use std::fmt;
 
 /// One peculiarity of a fit.
@@ -33,7 +34,9 @@ pub enum Finding {
     Vague {
         /// Which.
         parameter: usize,
-        /// Standard error of its working coordinate.
+        /// Its working coordinate.
+        transform: Transform,
+        /// Standard error of that coordinate.
         spread: f64,
     },
     /// No step from the start improved anything, though the start is no optimum.
@@ -147,10 +150,22 @@ impl Finding {
                 "{} ran away to {value:e}: use a model without it, or a prior, penalty or bound",
                 name(*parameter)
             ),
-            Finding::Vague { parameter, spread } => format!(
-                "{} is hardly determined: the standard error of its logarithm is {spread:.1}",
-                name(*parameter)
-            ),
+            Finding::Vague {
+                parameter,
+                transform,
+                spread,
+            } => {
+                let coordinate = match transform {
+                    Transform::Log => "logarithm",
+                    Transform::Logit => "log odds",
+                    Transform::FisherZ => "Fisher's z",
+                    Transform::Identity => "value",
+                };
+                let name = name(*parameter);
+                format!(
+                    "{name} is hardly determined: the standard error of its {coordinate} is {spread:.1}"
+                )
+            }
             Finding::AtBound {
                 parameter,
                 value,

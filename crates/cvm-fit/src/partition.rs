@@ -112,6 +112,27 @@ pub fn unpack(dim: usize, numbers: &[f64]) -> Result<Derivatives, FitError> {
     }
 }
 
+/// A boxed likelihood as a partition.
+struct Local<'a>(Box<dyn Likelihood + 'a>);
+
+impl PartialObjective for Local<'_> {
+    fn dim(&self) -> usize {
+        self.0.dim()
+    }
+
+    fn weight(&self) -> f64 {
+        self.0.weight()
+    }
+
+    fn cost_hint_ns(&self) -> f64 {
+        self.0.cost_hint_ns()
+    }
+
+    fn evaluate(&self, theta: &[f64], order: Order) -> Result<Derivatives, PartitionError> {
+        Ok(evaluate(self.0.as_ref(), theta, order, 1))
+    }
+}
+
 /// Several partitions as one likelihood, with one block each.
 pub struct Partitions<'a> {
     parts: Vec<Box<dyn PartialObjective + 'a>>,
@@ -151,6 +172,15 @@ impl<'a> Partitions<'a> {
             cost_ns,
             failure: Mutex::new(None),
         })
+    }
+
+    /// Partitions that are all in this process.
+    ///
+    /// # Errors
+    /// As [`Partitions::new`].
+    pub fn local(parts: Vec<Box<dyn Likelihood + 'a>>) -> Result<Self, FitError> {
+        let boxed = |part| Box::new(Local(part)) as Box<dyn PartialObjective + 'a>;
+        Partitions::new(parts.into_iter().map(boxed).collect())
     }
 
     fn fail(&self, index: usize, source: PartitionError) {

@@ -252,8 +252,13 @@ impl<'a> End<'a> {
         }
         for (k, parameter) in self.free.iter().copied().enumerate() {
             let spread = working[[k, k]].sqrt();
-            if spread > VAGUE * escape(self.objective.transforms[parameter]) {
-                found.push(Finding::Vague { parameter, spread });
+            let transform = self.objective.transforms[parameter];
+            if spread > VAGUE * escape(transform) {
+                found.push(Finding::Vague {
+                    parameter,
+                    transform,
+                    spread,
+                });
             }
         }
         found

@@ -4,32 +4,13 @@
 
 mod common;
 
-use common::{FREE, POSITIVE, Synthetic, close, gamma, quadratic, single, unconverged, valley};
+use common::{
+    FREE, POSITIVE, SHAPE, Synthetic, check_gamma, close, gamma, quadratic, single, unconverged,
+    valley,
+};
 use cvm_core::Transform;
-use cvm_fit::{Fit, FitError, Settings, maximize};
+use cvm_fit::{FitError, Settings, maximize};
 use ndarray::array;
-
-const SHAPE: f64 = 1.315_075_376_949_444_5;
-const RATE: f64 = 0.704_513_016_443_594_9;
-const GAMMA_LL: f64 = -1_602.689_429_292_219_3;
-const SHAPE_SE: f64 = 0.052_996_737_248_924_41;
-const RATE_SE: f64 = 0.034_401_981_810_672_08;
-const GAMMA_COV: f64 = 0.001_504_653_990_493_064_4;
-
-/// Reference by numpy and scipy: the root of `ln k − ψ(k) = ln mean − mean ln` (brentq, 1e-15),
-/// `b = k/mean`, and the inverse of the 2x2 information matrix.
-fn check_gamma(fit: &Fit, relative: f64) {
-    close(fit.params[0], SHAPE, relative);
-    close(fit.params[1], RATE, relative);
-    close(fit.log_likelihood, GAMMA_LL, 1e-12);
-    close(fit.standard_errors[0], SHAPE_SE, relative);
-    close(fit.standard_errors[1], RATE_SE, relative);
-    close(fit.covariance[[0, 1]], GAMMA_COV, relative);
-    assert_eq!(
-        fit.covariance[[0, 1]].to_bits(),
-        fit.covariance[[1, 0]].to_bits()
-    );
-}
 
 #[test]
 fn gamma_matches_the_closed_form() {
@@ -368,4 +349,35 @@ fn bad_arguments_are_named() {
     };
     let nothing = maximize(&empty, &[Transform::Log], &[vec![1.0]], &fine);
     assert!(matches!(nothing, Err(FitError::NoData)));
+}
+
+/// Bits recorded before bounds, L1 and priors existed: what does not use them must not feel them.
+#[test]
+fn bits_of_plain_fits_are_pinned() {
+    let start = [vec![1.0, 1.0]];
+    let plain = maximize(&gamma(1.0), &POSITIVE, &start, &Settings::default()).unwrap();
+    assert_eq!(
+        plain.params,
+        [1.315_075_376_949_472_5, 0.704_513_016_443_615_5]
+    );
+    assert_eq!(plain.log_likelihood, -1_602.689_429_292_219_8);
+    assert_eq!(plain.covariance[[1, 1]], 0.001_183_496_352_501_845_7);
+    assert_eq!(plain.gradient_norm, 1.067_751_230_773_859_6e-14);
+    assert_eq!((plain.iterations, plain.evaluations), (7, 8));
+    let settings = Settings {
+        penalty: vec![3.0, 0.5],
+        ..Settings::default()
+    };
+    let shrunk = maximize(&gamma(1.0), &POSITIVE, &start, &settings).unwrap();
+    assert_eq!(
+        shrunk.params,
+        [1.313_702_256_351_446_2, 0.703_871_469_102_836_6]
+    );
+    assert_eq!(shrunk.penalized_log_likelihood, -1_602.832_275_291_271_3);
+    let rough = maximize(&gamma(f64::NAN), &POSITIVE, &start, &Settings::default()).unwrap();
+    assert_eq!(
+        rough.params,
+        [1.315_075_376_544_128, 0.704_513_016_406_905_8]
+    );
+    assert_eq!(rough.condition_number, 10.447_225_812_954_358);
 }

@@ -129,3 +129,25 @@ pub fn unconverged(result: Result<Fit, FitError>) -> Fit {
         other => panic!("expected NotConverged, got {other:?}"),
     }
 }
+
+pub const SHAPE: f64 = 1.315_075_376_949_444_5;
+pub const RATE: f64 = 0.704_513_016_443_594_9;
+pub const GAMMA_LL: f64 = -1_602.689_429_292_219_3;
+pub const SHAPE_SE: f64 = 0.052_996_737_248_924_41;
+pub const RATE_SE: f64 = 0.034_401_981_810_672_08;
+pub const GAMMA_COV: f64 = 0.001_504_653_990_493_064_4;
+
+/// Reference by numpy and scipy: the root of `ln k − ψ(k) = ln mean − mean ln` (brentq, 1e-15),
+/// `b = k/mean`, and the inverse of the 2x2 information matrix.
+pub fn check_gamma(fit: &Fit, relative: f64) {
+    close(fit.params[0], SHAPE, relative);
+    close(fit.params[1], RATE, relative);
+    close(fit.log_likelihood, GAMMA_LL, 1e-12);
+    close(fit.standard_errors[0], SHAPE_SE, relative);
+    close(fit.standard_errors[1], RATE_SE, relative);
+    close(fit.covariance[[0, 1]], GAMMA_COV, relative);
+    assert_eq!(
+        fit.covariance[[0, 1]].to_bits(),
+        fit.covariance[[1, 0]].to_bits()
+    );
+}
