@@ -9,6 +9,10 @@ pub enum Transform {
     Identity,
     /// Its logarithm: the parameter stays positive.
     Log,
+    /// Its log odds, `ln(θ / (1 − θ))`: the parameter stays between 0 and 1.
+    Logit,
+    /// Fisher's z, `artanh θ`: the parameter (a correlation) stays between −1 and 1.
+    FisherZ,
 }
 
 /// One parameter of a model.

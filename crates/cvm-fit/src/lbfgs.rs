@@ -26,6 +26,9 @@ pub(crate) fn lbfgs(objective: &Objective<'_>, point: Point, tolerance: f64, lim
     let mut memory: VecDeque<Pair> = VecDeque::new();
     let mut iterations = 0;
     let stop = loop {
+        if objective.is_cancelled(&point, iterations) {
+            break Stop::Cancelled;
+        }
         if point.gradient_norm() <= tolerance {
             break Stop::Converged;
         }

@@ -122,6 +122,9 @@ pub(crate) fn product(matrix: &Array2<f64>, x: &[f64]) -> Vec<f64> {
 /// `dim` of the best diagonal scaling (van der Sluis 1969, *Numerische Mathematik* 14).
 pub(crate) fn scaled_condition(matrix: &Array2<f64>) -> f64 {
     let dim = matrix.nrows();
+    if dim == 0 {
+        return 1.0;
+    }
     let scale: Vec<f64> = (0..dim).map(|i| matrix[[i, i]].sqrt()).collect();
     let scaled = Array2::from_shape_fn((dim, dim), |(i, j)| matrix[[i, j]] / (scale[i] * scale[j]));
     let Some(factor) = Cholesky::new(&scaled, 0.0) else {
@@ -132,11 +135,50 @@ pub(crate) fn scaled_condition(matrix: &Array2<f64>) -> f64 {
     largest * inverse_largest
 }
 
+/// Direction of least curvature, by inverse iteration on the matrix scaled to unit diagonal (and
+/// shifted until it is positive definite): first in scaled coordinates, then in the matrix's own,
+/// normalised to length 1. Zeros if the matrix is not finite.
+pub(crate) fn weakest_direction(matrix: &Array2<f64>) -> (Vec<f64>, Vec<f64>) {
+    const ROUNDS: usize = 50;
+    let dim = matrix.nrows();
+    if matrix.iter().any(|entry| !entry.is_finite()) {
+        return (vec![0.0; dim], vec![0.0; dim]);
+    }
+    let root = |i: usize| matrix[[i, i]].abs().sqrt().max(f64::MIN_POSITIVE);
+    let scale: Vec<f64> = (0..dim).map(root).collect();
+    let scaled = Array2::from_shape_fn((dim, dim), |(i, j)| matrix[[i, j]] / (scale[i] * scale[j]));
+    let mut shift = 1e-12;
+    let factor = loop {
+        match Cholesky::new(&scaled, shift) {
+            Some(factor) => break factor,
+            None if shift < 1e12 => shift *= 4.0,
+            None => return (vec![0.0; dim], vec![0.0; dim]),
+        }
+    };
+    let mut x = start_vector(dim);
+    for _ in 0..ROUNDS {
+        x = normalised(factor.solve(&x));
+    }
+    let own = x.iter().zip(&scale).map(|(entry, root)| entry / root);
+    let own = normalised(own.collect());
+    (x, own)
+}
+
+fn normalised(mut x: Vec<f64>) -> Vec<f64> {
+    let length = norm(&x).max(f64::MIN_POSITIVE);
+    x.iter_mut().for_each(|entry| *entry /= length);
+    x
+}
+
+/// A fixed start with all different entries: not orthogonal to anything natural.
+fn start_vector(dim: usize) -> Vec<f64> {
+    (0..dim).map(|i| 1.0 / (1.37 + index(i)) - 0.21).collect()
+}
+
 /// Largest eigenvalue of a symmetric positive operator, to a fraction of a percent.
 fn dominant(dim: usize, apply: impl Fn(&[f64]) -> Vec<f64>) -> f64 {
     const ROUNDS: usize = 300;
-    // A fixed start with all different entries: not orthogonal to anything natural.
-    let mut x: Vec<f64> = (0..dim).map(|i| 1.0 / (1.37 + index(i)) - 0.21).collect();
+    let mut x = start_vector(dim);
     let mut value = 1.0;
     for _ in 0..ROUNDS {
         let length = norm(&x);

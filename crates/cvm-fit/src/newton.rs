@@ -1,18 +1,17 @@
 //! Trust-region Newton with the exact Hessian, down to the rounding of the objective.
 
+use crate::coordinate::longest_step;
 use crate::linear::max_abs;
 use crate::objective::{Objective, Point};
 use crate::trust::{Step, shorten, step};
-use cvm_core::{Order, Transform};
+use cvm_core::Order;
 
-/// Largest change of a log coordinate in one step: a factor of e⁴ ≈ 55.
-const LOG_STEP: f64 = 4.0;
 /// A convergent Newton step must be this small, relative to `1 + |w|`.
-const SETTLED_STEP: f64 = 1e-4;
+pub(crate) const SETTLED_STEP: f64 = 1e-4;
 /// Predicted decrease, relative to `1 + |f|`, at which there is nothing more to win.
-const SETTLED_DECREASE: f64 = 1e-10;
+pub(crate) const SETTLED_DECREASE: f64 = 1e-10;
 /// Rounding of the objective, relative to `1 + |f|`: smaller differences decide nothing.
-const ROUNDING: f64 = 1e-14;
+pub(crate) const ROUNDING: f64 = 1e-14;
 
 /// Why an optimizer stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,8 +22,10 @@ pub(crate) enum Stop {
     Stalled,
     /// The step limit was reached.
     Limit,
-    /// A log coordinate left the region in which a model means anything.
+    /// A transformed coordinate left the region in which a model means anything.
     Escaped(usize),
+    /// The caller asked to stop.
+    Cancelled,
     /// The Hessian is not finite.
     NoCurvature,
 }
@@ -46,6 +47,9 @@ pub(crate) fn newton(objective: &Objective<'_>, point: Point, tolerance: f64, li
     let mut rejected = 0;
     let mut iterations = 0;
     let stop = loop {
+        if objective.is_cancelled(&point, iterations) {
+            break Stop::Cancelled;
+        }
         if !point.has_curvature() {
             break Stop::NoCurvature;
         }
@@ -106,16 +110,17 @@ fn moved(point: &Point, step: &Step) -> Vec<f64> {
     pairs.map(|(w, p)| w + p).collect()
 }
 
-/// The trust-region step, shortened so that no log coordinate jumps by more than [`LOG_STEP`].
+/// The trust-region step, shortened so that no coordinate jumps by more than [`longest_step`].
 fn capped(objective: &Objective<'_>, point: &Point, radius: f64) -> Step {
     let full = step(&point.curvature, &point.gradient, radius);
     let pairs = full.change.iter().zip(objective.transforms);
-    let logs = pairs.filter(|(_, transform)| **transform == Transform::Log);
-    let longest = logs.fold(0.0, |top: f64, (p, _)| top.max(p.abs()));
-    if longest <= LOG_STEP {
+    let excess = pairs.fold(0.0, |top: f64, (p, transform)| {
+        top.max(p.abs() / longest_step(*transform))
+    });
+    if excess <= 1.0 {
         return full;
     }
-    shorten(&point.curvature, &point.gradient, &full, LOG_STEP / longest)
+    shorten(&point.curvature, &point.gradient, &full, 1.0 / excess)
 }
 
 fn settled(point: &Point, step: &Step, tolerance: f64) -> bool {

@@ -4,31 +4,41 @@
 //! | symbol | meaning                                                           |
 //! |--------|-------------------------------------------------------------------|
 //! | `θ`    | natural parameters                                                |
-//! | `w`    | working coordinates: `ln θ` (`Transform::Log`) or `θ`             |
-//! | `J`    | `dθ/dw`, diagonal: `θ` or `1`                                     |
+//! | `w`    | working coordinates, see [`crate::coordinate`]                    |
+//! | `J`    | `dθ/dw`, diagonal                                                 |
+//! | `π`    | product of the prior densities of `θ`                             |
 //!
 //! ```text
-//! f(w) = −[ ℓ(θ(w)) − ½ Σ penalty_i w_i² ] / weight
-//! ∂ℓ/∂w = J ∂ℓ/∂θ        ∂²ℓ/∂w² = J ∂²ℓ/∂θ² J + diag(θ ∂ℓ/∂θ) on log coordinates
+//! f(w) = −[ ℓ(θ(w)) + ln π(θ(w)) − ½ Σ penalty_i w_i² ] / weight
+//! ∂ℓ/∂w = J ∂ℓ/∂θ        ∂²ℓ/∂w² = J ∂²ℓ/∂θ² J + diag(d²θ/dw² ∂ℓ/∂θ)
 //! ```
+//! The L1 penalty and the bounds, which are not smooth, are in [`crate::faces`].
 
+use crate::coordinate::{bend, escape, natural, slope, working};
 use crate::evaluate::evaluate;
+use crate::faces::Faces;
 use crate::linear::max_abs;
+use crate::result::{ParamState, Progress};
+use crate::settings::Settings;
 use cvm_core::{Derivatives, Likelihood, Order, Transform};
 use ndarray::Array2;
 use std::cell::Cell;
+use std::ops::ControlFlow;
 
-/// Log coordinates beyond this are treated as an escape to the boundary.
-pub(crate) const LOG_BOUND: f64 = 30.0;
+/// What a caller may watch a fit with; `Break` cancels it.
+pub(crate) type Watch<'a> = &'a dyn Fn(&Progress<'_>) -> ControlFlow<()>;
 
 /// The objective with its evaluation count.
 pub(crate) struct Objective<'a> {
     pub(crate) likelihood: &'a dyn Likelihood,
     pub(crate) transforms: &'a [Transform],
-    pub(crate) penalty: &'a [f64],
-    pub(crate) threads: usize,
+    pub(crate) settings: &'a Settings,
+    pub(crate) faces: Faces,
     pub(crate) weight: f64,
     pub(crate) evaluations: Cell<u32>,
+    /// Index of the start in use.
+    pub(crate) start: Cell<usize>,
+    pub(crate) watch: Watch<'a>,
 }
 
 /// The objective at one place.
@@ -40,11 +50,13 @@ pub(crate) struct Point {
     pub(crate) theta: Vec<f64>,
     /// Log-likelihood without penalty, not divided by weight.
     pub(crate) log_likelihood: f64,
-    /// Objective, to be minimised.
+    /// The same plus the log density of the priors.
+    pub(crate) log_posterior: f64,
+    /// Smooth part of the objective, to be minimised.
     pub(crate) value: f64,
-    /// Gradient of the objective.
+    /// Gradient of the smooth part.
     pub(crate) gradient: Vec<f64>,
-    /// Hessian of the objective; empty unless asked for.
+    /// Hessian of the smooth part; empty unless asked for.
     pub(crate) curvature: Array2<f64>,
 }
 
@@ -65,45 +77,84 @@ impl Point {
     }
 }
 
-impl Objective<'_> {
+impl<'a> Objective<'a> {
+    /// The objective of a checked problem.
+    pub(crate) fn new(
+        likelihood: &'a dyn Likelihood,
+        transforms: &'a [Transform],
+        settings: &'a Settings,
+        watch: Watch<'a>,
+    ) -> Self {
+        let weight = likelihood.weight();
+        Objective {
+            likelihood,
+            transforms,
+            settings,
+            faces: Faces::new(transforms, settings, weight),
+            weight,
+            evaluations: Cell::new(0),
+            start: Cell::new(0),
+            watch,
+        }
+    }
+
     /// Number of parameters.
     pub(crate) fn dim(&self) -> usize {
         self.transforms.len()
     }
 
-    /// Whether some log coordinate has left the region in which a model means anything.
-    pub(crate) fn escaped(&self, working: &[f64]) -> Option<usize> {
-        let mut pairs = working.iter().zip(self.transforms);
-        pairs.position(|(w, transform)| *transform == Transform::Log && w.abs() > LOG_BOUND)
+    /// Whether the caller wants to go on.
+    pub(crate) fn is_cancelled(&self, point: &Point, iteration: u32) -> bool {
+        let progress = Progress {
+            start: self.start.get(),
+            iteration,
+            evaluations: self.evaluations.get(),
+            params: &point.theta,
+            log_likelihood: point.log_likelihood,
+            gradient_norm: max_abs(&self.faces.violation(point)),
+        };
+        (self.watch)(&progress).is_break()
     }
 
-    /// Working coordinates of natural parameters.
+    /// The first free coordinate that ran to the end of its range.
+    pub(crate) fn escaped(&self, working: &[f64]) -> Option<usize> {
+        let away = |(i, w): (usize, &f64)| {
+            w.abs() > escape(self.transforms[i]) && self.faces.state(i, *w) == ParamState::Free
+        };
+        working.iter().enumerate().map(away).position(|out| out)
+    }
+
+    /// Working coordinates of natural parameters, moved into the bounds.
     pub(crate) fn working(&self, theta: &[f64]) -> Vec<f64> {
         let pairs = theta.iter().zip(self.transforms);
-        let coordinate = |(value, transform): (&f64, &Transform)| match transform {
-            Transform::Identity => *value,
-            Transform::Log => cvm_math::ln(*value),
+        let coordinates = pairs.map(|(value, transform)| working(*transform, *value));
+        self.faces.clamp(coordinates.collect())
+    }
+
+    fn natural(&self, working: &[f64]) -> Vec<f64> {
+        let each = |(i, w): (usize, &f64)| match self.faces.exact_bound(i, *w) {
+            Some(bound) => bound,
+            None => natural(self.transforms[i], *w),
         };
-        pairs.map(coordinate).collect()
+        working.iter().enumerate().map(each).collect()
     }
 
     /// Evaluates at working coordinates.
     pub(crate) fn at(&self, working: Vec<f64>, order: Order) -> Point {
         self.evaluations.set(self.evaluations.get() + 1);
-        let pairs = working.iter().zip(self.transforms);
-        let natural = |(w, transform): (&f64, &Transform)| match transform {
-            Transform::Identity => *w,
-            Transform::Log => cvm_math::exp(*w),
-        };
-        let theta: Vec<f64> = pairs.map(natural).collect();
-        let sum = evaluate(self.likelihood, &theta, order, self.threads);
-        let gradient = self.gradient(&working, &theta, &sum);
+        let theta = self.natural(&working);
+        let mut sum = evaluate(self.likelihood, &theta, order, self.settings.threads);
+        let log_likelihood = sum.value;
+        self.add_priors(&theta, &mut sum);
+        let slopes = self.slopes(&working, &theta);
+        let gradient = self.gradient(&working, &slopes, &sum);
         let curvature = match order {
-            Order::Hessian => self.curvature(&theta, &sum),
+            Order::Hessian => self.curvature(&theta, &slopes, &sum),
             Order::Value | Order::Gradient => Array2::zeros((0, 0)),
         };
         Point {
-            log_likelihood: sum.value,
+            log_likelihood,
+            log_posterior: sum.value,
             value: (self.penalty_term(&working) - sum.value) / self.weight,
             theta,
             working,
@@ -112,42 +163,49 @@ impl Objective<'_> {
         }
     }
 
+    fn add_priors(&self, theta: &[f64], sum: &mut Derivatives) {
+        for (i, prior) in self.settings.priors.iter().enumerate() {
+            let [value, first, second] = prior.log_density(theta[i]);
+            sum.value += value;
+            sum.gradient[i] += first;
+            sum.hessian[i * theta.len() + i] += second;
+        }
+    }
+
     fn penalty_of(&self, i: usize) -> f64 {
-        self.penalty.get(i).copied().unwrap_or(0.0)
+        self.settings.penalty.get(i).copied().unwrap_or(0.0)
     }
 
     /// `½ Σ penalty_i w_i²`.
     pub(crate) fn penalty_term(&self, working: &[f64]) -> f64 {
-        let pairs = self.penalty.iter().zip(working);
+        let pairs = self.settings.penalty.iter().zip(working);
         pairs.fold(0.0, |sum, (penalty, w)| sum + 0.5 * penalty * w * w)
     }
 
-    /// `dθ_i/dw_i`.
-    pub(crate) fn jacobian(&self, theta: &[f64], i: usize) -> f64 {
-        match self.transforms[i] {
-            Transform::Identity => 1.0,
-            Transform::Log => theta[i],
-        }
+    /// `dθ_i/dw_i` of every parameter.
+    pub(crate) fn slopes(&self, working: &[f64], theta: &[f64]) -> Vec<f64> {
+        let each = |i: usize| slope(self.transforms[i], theta[i], working[i]);
+        (0..self.dim()).map(each).collect()
     }
 
-    fn gradient(&self, working: &[f64], theta: &[f64], sum: &Derivatives) -> Vec<f64> {
+    fn gradient(&self, working: &[f64], slopes: &[f64], sum: &Derivatives) -> Vec<f64> {
         let term = |i: usize| {
-            let slope = sum.gradient[i] * self.jacobian(theta, i);
+            let slope = sum.gradient[i] * slopes[i];
             (self.penalty_of(i) * working[i] - slope) / self.weight
         };
         (0..self.dim()).map(term).collect()
     }
 
-    fn curvature(&self, theta: &[f64], sum: &Derivatives) -> Array2<f64> {
+    fn curvature(&self, theta: &[f64], slopes: &[f64], sum: &Derivatives) -> Array2<f64> {
         let dim = self.dim();
         let mut curvature = Array2::zeros((dim, dim));
         for i in 0..dim {
             for j in 0..=i {
-                let factor = self.jacobian(theta, i) * self.jacobian(theta, j);
+                let factor = slopes[i] * slopes[j];
                 let mut second = sum.hessian[i * dim + j] * factor;
                 if i == j {
-                    if self.transforms[i] == Transform::Log {
-                        second += sum.gradient[i] * theta[i];
+                    if self.transforms[i] != Transform::Identity {
+                        second += sum.gradient[i] * bend(self.transforms[i], theta[i], slopes[i]);
                     }
                     second -= self.penalty_of(i);
                 }
@@ -158,7 +216,8 @@ impl Objective<'_> {
         curvature
     }
 
-    /// Hessian by central differences of the gradient, for likelihoods whose own is not finite.
+    /// Hessian by central differences of the gradient, for likelihoods whose own is not finite;
+    /// one-sided at a bound, and zero for a parameter that is held.
     pub(crate) fn difference_curvature(&self, point: &Point) -> Array2<f64> {
         let dim = self.dim();
         let mut rows = Array2::zeros((dim, dim));
@@ -167,12 +226,14 @@ impl Objective<'_> {
             let step = 6e-6 * (1.0 + point.working[i].abs());
             let side = |sign: f64| {
                 let mut moved = point.working.clone();
-                moved[i] += sign * step;
+                moved[i] = self.faces.clamp_one(i, moved[i] + sign * step);
                 (moved[i], self.at(moved, Order::Gradient).gradient)
             };
             let ((upper, above), (lower, below)) = (side(1.0), side(-1.0));
             for j in 0..dim {
-                rows[[i, j]] = (above[j] - below[j]) / (upper - lower);
+                if upper > lower {
+                    rows[[i, j]] = (above[j] - below[j]) / (upper - lower);
+                }
             }
         }
         Array2::from_shape_fn((dim, dim), |(i, j)| 0.5 * (rows[[i, j]] + rows[[j, i]]))

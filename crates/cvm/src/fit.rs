@@ -103,6 +103,9 @@ impl FitReport {
                 Some((estimate / factor, estimate * factor))
             }
             Some(Transform::Identity) | None => Some((estimate - half, estimate + half)),
+            Some(bounded @ (Transform::Logit | Transform::FisherZ)) => {
+                cvm_fit::wald_interval(bounded, estimate, half / NORMAL_975, 0.95)
+            }
         }
     }
 }

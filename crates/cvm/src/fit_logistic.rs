@@ -17,6 +17,7 @@ pub(crate) fn fit(batch: &Batch<'_>, options: &FitOptions) -> Result<Fitted, Err
         gradient_tolerance: options.gradient_tolerance,
         penalty: prepared.penalty.clone(),
         threads: thread_count(options.threads),
+        ..Settings::default()
     };
     let (likelihood, starts) = (&prepared.likelihood, &prepared.starts);
     let fit = run_with(likelihood, &prepared.transforms, starts, options, &settings)?;

@@ -136,6 +136,7 @@ pub(crate) fn run(
             Vec::new()
         },
         threads: thread_count(options.threads),
+        ..Settings::default()
     };
     run_with(likelihood, transforms, starts, options, &settings)
 }

@@ -47,7 +47,7 @@ fn far(x: f64, ln_x: (f64, f64)) -> (f64, f64) {
 
 /// ln Γ(2 + t), `|t| <= 1/2`, as a pair.
 #[inline(always)]
-fn near_two(t: f64) -> (f64, f64) {
+pub(super) fn near_two(t: f64) -> (f64, f64) {
     let (p, p_lo) = two_prod(t, ONE_MINUS_EULER.0);
     (
         p,
