@@ -293,7 +293,15 @@ fn total_row(total: cvm::PortfolioTotal) -> (&'static str, f64, f64, f64, f64, f
         row_count,
     } = total;
     let alone = independent_standard_error;
-    (output, total, standard_error, alone, lower, upper, row_count)
+    (
+        output,
+        total,
+        standard_error,
+        alone,
+        lower,
+        upper,
+        row_count,
+    )
 }
 
 fn is_positive(spec: &cvm::ParamSpec) -> bool {

@@ -1,13 +1,22 @@
 //! Every kind of model this build can open: one line per kind.
 
-use crate::{Error, FitOptions, Fitted, fit_rows};
+use crate::param_intervals::{IntervalMethod, ParamInterval, ProgressFn};
+use crate::{Error, FitOptions, Fitted, fit_parametric, param_intervals};
 use cvm_core::{
-    Batch, ErrorKind, ModelState, ParamError, ParamSpec, ParametricModel, Scorer, StateError,
-    TimeUnit,
+    Batch, ErrorKind, ModelState, ParamError, ParamSpec, ParametricModel, Process, Scorer,
+    StateError, TimeUnit,
 };
 
 type OpenFn = fn(&ModelState) -> Result<Box<dyn Scorer>, StateError>;
 type FitFn = fn(&Batch<'_>, &FitOptions) -> Result<Fitted, Error>;
+type IntervalsFn = fn(
+    &Batch<'_>,
+    &FitOptions,
+    IntervalMethod,
+    f64,
+    ProgressFn<'_>,
+) -> Result<Vec<ParamInterval>, Error>;
+type PartialFn = fn(&Batch<'_>, &FitOptions, &[f64]) -> Result<Vec<f64>, Error>;
 type BuildFn = fn(&[f64], Option<TimeUnit>) -> Result<Box<dyn Scorer>, ParamError>;
 
 /// Log-likelihood of a row at `params`; fills the gradient.
@@ -30,6 +39,10 @@ pub struct Entry {
     pub(crate) open: OpenFn,
     pub(crate) fit: Option<FitFn>,
     pub(crate) build: Option<BuildFn>,
+    pub(crate) intervals: Option<IntervalsFn>,
+    pub(crate) partial: Option<PartialFn>,
+    /// Processes that covariates may explain.
+    pub processes: &'static [Process],
 }
 
 /// A parametric model by plain values, so that test harnesses can loop over the catalog.
@@ -96,8 +109,11 @@ impl Entry {
                 simulate: simulate::<M>,
             }),
             open: open::<M>,
-            fit: Some(fit_rows::fit::<M>),
+            fit: Some(fit_parametric::fit::<M>),
             build: Some(build::<M>),
+            intervals: Some(param_intervals::intervals::<M>),
+            partial: Some(param_intervals::partial::<M>),
+            processes: M::PROCESSES,
         }
     }
 
@@ -110,6 +126,9 @@ impl Entry {
             open,
             fit: None,
             build: None,
+            intervals: None,
+            partial: None,
+            processes: &[],
         }
     }
 
@@ -122,6 +141,9 @@ impl Entry {
             open,
             fit: Some(fit),
             build: None,
+            intervals: None,
+            partial: None,
+            processes: &[],
         }
     }
 }

@@ -83,6 +83,30 @@ pub struct FitReport {
     pub weight: f64,
     /// Advice.
     pub warnings: Vec<String>,
+    /// What is peculiar about the place reached, for programs: each also among the warnings.
+    #[serde(default)]
+    pub findings: Vec<FitFinding>,
+    /// Akaike's information criterion; less is better.
+    #[serde(default)]
+    pub aic: f64,
+    /// Schwarz's information criterion; less is better.
+    #[serde(default)]
+    pub bic: f64,
+    /// Parameters that are free: not held, at a bound, or set to zero by a penalty.
+    #[serde(default)]
+    pub free_params: usize,
+    /// Log-likelihood plus the log density of the priors.
+    #[serde(default)]
+    pub log_posterior: f64,
+}
+
+/// Something peculiar about a fit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FitFinding {
+    /// A stable name: `ridge`, `escaped`, `at_bound`, `influential` …
+    pub kind: String,
+    /// One sentence with advice.
+    pub sentence: String,
 }
 
 /// Half-width of a 95 % interval in standard errors: the normal quantile at 0.975.

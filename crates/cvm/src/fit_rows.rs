@@ -1,8 +1,9 @@
-//! Maximum-likelihood fits of parametric models: columns to checked rows to a report.
+//! Rows of a fit: columns to checked rows, weights, and the report that a fit leaves.
 
-use crate::{Error, FitOptions, FitReport, Fitted, Model, fit::thread_count};
+use crate::fit::FitFinding;
+use crate::{Error, FitOptions, FitReport, Fitted, Model};
 use cvm_core::{
-    Array, Batch, BoundBatch, Covariates, Domain, ErrorKind, InputField, InputSchema, Likelihood,
+    Array, Batch, BoundBatch, Domain, ErrorKind, InputField, InputSchema, Likelihood,
     ParametricModel, RowCode, RowStatus, Transform, Violation,
 };
 use cvm_fit::{Fit, FitError, Settings};
@@ -13,105 +14,6 @@ const BLOCK_ROWS: usize = 512;
 /// Bad rows told in words before the rest is only counted.
 const EXAMPLES: usize = 5;
 
-/// Fits `M` to the columns of its fit schema.
-pub(crate) fn fit<M: ParametricModel>(
-    batch: &Batch<'_>,
-    options: &FitOptions,
-) -> Result<Fitted, Error> {
-    let covariates = covariates_of::<M>(options)?;
-    let mut schema = M::fit_schema(options.time_unit);
-    add_covariates(&mut schema, &covariates)?;
-    let bound = batch.bind(&schema)?;
-    let data = read::<M>(
-        &bound,
-        read_weights(batch, options)?,
-        covariates.columns.len(),
-    )?;
-    let likelihood = M::likelihood(&data.rows, data.weights.as_deref());
-    let starts = M::starts(&likelihood);
-    let mut transforms: Vec<Transform> = M::PARAMS.iter().map(|spec| spec.transform).collect();
-    let penalty = options.penalty.unwrap_or(0.0);
-    let mut fit = run(&likelihood, &transforms, &starts, options, penalty)?;
-    let mut names: Vec<String> = M::PARAMS.iter().map(|spec| spec.name.to_owned()).collect();
-    let counts = Counts {
-        row_count: bound.row_count,
-        excluded_row_count: data.excluded,
-        weight: likelihood.weight(),
-    };
-    let weights = data.weights.as_deref();
-    let scaled = M::covariate_likelihood(&data.rows, &data.covariates, weights, &covariates);
-    if let Some(scaled) = scaled.filter(|_| !covariates.is_empty()) {
-        names.extend(covariates.terms.iter().map(|term| term.name.clone()));
-        transforms.resize(names.len(), Transform::Identity);
-        // The model without covariates is the one with coefficients of zero.
-        let mut start = fit.params;
-        start.resize(names.len(), 0.0);
-        fit = run(scaled.as_ref(), &transforms, &[start], options, penalty)?;
-    }
-    let (base, coefficients) = fit.params.split_at(M::PARAMS.len());
-    let fitted = Covariates {
-        coefficients: coefficients.to_vec(),
-        ..covariates
-    };
-    let mut scorer = M::from_params(base, options.time_unit)?;
-    if !fitted.is_empty() {
-        scorer = scorer.with_covariates(fitted);
-    }
-    let report = report(M::KIND, names, &fit, penalty, counts);
-    finish(Box::new(scorer), report, data_facts(&bound))
-}
-
-/// The covariates that the settings `<process>_covariates` name, lists of columns.
-fn covariates_of<M: ParametricModel>(options: &FitOptions) -> Result<Covariates, Error> {
-    let setting = |process: &str| format!("{process}_covariates");
-    let known: Vec<String> = M::PROCESSES
-        .iter()
-        .map(|process| setting(process.name))
-        .collect();
-    for (name, value) in &options.settings {
-        let field = format!("options.settings.{name}");
-        if !known.contains(name) {
-            let why = if known.is_empty() {
-                format!("is unknown; `{}` has no settings", M::KIND)
-            } else {
-                format!("is unknown; `{}` has {}", M::KIND, known.join(", "))
-            };
-            return Err(Error::invalid(field, why));
-        }
-        if names_in(value).is_none() {
-            let why = format!("is {value}: must be a list of distinct column names");
-            return Err(Error::invalid(field, why));
-        }
-    }
-    let names = |process: &str| {
-        let given = options.settings.get(&setting(process));
-        given.and_then(names_in).unwrap_or_default()
-    };
-    Ok(Covariates::new(M::PROCESSES, M::PARAMS, &names))
-}
-
-/// A list of distinct names.
-fn names_in(value: &Value) -> Option<Vec<String>> {
-    let names = value.as_array()?.iter();
-    let names: Option<Vec<String>> = names.map(|name| name.as_str().map(str::to_owned)).collect();
-    let names = names?;
-    let distinct: std::collections::BTreeSet<&String> = names.iter().collect();
-    (distinct.len() == names.len()).then_some(names)
-}
-
-/// Adds the covariates' columns; one that the model reads anyway would be two things at once.
-fn add_covariates(schema: &mut InputSchema, covariates: &Covariates) -> Result<(), Error> {
-    for column in &covariates.columns {
-        if schema.position(column).is_some() {
-            let why = format!("names `{column}`, which the model reads as its own");
-            return Err(Error::invalid("options.settings.covariates", why));
-        }
-        let field = InputField::number(column.clone(), "1", Domain::Finite);
-        schema.fields.push(field);
-    }
-    Ok(())
-}
-
 /// Sizes of the data a fit ran on.
 pub(crate) struct Counts {
     pub row_count: usize,
@@ -120,28 +22,6 @@ pub(crate) struct Counts {
 }
 
 /// Runs the estimator; a fit that did not converge is an error unless the options allow it.
-pub(crate) fn run(
-    likelihood: &dyn Likelihood,
-    transforms: &[Transform],
-    starts: &[Vec<f64>],
-    options: &FitOptions,
-    penalty: f64,
-) -> Result<Fit, Error> {
-    let settings = Settings {
-        max_iterations: options.max_iterations,
-        gradient_tolerance: options.gradient_tolerance,
-        penalty: if penalty > 0.0 {
-            vec![penalty; transforms.len()]
-        } else {
-            Vec::new()
-        },
-        threads: thread_count(options.threads),
-        ..Settings::default()
-    };
-    run_with(likelihood, transforms, starts, options, &settings)
-}
-
-/// [`run`] with settings of the caller's own.
 pub(crate) fn run_with(
     likelihood: &dyn Likelihood,
     transforms: &[Transform],
@@ -153,7 +33,26 @@ pub(crate) fn run_with(
         Ok(fit) => Ok(fit),
         Err(FitError::NotConverged { fit }) if options.allow_not_converged => Ok(*fit),
         Err(FitError::NotConverged { fit }) => Err(not_converged(&fit)),
-        Err(error) => Err(Error::invalid("data", error.to_string())),
+        Err(error) => Err(estimation_error(error)),
+    }
+}
+
+/// An error of the estimator in the door's words.
+pub(crate) fn estimation_error(error: FitError) -> Error {
+    match error {
+        FitError::NotConverged { fit } => not_converged(&fit),
+        FitError::Cancelled { .. } | FitError::ResamplingCancelled { .. } => {
+            Error::new(ErrorKind::NotConverged, error.to_string())
+        }
+        FitError::Invalid {
+            field,
+            value,
+            allowed,
+        } => Error::invalid(
+            format!("options.{field}"),
+            format!("is {value}: must be {allowed}"),
+        ),
+        error => Error::invalid("data", error.to_string()),
     }
 }
 
@@ -166,15 +65,28 @@ fn not_converged(fit: &Fit) -> Error {
     Error::new(ErrorKind::NotConverged, message)
 }
 
-struct Data<R> {
-    rows: Vec<R>,
+/// Rows of a fit.
+pub(crate) struct Data<R> {
+    pub(crate) rows: Vec<R>,
     /// Covariates of the rows, row by row.
-    covariates: Vec<f64>,
-    weights: Option<Vec<f64>>,
-    excluded: usize,
+    pub(crate) covariates: Vec<f64>,
+    pub(crate) weights: Option<Vec<f64>>,
+    /// Legal rows without information for the model.
+    pub(crate) excluded: usize,
 }
 
-fn read<M: ParametricModel>(
+impl<R> Data<R> {
+    /// Sum of the rows' weights.
+    #[allow(clippy::cast_precision_loss)]
+    pub(crate) fn weight(&self) -> f64 {
+        match &self.weights {
+            Some(weights) => weights.iter().sum(),
+            None => self.rows.len() as f64,
+        }
+    }
+}
+
+pub(crate) fn read<M: ParametricModel>(
     bound: &BoundBatch<'_, '_>,
     weights: Option<Vec<f64>>,
     covariate_count: usize,
@@ -290,7 +202,7 @@ pub(crate) fn read_weights(
     let Some(name) = &options.weight_column else {
         return Ok(None);
     };
-    let field = cvm_core::InputField::number(name.clone(), "1", Domain::Positive);
+    let field = InputField::number(name.clone(), "1", Domain::Positive);
     let schema = InputSchema {
         fields: vec![field],
         time_unit: None,
@@ -316,7 +228,19 @@ pub(crate) fn report(
     counts: Counts,
 ) -> FitReport {
     let finite = |value: &f64| value.is_finite().then_some(*value);
+    let names: Vec<&str> = param_names.iter().map(String::as_str).collect();
+    let findings = fit.diagnosis.iter().map(|finding| FitFinding {
+        kind: finding.kind().to_owned(),
+        sentence: finding.sentence(&names),
+    });
+    let findings: Vec<FitFinding> = findings.collect();
+    let warnings = worded(fit, &findings);
     FitReport {
+        findings,
+        aic: cvm_fit::aic(fit.log_likelihood, fit.free_count()),
+        bic: cvm_fit::bic(fit.log_likelihood, fit.free_count(), counts.weight),
+        free_params: fit.free_count(),
+        log_posterior: fit.log_posterior,
         kind: kind.to_owned(),
         param_names,
         params: fit.params.clone(),
@@ -335,8 +259,20 @@ pub(crate) fn report(
         row_count: counts.row_count,
         excluded_row_count: counts.excluded_row_count,
         weight: counts.weight,
-        warnings: fit.warnings.clone(),
+        warnings,
     }
+}
+
+/// The estimator numbers parameters where their names are not known: its own warnings of findings
+/// give way to the findings' sentences, others stay.
+fn worded(fit: &Fit, findings: &[FitFinding]) -> Vec<String> {
+    let unnamed: Vec<String> = fit.diagnosis.iter().map(ToString::to_string).collect();
+    let others = fit
+        .warnings
+        .iter()
+        .filter(|warning| !unnamed.contains(warning));
+    let sentences = findings.iter().map(|finding| finding.sentence.clone());
+    sentences.chain(others.cloned()).collect()
 }
 
 /// Wraps a scorer and its report into a model whose training facts hold the report.

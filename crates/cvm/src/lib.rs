@@ -8,19 +8,25 @@ mod catalog;
 mod error;
 mod fit;
 mod fit_logistic;
+mod fit_parametric;
 mod fit_rows;
+mod fit_settings;
 mod inspect;
 mod interval;
 mod model;
+mod param_intervals;
 mod params;
 mod score;
 
 pub use catalog::{Entry, Harness, catalog, entry};
 pub use error::Error;
-pub use fit::{FitOptions, FitReport, Fitted, fit};
+pub use fit::{FitFinding, FitOptions, FitReport, Fitted, fit};
 pub use inspect::inspect_file;
 pub use interval::PortfolioTotal;
 pub use model::{Model, OpenedFile};
+pub use param_intervals::{
+    IntervalMethod, ParamInterval, ProgressFn, param_intervals, partial_objective,
+};
 pub use params::{from_params, lifetime_value};
 
 pub use cvm_artifact::{Fingerprint, Inspection, SectionInfo};
