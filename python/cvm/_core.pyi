@@ -1,4 +1,4 @@
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from os import PathLike
 from typing import Any, TypeAlias, TypedDict, final
 
@@ -127,6 +127,22 @@ class RawClient:
     @property
     def timeout_seconds(self) -> float: ...
 
+class IntervalArgs(TypedDict):
+    method: str
+    level: float
+    replicates: int
+    seed: int
+
+def param_intervals(
+    kind: str,
+    columns: _Columns,
+    options: FitArgs,
+    request: IntervalArgs,
+    progress: Callable[[int, int], object],
+) -> list[tuple[str, float, float | None, float | None, float | None, str]]: ...
+def partial_objective(
+    kind: str, columns: _Columns, options: FitArgs, params: list[float]
+) -> list[float]: ...
 def table_from_arrow(data: Any) -> list[tuple[str, RawColumn]]: ...
 def column_addresses(columns: _Columns) -> list[int]: ...
 def summarize(columns: _Columns, unit: str, grain: str, options_json: str) -> Summary: ...

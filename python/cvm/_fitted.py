@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cvm._core import FitArgs
+
 _WEIGHT = "cvm weight"
 
 
@@ -43,26 +45,30 @@ class FittedModel(BaseModel):
         weight_column: str | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> Self:
+        arguments = self._fit_arguments(time_unit, weight_column, settings)
+        self._adopt(RawModel.fit(self.kind, columns, arguments))
+        self._warn_fit()
+        return self
+
+    def _fit_arguments(
+        self,
+        time_unit: str | None,
+        weight_column: str | None,
+        settings: Mapping[str, Any] | None,
+    ) -> FitArgs:
         if self.on_not_converged not in {"warn", "raise"}:
             why = f'is {self.on_not_converged!r}: must be "warn" or "raise"'
             raise invalid(("on_not_converged", why))
-        raw = RawModel.fit(
-            self.kind,
-            columns,
-            {
-                "time_unit": time_unit,
-                "weight_column": weight_column,
-                "penalty": number("penalty", self.penalty),
-                "max_iterations": count("max_iter", self.max_iter),
-                "gradient_tolerance": required_number("tol", self.tol),
-                "threads": count("threads", self.threads),
-                "allow_not_converged": self.on_not_converged == "warn",
-                "settings_json": json.dumps(dict(settings or {}), allow_nan=False),
-            },
-        )
-        self._adopt(raw)
-        self._warn_fit()
-        return self
+        return {
+            "time_unit": time_unit,
+            "weight_column": weight_column,
+            "penalty": number("penalty", self.penalty),
+            "max_iterations": count("max_iter", self.max_iter),
+            "gradient_tolerance": required_number("tol", self.tol),
+            "threads": count("threads", self.threads),
+            "allow_not_converged": self.on_not_converged == "warn",
+            "settings_json": json.dumps(dict(settings or {}), allow_nan=False),
+        }
 
     def _adopt(self, raw: RawModel) -> Self:
         super()._adopt(raw)
@@ -83,9 +89,15 @@ class FittedModel(BaseModel):
 
     @staticmethod
     def _estimates(raw: RawModel, report: dict[str, Any]) -> tuple[list[str], list[float]]:
-        if raw.params:
-            return [param[0] for param in raw.params], [param[1] for param in raw.params]
-        return report["param_names"], report["params"]
+        if not raw.params:
+            return report["param_names"], report["params"]
+        names = [param[0] for param in raw.params]
+        values = [param[1] for param in raw.params]
+        coefficients = raw.array("covariates")
+        if coefficients is not None:
+            names.extend(_coefficient_names(raw, len(coefficients[1]), report))
+            values.extend(coefficients[1].tolist())
+        return names, values
 
     def _warn_fit(self) -> None:
         for text in self.fit_report_["warnings"]:
@@ -120,6 +132,12 @@ class FittedModel(BaseModel):
             facts["rows"] = f"{report['row_count']} ({report['excluded_row_count']} excluded)"
             facts["converged"] = f"{self.converged_} ({report['message']})"
         return facts
+
+
+def _coefficient_names(raw: RawModel, size: int, report: dict[str, Any]) -> list[str]:
+    """Return the names of a model's coefficients, as its fit has them."""
+    names: list[str] = report.get("param_names", [])[len(raw.params) :]
+    return names if len(names) == size else [f"coefficient {i}" for i in range(size)]
 
 
 def with_weight(

@@ -17,6 +17,7 @@ mod client;
 mod column;
 mod door;
 mod errors;
+mod intervals;
 mod metrics;
 mod model;
 mod objects;
@@ -33,6 +34,8 @@ mod _core {
     use crate::client::RawClient;
     #[pymodule_export]
     use crate::column::{RawColumn, column_addresses, table_from_arrow};
+    #[pymodule_export]
+    use crate::intervals::{param_intervals, partial_objective};
     #[pymodule_export]
     use crate::metrics::{auc, brier, ece, lift_curve, log_loss};
     #[pymodule_export]

@@ -20,7 +20,7 @@ pub(crate) struct RawModel {
 /// How to fit, as a dictionary.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
-struct FitArgs {
+pub(crate) struct FitArgs {
     time_unit: Option<String>,
     weight_column: Option<String>,
     penalty: Option<f64>,
@@ -48,7 +48,8 @@ pub(crate) struct ScoreArgs {
 }
 
 impl FitArgs {
-    fn options(self) -> PyResult<FitOptions> {
+    /// Options of the engine.
+    pub(crate) fn options(self) -> PyResult<FitOptions> {
         Ok(FitOptions {
             time_unit: time_unit(self.time_unit.as_deref())?,
             weight_column: self.weight_column,

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
-from cvm._core import RawModel
+from cvm._core import RawModel, param_intervals
 from cvm._fitted import FittedModel, with_weight
 from cvm._frames import as_table, invalid, is_unnamed
+from cvm._progress import callback
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from cvm._frames import Frame, Numbers
+    from cvm._core import IntervalArgs
+    from cvm._frames import Frame, Input, Numbers
+
+
+class ParameterInterval(NamedTuple):
+    """The interval of one parameter."""
+
+    name: str
+    estimate: float
+    lower: float | None
+    upper: float | None
+    standard_error: float | None
+    note: str
 
 
 class ParametricModel(FittedModel):
@@ -23,12 +36,16 @@ class ParametricModel(FittedModel):
         self,
         *,
         penalty: float = 0.0,
+        priors: Mapping[str, Mapping[str, Mapping[str, float]]] | None = None,
+        bounds: Mapping[str, tuple[float, float]] | None = None,
         max_iter: int = 200,
         tol: float = 1e-9,
         on_not_converged: str = "warn",
         threads: int = 0,
     ) -> None:
         self.penalty = penalty
+        self.priors = priors
+        self.bounds = bounds
         self.max_iter = max_iter
         self.tol = tol
         self.on_not_converged = on_not_converged
@@ -68,18 +85,79 @@ class ParametricModel(FittedModel):
         NotConvergedError
             If no optimum was reached and ``on_not_converged`` is ``"raise"``.
         """
+        inputs, weight_column, settings = self._fit_inputs(data, weight, columns)
+        return self._fit(
+            inputs, time_unit=time_unit, weight_column=weight_column, settings=settings
+        )
+
+    def _fit_inputs(
+        self,
+        data: Frame,
+        weight: str | Sequence[float] | Numbers | None,
+        columns: Sequence[str] | None,
+    ) -> tuple[list[tuple[str, Input]], str | None, dict[str, object]]:
+        """Return the columns a fit reads, the column of weights, and the fit's settings."""
         settings = self._settings()
         covariates = dict.fromkeys(name for names in settings.values() for name in names)
         needs = [*self.fit_columns, *covariates]
         own = needs if columns is None and is_unnamed(data) else columns
         table = as_table(data, own)
         inputs, weight_column = with_weight(table.columns(needs), table, weight)
-        return self._fit(
-            inputs,
-            time_unit=time_unit,
-            weight_column=weight_column,
-            settings={**settings, **self._penalties(settings)},
-        )
+        return inputs, weight_column, {**settings, **self._further(settings)}
+
+    def confidence_intervals(
+        self,
+        data: Frame,
+        *,
+        method: Literal["wald", "profile", "bootstrap"] = "profile",
+        level: float = 0.95,
+        replicates: int = 500,
+        seed: int = 0,
+        weight: str | Sequence[float] | Numbers | None = None,
+        columns: Sequence[str] | None = None,
+        progress: bool | Callable[[int, int], object] = True,
+    ) -> list[ParameterInterval]:
+        """Return an interval of every parameter, from a fit to the data.
+
+        Parameters
+        ----------
+        data : table
+            The customers the model is fitted to.
+        method : {"wald", "profile", "bootstrap"}, default "profile"
+            From standard errors (at once); where the likelihood falls, other parameters refitted
+            (honest where the likelihood is not a parabola); or quantiles over refits with random
+            weights (honest where customers are not what the model says).
+        level : float, default 0.95
+            Confidence level.
+        replicates : int, default 500
+            Refits of a bootstrap.
+        seed : int, default 0
+            Seed of a bootstrap; the same seed gives the same intervals.
+        weight, columns
+            As in `fit`.
+        progress : bool or callable, default True
+            Draw a line when it takes more than two seconds; or a function of ``(done, total)``.
+
+        Returns
+        -------
+        list of ParameterInterval
+            ``name``, ``estimate``, ``lower``, ``upper``, ``standard_error``, ``note``; an end that
+            does not exist is ``None``, and the note says why.
+        """
+        inputs, weight_column, settings = self._fit_inputs(data, weight, columns)
+        arguments = self._fit_arguments(None, weight_column, settings)
+        request: IntervalArgs = {
+            "method": method,
+            "level": level,
+            "replicates": replicates,
+            "seed": seed,
+        }
+        told, close = callback(progress, method)
+        try:
+            rows = param_intervals(self.kind, inputs, arguments, request, told)
+        finally:
+            close()
+        return [ParameterInterval(*row) for row in rows]
 
     def _processes(self) -> dict[str, Sequence[str]]:
         """Return the covariates of each process of the model."""
@@ -95,11 +173,18 @@ class ParametricModel(FittedModel):
                 given[f"{process}_covariates"] = list(names)
         return given
 
-    def _penalties(self, settings: Mapping[str, object]) -> dict[str, float]:
-        penalties = {
-            name: float(getattr(self, name, 0.0)) for name in ("covariate_l1", "covariate_l2")
-        }
-        return {name: value for name, value in penalties.items() if settings and value != 0.0}
+    def _further(self, settings: Mapping[str, object]) -> dict[str, object]:
+        """Return settings beyond covariates: their penalties, priors and bounds."""
+        further: dict[str, object] = {}
+        for name in ("covariate_l1", "covariate_l2"):
+            value = float(getattr(self, name, 0.0))
+            if settings and value != 0.0:
+                further[name] = value
+        for name in ("priors", "bounds"):
+            given = getattr(self, name, None)
+            if given:
+                further[name] = dict(given)
+        return further
 
     def _refit(
         self, data: Frame, columns: Sequence[str] | None, time_unit: str | None

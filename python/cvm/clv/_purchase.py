@@ -10,7 +10,7 @@ from cvm._frames import invalid
 from cvm.clv._parametric import ParametricModel
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike
 
@@ -36,6 +36,8 @@ class PurchaseModel(ParametricModel):
         penalty: float = 0.0,
         covariate_l1: float = 0.0,
         covariate_l2: float = 0.0,
+        priors: Mapping[str, Mapping[str, Mapping[str, float]]] | None = None,
+        bounds: Mapping[str, tuple[float, float]] | None = None,
         max_iter: int = 200,
         tol: float = 1e-9,
         on_not_converged: str = "warn",
@@ -43,6 +45,8 @@ class PurchaseModel(ParametricModel):
     ) -> None:
         super().__init__(
             penalty=penalty,
+            priors=priors,
+            bounds=bounds,
             max_iter=max_iter,
             tol=tol,
             on_not_converged=on_not_converged,

@@ -1,0 +1,100 @@
+//! Intervals of parameters behind Python, with a callback for progress and Ctrl-C.
+
+use crate::column::Columns;
+use crate::door::enter;
+use crate::errors::invalid;
+use crate::model::FitArgs;
+use cvm::{IntervalMethod, ParamInterval};
+use pyo3::prelude::*;
+use std::ops::ControlFlow;
+use std::sync::Mutex;
+
+/// Name, estimate, lower, upper, standard error, note.
+type Row = (String, f64, Option<f64>, Option<f64>, Option<f64>, String);
+
+/// How to make intervals, as a dictionary.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct IntervalArgs {
+    method: String,
+    level: f64,
+    replicates: usize,
+    seed: u64,
+}
+
+impl IntervalArgs {
+    fn method(&self) -> PyResult<IntervalMethod> {
+        match self.method.as_str() {
+            "wald" => Ok(IntervalMethod::Wald),
+            "profile" => Ok(IntervalMethod::Profile),
+            "bootstrap" => Ok(IntervalMethod::Bootstrap {
+                replicates: self.replicates,
+                seed: self.seed,
+            }),
+            other => {
+                let why = format!("is \"{other}\": must be wald, profile or bootstrap");
+                Err(invalid("method", &why))
+            }
+        }
+    }
+}
+
+/// Intervals of the parameters of a fit of `kind`; `progress(done, total)` is called now and then.
+#[pyfunction]
+pub(crate) fn param_intervals(
+    py: Python<'_>,
+    kind: &str,
+    columns: Columns<'_>,
+    options: FitArgs,
+    request: IntervalArgs,
+    progress: Py<PyAny>,
+) -> PyResult<Vec<Row>> {
+    let (batch, options) = (columns.batch()?, options.options()?);
+    let (method, level) = (request.method()?, request.level);
+    let raised: Mutex<Option<PyErr>> = Mutex::new(None);
+    let watch = |done: usize, total: usize| {
+        let told = Python::attach(|py| {
+            py.check_signals()?;
+            progress.call1(py, (done, total))
+        });
+        match told {
+            Ok(_) => ControlFlow::Continue(()),
+            Err(error) => {
+                *raised.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    };
+    let found = enter(py, || {
+        cvm::param_intervals(kind, &batch, &options, method, level, &watch)
+    });
+    match raised.into_inner() {
+        Ok(Some(error)) => Err(error),
+        _ => Ok(found?.into_iter().map(row).collect()),
+    }
+}
+
+fn row(interval: ParamInterval) -> Row {
+    let ParamInterval {
+        name,
+        estimate,
+        lower,
+        upper,
+        standard_error,
+        note,
+    } = interval;
+    (name, estimate, lower, upper, standard_error, note)
+}
+
+/// The objective of these rows at `params`, packed: value, gradient, Hessian.
+#[pyfunction]
+pub(crate) fn partial_objective(
+    py: Python<'_>,
+    kind: &str,
+    columns: Columns<'_>,
+    options: FitArgs,
+    params: Vec<f64>,
+) -> PyResult<Vec<f64>> {
+    let (batch, options) = (columns.batch()?, options.options()?);
+    enter(py, || cvm::partial_objective(kind, &batch, &options, &params))
+}
