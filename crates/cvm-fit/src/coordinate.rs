@@ -11,7 +11,8 @@ use cvm_core::Transform;
 use cvm_math::{exp, expm1, ln, log1p, sigmoid};
 
 /// `θ(w)`.
-pub(crate) fn natural(transform: Transform, w: f64) -> f64 {
+#[must_use]
+pub fn natural(transform: Transform, w: f64) -> f64 {
     match transform {
         Transform::Identity => w,
         Transform::Log => exp(w),
@@ -21,7 +22,8 @@ pub(crate) fn natural(transform: Transform, w: f64) -> f64 {
 }
 
 /// `w(θ)`; infinite at an end of the range.
-pub(crate) fn working(transform: Transform, theta: f64) -> f64 {
+#[must_use]
+pub fn working(transform: Transform, theta: f64) -> f64 {
     match transform {
         Transform::Identity => theta,
         Transform::Log => ln(theta),
@@ -31,7 +33,8 @@ pub(crate) fn working(transform: Transform, theta: f64) -> f64 {
 }
 
 /// `dθ/dw`, given both.
-pub(crate) fn slope(transform: Transform, theta: f64, w: f64) -> f64 {
+#[must_use]
+pub fn slope(transform: Transform, theta: f64, w: f64) -> f64 {
     match transform {
         Transform::Identity => 1.0,
         Transform::Log => theta,

@@ -25,7 +25,7 @@
 mod bootstrap;
 mod compare;
 mod constrained;
-mod coordinate;
+pub mod coordinate;
 mod diagnosis;
 mod evaluate;
 mod faces;
