@@ -178,8 +178,8 @@ class Client:
         rows_per_request : int, optional
             Most rows of one request; by default what a server's default limits allow.
         **options
-            ``purchases``, ``quantile``, ``cost_per_period``, ``cost_per_order`` and ``interval``, as
-            in a model's ``score_frame``.
+            ``purchases``, ``quantile``, ``cost_per_period``, ``cost_per_order``,
+            ``interval``: as in a model's ``score_frame``.
 
         Returns
         -------

@@ -19,7 +19,7 @@ use crate::{Error, score};
 use cvm_core::{
     Array, Batch, ModelState, OutputSpec, RowCode, ScoreOptions, Scorer, Scores, Transform,
 };
-use cvm_fit::normal_quantile;
+use cvm_fit::{coordinate, normal_quantile};
 use cvm_math::{exp, ln, log1p, sigmoid};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -73,9 +73,9 @@ impl Neighbours {
     pub(crate) fn new(state: &ModelState) -> Result<Self, Error> {
         let (coordinates, natural) = coordinates(state)?;
         let size = coordinates.len();
-        let rate = |coordinate: &Coordinate| match coordinate.transform {
-            Transform::Log => 1.0 / coordinate.value,
-            _ => 1.0,
+        let rate = |coordinate: &Coordinate| {
+            let w = coordinate::working(coordinate.transform, coordinate.value);
+            1.0 / coordinate::slope(coordinate.transform, coordinate.value, w)
         };
         let covariance: Vec<f64> = (0..size * size)
             .map(|place| {
@@ -372,10 +372,8 @@ fn covariance_of(state: &ModelState, name: &str, size: usize) -> Result<Vec<f64>
 fn moved(state: &ModelState, coordinate: &Coordinate, step: f64) -> Result<Box<dyn Scorer>, Error> {
     let mut state = state.clone();
     state.arrays.retain(|array| !array.name.starts_with("fit."));
-    let value = match coordinate.transform {
-        Transform::Log => coordinate.value * exp(step),
-        _ => coordinate.value + step,
-    };
+    let w = coordinate::working(coordinate.transform, coordinate.value);
+    let value = coordinate::natural(coordinate.transform, w + step);
     let set = |array: &mut Array| {
         if let Some(slot) = array.values.get_mut(coordinate.index) {
             *slot = value;

@@ -293,7 +293,7 @@ impl TimeUnit {
 /// Numbers 5 to 8 are kept for quantile levels, reasons per row and an as-of time.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ScoreOptions {
-    /// Forecast horizon in the model's time unit; finite and positive. Outputs that need a horizon
+    /// Forecast horizon in the model's time unit; positive, infinity for all the future. Outputs that need a horizon
     /// are left out of the default set when it is unset.
     #[prost(double, optional, tag = "1")]
     pub horizon_periods: ::core::option::Option<f64>,
@@ -306,6 +306,25 @@ pub struct ScoreOptions {
     /// Output columns wanted, in this order, at most 256; empty for all that the other options allow.
     #[prost(string, repeated, tag = "4")]
     pub outputs: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Number of purchases whose probability is asked for (outputs `p_purchases`, `p_at_least`); a
+    /// whole number. Unset is 1.
+    #[prost(double, optional, tag = "9")]
+    pub purchases: ::core::option::Option<f64>,
+    /// Probability at which `next_purchase_periods` is the quantile; strictly between 0 and 1. Unset
+    /// is 0.5.
+    #[prost(double, optional, tag = "10")]
+    pub quantile: ::core::option::Option<f64>,
+    /// Cost of serving a living customer, in currency per period; finite. Unset is 0.
+    #[prost(double, optional, tag = "11")]
+    pub cost_per_period: ::core::option::Option<f64>,
+    /// Cost of serving one order, in currency; finite. Unset is 0.
+    #[prost(double, optional, tag = "12")]
+    pub cost_per_order: ::core::option::Option<f64>,
+    /// Level of the interval wanted beside every output, strictly between 0 and 1: columns
+    /// `{output}_lower` and `{output}_upper` follow each output. Unset is none. Intervals tell how
+    /// well the model's parameters are known, not what one customer may do.
+    #[prost(double, optional, tag = "13")]
+    pub interval_level: ::core::option::Option<f64>,
 }
 /// The model that answered.
 ///
@@ -448,6 +467,9 @@ pub enum RowStatus {
     UnseenLevel = 6,
     /// The quantity has no finite value for this row.
     Undefined = 7,
+    /// An expectation of this row is truly infinite at the model's parameters: its value is infinity,
+    /// the row's other outputs stand.
+    Infinite = 8,
 }
 impl RowStatus {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -464,6 +486,7 @@ impl RowStatus {
             Self::Inconsistent => "ROW_STATUS_INCONSISTENT",
             Self::UnseenLevel => "ROW_STATUS_UNSEEN_LEVEL",
             Self::Undefined => "ROW_STATUS_UNDEFINED",
+            Self::Infinite => "ROW_STATUS_INFINITE",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -477,6 +500,7 @@ impl RowStatus {
             "ROW_STATUS_INCONSISTENT" => Some(Self::Inconsistent),
             "ROW_STATUS_UNSEEN_LEVEL" => Some(Self::UnseenLevel),
             "ROW_STATUS_UNDEFINED" => Some(Self::Undefined),
+            "ROW_STATUS_INFINITE" => Some(Self::Infinite),
             _ => None,
         }
     }
@@ -1032,6 +1056,9 @@ pub struct Output {
     /// Whether it is only defined for a horizon.
     #[prost(bool, tag = "4")]
     pub needs_horizon: bool,
+    /// Whether it is only computed when asked for by name.
+    #[prost(bool, tag = "5")]
+    pub on_request: bool,
 }
 /// One parameter.
 #[derive(Clone, PartialEq, ::prost::Message)]
