@@ -60,7 +60,9 @@ pub(crate) fn param_intervals(
         match told {
             Ok(_) => ControlFlow::Continue(()),
             Err(error) => {
-                *raised.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(error);
+                *raised
+                    .lock()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(error);
                 ControlFlow::Break(())
             }
         }
@@ -96,5 +98,7 @@ pub(crate) fn partial_objective(
     params: Vec<f64>,
 ) -> PyResult<Vec<f64>> {
     let (batch, options) = (columns.batch()?, options.options()?);
-    enter(py, || cvm::partial_objective(kind, &batch, &options, &params))
+    enter(py, || {
+        cvm::partial_objective(kind, &batch, &options, &params)
+    })
 }

@@ -233,6 +233,11 @@ impl Scorer for LifetimeValue {
         ScoreOptions {
             discount_rate_per_year: rate,
             margin: Some(0.3),
+            outputs: self
+                .outputs()
+                .iter()
+                .map(|output| output.name.to_owned())
+                .collect(),
             ..self.purchase.probe_options()
         }
     }

@@ -101,7 +101,12 @@ fn a_useless_covariate_is_zeroed_by_l1_and_left_alone_without() {
     assert_eq!(zeroed.params[4..], [0.0, 0.0, 0.0]);
     assert_eq!(zeroed.free_params, 4);
     assert!((zeroed.log_likelihood - plain.log_likelihood).abs() < 1e-6);
-    assert!(zeroed.findings.iter().any(|finding| finding.kind == "zeroed"));
+    assert!(
+        zeroed
+            .findings
+            .iter()
+            .any(|finding| finding.kind == "zeroed")
+    );
 }
 
 #[test]
@@ -116,15 +121,42 @@ fn settings_that_do_not_exist_are_named() {
         error.violations[0].field.clone()
     };
     let cases = [
-        (json!({ "puchase_covariates": ["z"] }), "options.settings.puchase_covariates"),
-        (json!({ "purchase_covariates": "z" }), "options.settings.purchase_covariates"),
-        (json!({ "purchase_covariates": ["z", "z"] }), "options.settings.purchase_covariates"),
-        (json!({ "purchase_covariates": ["T"] }), "options.settings.covariates"),
-        (json!({ "purchase_covariates": ["income"] }), "columns.income"),
-        (json!({ "priors": { "q": { "gamma": { "shape": 2, "rate": 1 } } } }), "options.settings.priors.q"),
-        (json!({ "priors": { "r": { "gamma": { "shape": 2 } } } }), "options.settings.priors.r"),
-        (json!({ "bounds": { "a": [2, 1] } }), "options.settings.bounds.a"),
-        (json!({ "covariate_l2": -1 }), "options.settings.covariate_l2"),
+        (
+            json!({ "puchase_covariates": ["z"] }),
+            "options.settings.puchase_covariates",
+        ),
+        (
+            json!({ "purchase_covariates": "z" }),
+            "options.settings.purchase_covariates",
+        ),
+        (
+            json!({ "purchase_covariates": ["z", "z"] }),
+            "options.settings.purchase_covariates",
+        ),
+        (
+            json!({ "purchase_covariates": ["T"] }),
+            "options.settings.covariates",
+        ),
+        (
+            json!({ "purchase_covariates": ["income"] }),
+            "columns.income",
+        ),
+        (
+            json!({ "priors": { "q": { "gamma": { "shape": 2, "rate": 1 } } } }),
+            "options.settings.priors.q",
+        ),
+        (
+            json!({ "priors": { "r": { "gamma": { "shape": 2 } } } }),
+            "options.settings.priors.r",
+        ),
+        (
+            json!({ "bounds": { "a": [2, 1] } }),
+            "options.settings.bounds.a",
+        ),
+        (
+            json!({ "covariate_l2": -1 }),
+            "options.settings.covariate_l2",
+        ),
     ];
     for (settings, field) in cases {
         assert_eq!(refused(settings.clone()), field, "{settings}");
@@ -168,7 +200,10 @@ fn intervals_of_parameters_by_three_methods_agree_on_many_customers() {
             assert_eq!(other.name, wald.name);
             let (low, high) = (other.lower.unwrap(), other.upper.unwrap());
             assert!(low < wald.estimate && wald.estimate < high, "{other:?}");
-            assert!((0.5..2.0).contains(&((high - low) / width)), "{wald:?} {other:?}");
+            assert!(
+                (0.5..2.0).contains(&((high - low) / width)),
+                "{wald:?} {other:?}"
+            );
         }
     }
     let again = by(IntervalMethod::Bootstrap { replicates, seed });
@@ -204,7 +239,7 @@ fn intervals_of_scores_agree_with_refits_on_new_samples() {
             "expected_purchases_upper"
         ]
     );
-    let refit = |seed| {
+    let refit = |seed: u64| {
         let other = fit(&customers(1_500, 0.0, 1_000 + 2 * seed), json!({})).model;
         let scores = other.score(&batch, &horizon(26.0)).unwrap();
         scores.get("expected_purchases").unwrap().to_vec()
@@ -212,10 +247,18 @@ fn intervals_of_scores_agree_with_refits_on_new_samples() {
     let refits: Vec<Vec<f64>> = (0..40).map(refit).collect();
     let column = |name: &str| scores.get(name).unwrap();
     for row in 0..3 {
-        let logs: Vec<f64> = refits.iter().map(|values| cvm_math::ln(values[row])).collect();
+        let logs: Vec<f64> = refits
+            .iter()
+            .map(|values| cvm_math::ln(values[row]))
+            .collect();
         let mean = logs.iter().sum::<f64>() / 40.0;
-        let variance = logs.iter().map(|log| (log - mean) * (log - mean)).sum::<f64>() / 39.0;
-        let ends = column("expected_purchases_upper")[row] / column("expected_purchases_lower")[row];
+        let variance = logs
+            .iter()
+            .map(|log| (log - mean) * (log - mean))
+            .sum::<f64>()
+            / 39.0;
+        let ends =
+            column("expected_purchases_upper")[row] / column("expected_purchases_lower")[row];
         let told = cvm_math::ln(ends) / (2.0 * 1.959_963_984_540_054);
         // 40 refits know a standard deviation within a factor of 1.5, nearly surely.
         let ratio = told / variance.sqrt();
@@ -228,11 +271,19 @@ fn intervals_of_scores_agree_with_refits_on_new_samples() {
 fn totals_know_that_customers_share_their_parameters() {
     let frame = customers(1_000, 0.0, 41);
     let model = fit(&frame, json!({})).model;
-    let totals = model.portfolio(&frame.batch().unwrap(), &horizon(26.0), 1).unwrap();
+    let totals = model
+        .portfolio(&frame.batch().unwrap(), &horizon(26.0), 1)
+        .unwrap();
     let total = &totals[1];
-    assert_eq!((total.output, total.row_count), ("expected_purchases", 2_000));
+    assert_eq!(
+        (total.output, total.row_count),
+        ("expected_purchases", 2_000)
+    );
     assert!(total.lower < total.total && total.total < total.upper);
-    assert!(total.standard_error > 10.0 * total.independent_standard_error, "{total:?}");
+    assert!(
+        total.standard_error > 10.0 * total.independent_standard_error,
+        "{total:?}"
+    );
     let known = cvm::from_params(
         KIND,
         &[("r", 0.2), ("alpha", 4.0), ("a", 0.8), ("b", 2.0)].map(|(n, v)| (n.to_owned(), v)),
@@ -256,12 +307,15 @@ fn partial_objectives_add_up() {
     };
     let part = |range: std::ops::Range<usize>| {
         let columns = frame.columns.iter();
-        let cut = columns.fold(Frame::new(range.len()), |cut, (name, column)| match column {
-            cvm::FrameColumn::Numbers(values) => {
-                cut.with_numbers(name.clone(), values[range.clone()].to_vec())
-            }
-            cvm::FrameColumn::Text { .. } => cut,
-        });
+        let cut = columns.fold(
+            Frame::new(range.len()),
+            |cut, (name, column)| match column {
+                cvm::FrameColumn::Numbers(values) => {
+                    cut.with_numbers(name.clone(), values[range.clone()].to_vec())
+                }
+                cvm::FrameColumn::Text { .. } => cut,
+            },
+        );
         partial_objective(KIND, &cut.batch().unwrap(), &options, &report.params).unwrap()
     };
     let whole = part(0..1_000);
@@ -269,8 +323,14 @@ fn partial_objectives_add_up() {
     let parts = [part(0..300), part(300..301), part(301..1_000)];
     for (index, number) in whole.iter().enumerate() {
         let sum: f64 = parts.iter().map(|part| part[index]).sum();
-        assert!((sum - number).abs() <= 1e-9 * (1.0 + number.abs()), "{index}");
+        assert!(
+            (sum - number).abs() <= 1e-9 * (1.0 + number.abs()),
+            "{index}"
+        );
     }
     assert!((whole[0] - report.log_likelihood).abs() < 1e-9 * whole[0].abs());
-    assert!(whole[1..5].iter().all(|slope| slope.abs() < 1e-3), "{whole:?}");
+    assert!(
+        whole[1..5].iter().all(|slope| slope.abs() < 1e-3),
+        "{whole:?}"
+    );
 }
