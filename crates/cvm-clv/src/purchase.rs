@@ -223,7 +223,11 @@ fn open<F: PurchaseFormulas>(state: &ModelState) -> Result<Box<dyn PurchaseModel
 }
 
 /// Kinds of purchase models. One line per model.
-const KINDS: &[(&str, OpenFn)] = &[(crate::BgNbd::KIND, open::<crate::BgNbd>)];
+const KINDS: &[(&str, OpenFn)] = &[
+    (crate::BgNbd::KIND, open::<crate::BgNbd>),
+    (crate::ParetoNbd::KIND, open::<crate::ParetoNbd>),
+    (crate::GGompertzNbd::KIND, open::<crate::GGompertzNbd>),
+];
 
 /// The purchase model stored as `state`, of any kind this crate has.
 ///

@@ -61,6 +61,8 @@ pub struct Harness {
 /// Every kind this build can open.
 pub static CATALOG: &[Entry] = &[
     Entry::parametric::<cvm_clv::Purchase<cvm_clv::BgNbd>>(),
+    Entry::parametric::<cvm_clv::Purchase<cvm_clv::ParetoNbd>>(),
+    Entry::parametric::<cvm_clv::Purchase<cvm_clv::GGompertzNbd>>(),
     Entry::parametric::<cvm_clv::GammaGamma>(),
     Entry::composed("clv.lifetime_value", "Lifetime value", |state| {
         Ok(Box::new(cvm_clv::LifetimeValue::from_state(state)?))

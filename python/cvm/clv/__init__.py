@@ -2,6 +2,8 @@
 
 from cvm.clv._bg_nbd import BgNbd
 from cvm.clv._gamma_gamma import GammaGamma
+from cvm.clv._ggompertz_nbd import GGompertzNbd
 from cvm.clv._lifetime_value import LifetimeValue
+from cvm.clv._pareto_nbd import ParetoNbd
 
-__all__ = ["BgNbd", "GammaGamma", "LifetimeValue"]
+__all__ = ["BgNbd", "GGompertzNbd", "GammaGamma", "LifetimeValue", "ParetoNbd"]

@@ -172,3 +172,15 @@ pub fn check_derivatives(likelihood: &impl Likelihood, theta: &[f64], relative: 
         }
     }
 }
+
+/// Records of `N` little-endian doubles.
+pub fn records<const N: usize>(bytes: &[u8]) -> Vec<[f64; N]> {
+    assert!(
+        !bytes.is_empty() && bytes.len().is_multiple_of(8 * N),
+        "{}",
+        bytes.len()
+    );
+    let double = |bytes: &[u8]| f64::from_le_bytes(bytes.try_into().unwrap());
+    let record = |bytes: &[u8]| std::array::from_fn(|i| double(&bytes[8 * i..8 * i + 8]));
+    bytes.chunks_exact(8 * N).map(record).collect()
+}
