@@ -223,7 +223,10 @@ fn open<F: PurchaseFormulas>(state: &ModelState) -> Result<Box<dyn PurchaseModel
 }
 
 /// Kinds of purchase models. One line per model.
-const KINDS: &[(&str, OpenFn)] = &[(crate::BgNbd::KIND, open::<crate::BgNbd>)];
+const KINDS: &[(&str, OpenFn)] = &[
+    (crate::BgNbd::KIND, open::<crate::BgNbd>),
+    (crate::BgBb::KIND, open::<crate::BgBb>),
+];
 
 /// The purchase model stored as `state`, of any kind this crate has.
 ///
