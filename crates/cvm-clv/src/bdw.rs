@@ -174,7 +174,9 @@ impl ContractFormulas for Bdw {
         self.alpha * self.c
     }
 
+    /// Where both `(T+t)^c` and `t` itself are beyond the reach of the next terms.
     fn ln_far(&self, tenure: f64) -> f64 {
-        ln_far(self.alpha, self.base(tenure)) / self.c
+        let of_power = ln_far(self.alpha, self.base(tenure)) / self.c;
+        of_power.max(ln_far(self.tail_power(), tenure))
     }
 }

@@ -186,7 +186,7 @@ impl<'a, T: Terms> Tail<'a, T> {
             let factor = if halved { 0.5 } else { 2.0 };
             width = (width * factor).clamp(PANELS[0], PANELS[1]);
             if high < stop
-                && let Some(rest) = self.rest(high)
+                && let Some(rest) = self.rest(high, end)
             {
                 return self.total + rest;
             }
@@ -221,12 +221,13 @@ impl<'a, T: Terms> Tail<'a, T> {
     }
 
     /// What is left beyond `w`, once it is negligible or a pure power law.
-    fn rest(&self, w: f64) -> Option<f64> {
+    fn rest(&self, w: f64, end: f64) -> Option<f64> {
         /// Step of the local exponent.
         const STEP: f64 = 0.0625;
         let here = self.ln_height(w);
         let height = exp(here);
-        if self.terms.rate() == 0.0 && self.ln_start + w >= self.terms.ln_far() {
+        let forever = end == f64::INFINITY && self.terms.rate() == 0.0;
+        if forever && self.ln_start + w >= self.terms.ln_far() {
             return Some(height / (self.terms.power() - 1.0));
         }
         let exponent = (self.ln_height(w - STEP) - here) / STEP;
@@ -314,6 +315,14 @@ mod tests {
         let whole = smooth_sum(&terms, 0.0, 5e6);
         let parts = smooth_sum(&terms, 0.0, 777.0) + smooth_sum(&terms, 777.0, 5e6);
         close(parts, whole);
+        // Past the point from which the power law is exact.
+        let slow = Power {
+            shift: 1e-9,
+            power: 0.5,
+            rate: 0.0,
+        };
+        let far = smooth_sum(&slow, 1.0, 4e30);
+        close(far, 4e15);
         let direct: f64 = (0..3000)
             .map(|k| cvm_math::exp(terms.ln_term(f64::from(k))))
             .sum();
