@@ -1,17 +1,25 @@
-//! Purchase and spend models, one file each, and the lifetime value made of the two.
+//! Purchase, contract and spend models, one file each, and the lifetime value made of them.
 //!
 //! A purchase model ([`BgNbd`]) says how often a customer will still buy, a spend model
 //! ([`GammaGamma`]) how much per purchase; [`LifetimeValue`] multiplies them over a discounted
-//! horizon. Fitting is elsewhere: a model offers its `Likelihood` and start vectors.
+//! horizon. Under contract a model ([`Sbg`]) says how long a customer will keep renewing. Fitting is
+//! elsewhere: a model offers its `Likelihood` and start vectors.
 
 mod attrition;
+mod bdw;
+mod beta_mixture;
+mod beta_ratio;
+mod bg_bb;
 mod bg_nbd;
+mod contract;
 mod covariates;
 mod dense;
 mod discount;
+mod discrete_weibull;
 mod dropout;
 mod formulas;
 mod gamma_gamma;
+mod geometric;
 mod ggompertz_nbd;
 mod incomplete_beta;
 mod lifetime_value;
@@ -22,12 +30,22 @@ mod purchase;
 mod random;
 mod rfm;
 mod rising;
+mod sbg;
+mod smooth_sum;
 mod state;
 
 pub use attrition::AttritionLikelihood;
+pub use bdw::Bdw;
+pub use bg_bb::BgBb;
 pub use bg_nbd::{BgNbd, BgNbdLikelihood};
+pub use contract::{
+    Contract, ContractForecast, ContractFormulas, ContractModel, Hazard, MOST_PARAMS, Subscribers,
+    Tenure, cohort_tenures, contract_from_state,
+};
+pub use discrete_weibull::DiscreteWeibull;
 pub use formulas::Formulas;
 pub use gamma_gamma::{GammaGamma, GammaGammaLikelihood, Spend};
+pub use geometric::Geometric;
 pub use ggompertz_nbd::GGompertzNbd;
 pub use lifetime_value::LifetimeValue;
 pub use merged::MergedRows;
@@ -37,4 +55,5 @@ pub use purchase::{
 };
 pub use random::Random;
 pub use rfm::{Rfm, rfm_schema};
+pub use sbg::Sbg;
 pub use state::parametric_from_state;

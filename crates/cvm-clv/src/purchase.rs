@@ -227,6 +227,7 @@ const KINDS: &[(&str, OpenFn)] = &[
     (crate::BgNbd::KIND, open::<crate::BgNbd>),
     (crate::ParetoNbd::KIND, open::<crate::ParetoNbd>),
     (crate::GGompertzNbd::KIND, open::<crate::GGompertzNbd>),
+    (crate::BgBb::KIND, open::<crate::BgBb>),
 ];
 
 /// The purchase model stored as `state`, of any kind this crate has.

@@ -267,7 +267,7 @@ mod tests {
             assert_eq!(number, code as i32);
             assert_eq!(row_code(number, "status"), Ok(code));
         }
-        for number in [-1, 0, 8, i32::MAX] {
+        for number in [-1, 0, 9, i32::MAX] {
             assert!(row_code(number, "status").is_err(), "{number}");
         }
     }
@@ -279,6 +279,11 @@ mod tests {
             discount_rate_per_year: None,
             margin: Some(0.5),
             outputs: vec!["p_alive".to_owned()],
+            purchases: Some(2.0),
+            quantile: Some(0.25),
+            cost_per_period: Some(0.1),
+            cost_per_order: None,
+            interval_level: Some(0.95),
         };
         let wire = pb::ScoreOptions::from(options.clone());
         assert_eq!(ScoreOptions::try_from(wire), Ok(options));
