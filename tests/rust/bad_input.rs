@@ -132,7 +132,7 @@ fn wrong_columns_are_all_named_at_once() {
 fn options_out_of_range_are_named() {
     let frame = csv("frequency,recency,T\n1,2,3\n").expect("a table");
     let batch = frame.batch().expect("columns");
-    for horizon in [f64::NAN, 0.0, -1.0, f64::INFINITY] {
+    for horizon in [f64::NAN, 0.0, -1.0, f64::NEG_INFINITY] {
         let options = ScoreOptions {
             horizon_periods: Some(horizon),
             ..ScoreOptions::default()

@@ -34,6 +34,10 @@ pub struct Corpus {
 pub struct HarnessSpec {
     /// Template rows by column; every model of the corpus is simulated on them, in turn.
     pub templates: BTreeMap<String, Vec<f64>>,
+    /// Parameters to simulate with and to find again, where those of the first model are hardly
+    /// identified by such data.
+    #[serde(default)]
+    pub truth: BTreeMap<String, f64>,
 }
 
 /// How a model of the corpus came to be.

@@ -11,6 +11,8 @@ pub struct Recovered {
     /// Distance of each estimate from the truth in its own standard errors; infinite if there is no
     /// standard error.
     pub distance: Vec<f64>,
+    /// Whether the 95 % interval of each parameter holds the truth.
+    pub covers: Vec<bool>,
 }
 
 /// Simulates one row per template with `truth` and fits them.
@@ -35,7 +37,16 @@ pub fn simulate_and_fit(
             _ => f64::INFINITY,
         })
         .collect();
-    Ok(Recovered { report, distance })
+    let covers = truth.iter().enumerate().map(|(index, truth)| {
+        let ends = report.interval_95(index);
+        ends.is_some_and(|(low, high)| low <= *truth && *truth <= high)
+    });
+    let covers = covers.collect();
+    Ok(Recovered {
+        report,
+        distance,
+        covers,
+    })
 }
 
 /// Rows as columns.

@@ -33,7 +33,7 @@ struct Count {
 }
 
 impl Count {
-    fn log(&self, w: f64) -> f64 {
+    fn ln_density(&self, w: f64) -> f64 {
         let Buyer { shape, scale, law } = self.buyer;
         let u = scale * exp(w);
         let counts = self.front - shape * softplus(w) - self.n * softplus(-w);
@@ -95,9 +95,9 @@ impl Count {
         let hump = ln(mode / self.buyer.scale).min(end);
         let late = self.ending && mode > 0.0 && (hump - peak).abs() > 1e-3;
         let top = if late {
-            self.log(peak).max(self.log(hump))
+            self.ln_density(peak).max(self.ln_density(hump))
         } else {
-            self.log(peak)
+            self.ln_density(peak)
         };
         if top == f64::NEG_INFINITY || top.is_nan() {
             return top;
@@ -137,7 +137,7 @@ impl Count {
             }
             sum += self.panel(near.min(far), (far - near).abs(), top);
             near = far;
-            if near == end || self.log(near) < top - FORGOTTEN {
+            if near == end || self.ln_density(near) < top - FORGOTTEN {
                 return sum;
             }
         }
