@@ -47,6 +47,15 @@ class Summary(TypedDict):
     report_json: str
     report_text: str
 
+class Independence(TypedDict):
+    customers: int
+    excluded: int
+    pearson: tuple[float, float]
+    spearman: tuple[float, float]
+    kendall: tuple[float, float]
+    verdict: str
+    bins: dict[str, _Numbers]
+
 class Answer(TypedDict):
     scores: Scores
     models: list[tuple[str, str, str]]
@@ -146,6 +155,9 @@ def partial_objective(
 def table_from_arrow(data: Any) -> list[tuple[str, RawColumn]]: ...
 def column_addresses(columns: _Columns) -> list[int]: ...
 def summarize(columns: _Columns, unit: str, grain: str, options_json: str) -> Summary: ...
+def spend_independence(
+    frequency: _Numbers, monetary_value: _Numbers, permutations: int, seed: int, bins: int
+) -> Independence: ...
 def auc(arrays: _Rows) -> float: ...
 def brier(arrays: _Rows) -> float: ...
 def log_loss(arrays: _Rows) -> float: ...

@@ -49,6 +49,7 @@ def summarize(  # noqa: PLR0913 - each is a choice of its own, all have defaults
     observation_end: Moment | None = None,
     calibration_end: Moment | None = None,
     include_first_purchase: bool = False,
+    log_spend: bool = False,
     negative_amounts: NegativeAmounts = "exclude",
     date_format: str | None = None,
     epoch_unit: EpochUnit | None = None,
@@ -79,6 +80,9 @@ def summarize(  # noqa: PLR0913 - each is a choice of its own, all have defaults
         Last date of calibration: the rows after it become the ``holdout_*`` columns.
     include_first_purchase : bool, default False
         Whether the first purchase counts in ``monetary_value``; the literature leaves it out.
+    log_spend : bool, default False
+        Whether to add ``log_spend_mean`` and ``log_spend_sd``, the mean and standard deviation of
+        the logarithms of the same purchases, as `cvm.clv.LogNormalSpend` reads them.
     negative_amounts : {"exclude", "net", "reject"}, default "exclude"
         Refunds: left out and counted; taken off the purchase of their bucket; or bad rows.
     date_format : str, optional
@@ -129,6 +133,7 @@ def summarize(  # noqa: PLR0913 - each is a choice of its own, all have defaults
         "observation_end": _iso("observation_end", observation_end),
         "calibration_end": _iso("calibration_end", calibration_end),
         "include_first_purchase": include_first_purchase,
+        "log_spend": log_spend,
         "negative_amounts": negative_amounts,
         "date_format": date_format,
         "epoch_unit": epoch_unit,

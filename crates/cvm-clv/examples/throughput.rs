@@ -1,7 +1,7 @@
 //! Rows per second of BG/NBD scoring and the cost of a likelihood over a million simulated
 //! customers, in CPU seconds of one thread: `cargo run --release -p cvm-clv --example throughput`.
 
-use cvm_clv::{BgNbd, GammaGamma, LifetimeValue, Purchase, Rfm};
+use cvm_clv::{BgNbd, GammaGamma, LifetimeValue, Purchase, Rfm, Spending};
 use cvm_core::{
     Derivatives, Frame, Likelihood, Order, ParametricModel, RowStatus, ScoreBlock, ScoreOptions,
     Scorer, TimeUnit,
@@ -91,7 +91,8 @@ fn main() {
     let Ok(spend) = GammaGamma::new(6.25, 3.74, 15.44) else {
         return;
     };
-    let value = LifetimeValue::new(Box::new(model.clone()), spend.clone());
+    let spend = Spending::new(spend, None);
+    let value = LifetimeValue::new(Box::new(model.clone()), Box::new(spend.clone()));
     let options = ScoreOptions {
         horizon_periods: Some(39.0),
         discount_rate_per_year: Some(0.1),

@@ -2,7 +2,7 @@
 
 use cvm_core::{
     Array, BoundBatch, Covariates, Domain, InputField, InputSchema, ModelState, ParamSpec, Process,
-    RowStatus, StateError,
+    RowStatus, StateError, Transform,
 };
 use cvm_math::exp;
 use serde_json::{Map, Value};
@@ -11,8 +11,10 @@ use serde_json::{Map, Value};
 /// stay positive and finite.
 const LARGEST_EXPONENT: f64 = 300.0;
 
-/// The parameters of a row: `theta_j · exp(Σ sign γ z)`.
+/// The parameters of a row: `theta_j · exp(Σ sign γ z)`, or `theta_j + Σ sign γ z` for one that is
+/// not estimated on its logarithm.
 pub(crate) fn scale_params(
+    specs: &[ParamSpec],
     covariates: &Covariates,
     coefficients: &[f64],
     theta: &[f64],
@@ -23,7 +25,11 @@ pub(crate) fn scale_params(
     for (term, coefficient) in covariates.terms.iter().zip(coefficients) {
         params[term.effect.param] += term.effect.sign * coefficient * values[term.column];
     }
-    for (slot, base) in params.iter_mut().zip(theta) {
+    for ((slot, base), spec) in params.iter_mut().zip(theta).zip(specs) {
+        if spec.transform != Transform::Log {
+            *slot = base + slot.clamp(-f64::MAX, f64::MAX);
+            continue;
+        }
         let exponent = slot.clamp(-LARGEST_EXPONENT, LARGEST_EXPONENT);
         *slot = if exponent == 0.0 {
             *base
@@ -39,21 +45,21 @@ pub(crate) fn extend_schema(schema: &mut InputSchema, covariates: &Covariates) {
     schema.fields.extend(covariates.columns.iter().map(field));
 }
 
-/// Reads the covariates of rows `start..` from field `first` on, row by row into `values`; a row
-/// with a value missing or infinite gets its status.
+/// Reads the covariates of rows `start..` from `fields`, row by row into `values`; a row with a
+/// value missing or infinite gets its status.
 pub(crate) fn read_covariates(
     batch: &BoundBatch<'_, '_>,
-    first: usize,
-    width: usize,
+    fields: impl ExactSizeIterator<Item = usize>,
     start: usize,
     values: &mut [f64],
     status: &mut [RowStatus],
 ) {
     let mut column = vec![0.0; status.len()];
-    for offset in 0..width {
-        batch.read_numbers(first + offset, start, &mut column);
+    let width = fields.len();
+    for (offset, field) in fields.enumerate() {
+        batch.read_numbers(field, start, &mut column);
         for (row, (value, status)) in column.iter().zip(status.iter_mut()).enumerate() {
-            let field = u16::try_from(first + offset).unwrap_or(u16::MAX);
+            let field = u16::try_from(field).unwrap_or(u16::MAX);
             let slot = &mut values[row * width + offset];
             match RowStatus::check(*value, Domain::Finite, field) {
                 Ok(good) => *slot = good,

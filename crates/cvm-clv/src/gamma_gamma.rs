@@ -2,89 +2,45 @@
 //!
 //! A customer's purchases are worth `Gamma(p, ν)` each, so the mean of `x` of them is
 //! `Gamma(p·x, ν·x)`; across customers `ν ~ Gamma(q, v)`, independently of how often they buy. A
-//! customer's mean spend is `p/ν`.
+//! customer's mean spend is `M = p/ν`.
 //!
 //! | symbol | field            | unit      | meaning                                |
 //! |--------|------------------|-----------|----------------------------------------|
-//! | `x`    | `frequency`      | purchases | repeat purchases                       |
-//! | `m̄`    | `monetary_value` | currency  | mean value of the repeat purchases     |
+//! | `x`    | `frequency`      | purchases | purchases that count: the repeats      |
+//! | `m̄`    | `monetary_value` | currency  | their mean value                       |
 //! | `p`    |                  | 1         | shape of purchases of one customer     |
 //! | `q`    |                  | 1         | shape of `ν` across customers          |
 //! | `v`    |                  | currency  | scale of `ν` across customers (paper: `γ`) |
 //!
 //! ```text
 //! f(m̄ | x) = Γ(px+q)/(Γ(px)Γ(q)) · v^q · m̄^(px−1) · x^(px) / (v + x·m̄)^(px+q)
-//! E[M | x, m̄] = p·(v + x·m̄)/(px + q − 1),   E[M] = p·v/(q − 1)
+//! ```
+//!
+//! Given a customer's row `ν ~ Gamma(A, B)` with `A = px + q`, `B = v + x·m̄`, hence
+//!
+//! ```text
+//! E[M] = pB/(A−1)                         inf where A ≤ 1
+//! E[Var(Z | ν)] = pB²/((A−1)(A−2))        inf where A ≤ 2
+//! Var(M) = p²B²/((A−1)²(A−2))             inf where A ≤ 2
+//! median of M = pB / median of Gamma(A, 1)
 //! ```
 //!
 //! Source: Fader & Hardie (2013), *The Gamma-Gamma Model of Monetary Value*, note 025 on
-//! brucehardie.com, eqs. 1a and 5.
+//! brucehardie.com, eqs. 1a and 5; the other moments are those of the inverse gamma distribution.
 //!
-//! Numerics: with `S = x·m̄` the data enter through `x` alone and through `S` alone, so the
-//! log-likelihood is a sum over distinct `x` plus a sum over distinct `S`. `E[M]` has no finite
-//! value when `q ≤ 1`; the row is then `undefined`, never negative.
+//! Numerics: `A − 1` and `A − 2` are taken in double-double where they cancel. The likelihood over
+//! merged rows depends on `x` alone and on `S = x·m̄` alone, a sum over distinct `x` plus a sum over
+//! distinct `S`. Derivations: docs/models/gamma_gamma.md.
 
 mod likelihood;
 
 pub use likelihood::GammaGammaLikelihood;
 
+use crate::formulas::Formulas;
 use crate::random::Random;
-use crate::rfm::CHUNK;
-use crate::state::{parametric_from_state, parametric_state, wrong_length};
-use cvm_core::{
-    BoundBatch, Domain, Frame, InputField, InputSchema, ModelState, OutputSpec, ParamError,
-    ParamSpec, ParametricModel, RowCode, RowStatus, ScoreBlock, ScoreOptions, Scorer, StateError,
-    TimeUnit,
-};
-use cvm_math::{digamma, exp, ln, ln_beta};
-
-/// Index of `frequency` in the schema.
-const FREQUENCY: u16 = 0;
-/// Index of `monetary_value`.
-const MONETARY_VALUE: u16 = 1;
-
-/// One customer's purchases: how many repeats, and what they were worth on average.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Spend {
-    /// Repeat purchases, a whole number; 0 says nothing about spend.
-    pub frequency: f64,
-    /// Mean value of the repeat purchases, in currency; 0 when `frequency` is 0.
-    pub monetary_value: f64,
-}
-
-impl Spend {
-    /// A checked row; `monetary_value` is ignored (and may be missing) when `frequency` is 0.
-    /// `fields` are the schema's indices of the two, for blame.
-    pub(crate) fn new(
-        frequency: f64,
-        monetary_value: f64,
-        [frequency_field, value_field]: [u16; 2],
-    ) -> Result<Self, RowStatus> {
-        let frequency = RowStatus::check(frequency, Domain::Count, frequency_field)? + 0.0;
-        if frequency == 0.0 {
-            return Ok(Spend::NONE);
-        }
-        let monetary_value = RowStatus::check(monetary_value, Domain::Positive, value_field)?;
-        if !(frequency * monetary_value).is_finite() {
-            return Err(RowStatus::bad(RowCode::OutOfRange, value_field));
-        }
-        Ok(Spend {
-            frequency,
-            monetary_value,
-        })
-    }
-
-    /// No repeat purchase.
-    pub(crate) const NONE: Spend = Spend {
-        frequency: 0.0,
-        monetary_value: 0.0,
-    };
-
-    /// Value of all repeat purchases, in currency.
-    fn total(&self) -> f64 {
-        self.frequency * self.monetary_value
-    }
-}
+use crate::spend::{Spend, SpendColumn, SpendFormulas};
+use cvm_core::{Derivatives, Domain, Effect, Order, ParamError, ParamSpec, Process, RowStatus};
+use cvm_math::{digamma, exp, ln, ln_beta, ln_gamma_median, log1p, trigamma};
 
 /// The Gamma-Gamma model at given parameters.
 #[derive(Debug, Clone)]
@@ -95,32 +51,6 @@ pub struct GammaGamma {
     q: f64,
     /// Scale of `ν` across customers, in currency.
     v: f64,
-    time_unit: Option<TimeUnit>,
-    schema: InputSchema,
-}
-
-/// The output of every spend model.
-pub(crate) const EXPECTED_SPEND_OUTPUT: OutputSpec = OutputSpec {
-    name: "expected_spend",
-    unit: "currency",
-    needs_horizon: false,
-    on_request: false,
-    meaning: "expected value of one future purchase",
-};
-
-/// The field a spend model adds to a purchase model's. Missing is fine where `frequency` is 0.
-pub(crate) fn monetary_value_field() -> InputField {
-    InputField::number("monetary_value", "currency", Domain::Positive)
-}
-
-fn spend_schema() -> InputSchema {
-    InputSchema {
-        fields: vec![
-            InputField::number("frequency", "purchases", Domain::Count),
-            monetary_value_field(),
-        ],
-        time_unit: None,
-    }
 }
 
 impl GammaGamma {
@@ -129,57 +59,56 @@ impl GammaGamma {
     /// # Errors
     /// The first parameter outside its domain.
     pub fn new(p: f64, q: f64, v: f64) -> Result<Self, ParamError> {
-        GammaGamma::from_params(&[p, q, v], None)
+        let params = [p, q, v];
+        for (spec, value) in Self::PARAMS.iter().zip(&params) {
+            spec.check(*value)?;
+        }
+        Ok(GammaGamma { p, q, v })
     }
 
-    /// The model stored as `state`.
-    ///
-    /// # Errors
-    /// A state of another kind, an absent or misshapen part, or a parameter outside its domain.
-    pub fn from_state(state: &ModelState) -> Result<Self, StateError> {
-        parametric_from_state(state)
-    }
-
-    /// Expected value of a future purchase, in currency: between the customer's own mean and the
-    /// population's. NaN where the mean does not exist (`px + q ≤ 1`).
-    #[must_use]
-    pub fn expected_spend(&self, row: &Spend) -> f64 {
-        let shape = self.p * row.frequency + (self.q - 1.0);
-        let mean = self.p * (self.v + row.total()) / shape;
-        if shape > 0.0 { mean } else { f64::NAN }
-    }
-
-    /// Expected value of a purchase of a customer never seen, in currency; NaN when `q ≤ 1`.
+    /// Expected value of a purchase of a customer never seen, in currency; infinite when `q ≤ 1`.
     #[must_use]
     pub fn expected_spend_new(&self) -> f64 {
         self.expected_spend(&Spend::NONE)
     }
 
-    /// Typical spend, for probe rows: `p·v/q` exists for every `q`.
-    pub(crate) fn scale_currency(&self) -> f64 {
-        self.p * self.v / self.q
-    }
-
-    fn score_chunk(&self, frequency: &[f64], value: &[f64], out: &mut [f64], st: &mut [RowStatus]) {
-        let rows = frequency.iter().zip(value);
-        for ((frequency, value), (slot, status)) in rows.zip(out.iter_mut().zip(st)) {
-            let row = Spend::new(*frequency, *value, [FREQUENCY, MONETARY_VALUE]);
-            let scored = row.and_then(|row| finite(self.expected_spend(&row), FREQUENCY));
-            *status = scored.err().unwrap_or(RowStatus::OK);
-            *slot = scored.unwrap_or(f64::NAN);
+    /// `px + q − less`, exact to the last digits however much of it cancels.
+    fn shape_less(&self, x: f64, less: f64) -> f64 {
+        let (own, rest) = (self.p * x, self.q - less);
+        let shape = own + rest;
+        if rest >= 0.0 || shape.abs() > 0.25 * own {
+            return shape;
         }
+        // The sum itself is exact here (Sterbenz); what its two terms lost is added.
+        shape + (product_error(self.p, x, own) + difference_error(self.q, less, rest))
+    }
+
+    /// `B = v + x·m̄`.
+    fn scale(&self, row: &Spend) -> f64 {
+        self.v + row.total()
     }
 }
 
-/// The value, or `undefined` if it is not finite.
-fn finite(value: f64, field: u16) -> Result<f64, RowStatus> {
-    if value.is_finite() {
-        return Ok(value);
-    }
-    Err(RowStatus::bad(RowCode::Undefined, field))
+/// `a·b − product` for `product` the rounded product: exact where nothing overflows (Dekker 1971,
+/// *Numer. Math.* 18).
+fn product_error(a: f64, b: f64, product: f64) -> f64 {
+    let halves = |value: f64| {
+        const SPLIT: f64 = 134_217_729.0;
+        let scaled = SPLIT * value;
+        let high = scaled - (scaled - value);
+        (high, value - high)
+    };
+    let ((a_high, a_low), (b_high, b_low)) = (halves(a), halves(b));
+    ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
 }
 
-impl ParametricModel for GammaGamma {
+/// `a − b − difference` for `difference` the rounded difference (Knuth, TAOCP 2, 4.2.2).
+fn difference_error(a: f64, b: f64, difference: f64) -> f64 {
+    let virtual_b = a - difference;
+    (a - (difference + virtual_b)) - (b - virtual_b)
+}
+
+impl Formulas for GammaGamma {
     const KIND: &'static str = "clv.gamma_gamma";
     const TITLE: &'static str = "Gamma-Gamma";
     const PARAMS: &'static [ParamSpec] = &[
@@ -187,64 +116,66 @@ impl ParametricModel for GammaGamma {
         ParamSpec::positive("q", "1", "shape of the spread across customers"),
         ParamSpec::positive("v", "currency", "scale of the spread across customers"),
     ];
+    const PROCESSES: &'static [Process] = &[Process {
+        name: "spend",
+        effects: &[Effect {
+            param: 2,
+            sign: 1.0,
+        }],
+    }];
 
     type Row = Spend;
     type Likelihood = GammaGammaLikelihood;
 
-    fn from_params(params: &[f64], time_unit: Option<TimeUnit>) -> Result<Self, ParamError> {
+    fn at(params: &[f64]) -> Self {
         let &[p, q, v] = params else {
-            return Err(wrong_length(params.len()));
+            unreachable!("the number of parameters has been checked")
         };
-        for (spec, value) in Self::PARAMS.iter().zip(params) {
-            spec.check(*value)?;
-        }
-        Ok(GammaGamma {
-            p,
-            q,
-            v,
-            time_unit,
-            schema: spend_schema(),
-        })
+        GammaGamma { p, q, v }
     }
 
     fn params(&self) -> Vec<f64> {
         vec![self.p, self.q, self.v]
     }
 
-    /// No column is in periods, so the schema names no unit.
-    fn fit_schema(_time_unit: Option<TimeUnit>) -> InputSchema {
-        spend_schema()
-    }
-
-    fn row(values: &[f64]) -> Result<Option<Spend>, RowStatus> {
-        let value = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
-        let row = Spend::new(value(0), value(1), [FREQUENCY, MONETARY_VALUE])?;
-        Ok((row.frequency > 0.0).then_some(row))
-    }
-
-    fn row_values(row: &Spend, values: &mut [f64]) {
-        values.copy_from_slice(&[row.frequency, row.monetary_value]);
+    fn key(row: &Spend) -> [f64; 4] {
+        [row.frequency, row.monetary_value, 0.0, 0.0]
     }
 
     fn log_lik(&self, row: &Spend) -> f64 {
         let shape = self.p * row.frequency;
-        let (total, end) = (row.total(), self.v + row.total());
-        let own = shape * (ln(total) - ln(end));
-        let shared = self.q * (ln(self.v) - ln(end));
-        own + shared - ln_beta(shape, self.q) - ln(row.monetary_value)
+        let [log_own, log_shared] = log_shares(row.total(), self.v);
+        let constant = ln_beta(shape, self.q) + ln(row.monetary_value);
+        shape * log_own + self.q * log_shared - constant
     }
 
-    fn log_lik_grad(&self, row: &Spend, gradient: &mut [f64]) -> f64 {
-        let x = row.frequency;
-        let shape = self.p * x;
-        let (total, end) = (row.total(), self.v + row.total());
-        let both = digamma(shape + self.q);
-        gradient.copy_from_slice(&[
-            x * (both - digamma(shape) + ln(total) - ln(end)),
-            both - digamma(self.q) + ln(self.v) - ln(end),
-            self.q / self.v - (shape + self.q) / end,
+    fn derivatives(&self, row: &Spend, order: Order, out: &mut Derivatives) {
+        out.value = self.log_lik(row);
+        if order == Order::Value {
+            return;
+        }
+        let (q, v, x) = (self.q, self.v, row.frequency);
+        let (own, both) = (self.p * x, self.p * x + q);
+        let end = self.scale(row);
+        let [log_own, log_shared] = log_shares(row.total(), v);
+        let psi = digamma(both);
+        out.gradient.copy_from_slice(&[
+            x * (psi - digamma(own) + log_own),
+            psi - digamma(q) + log_shared,
+            q / v - both / end,
         ]);
-        self.log_lik(row)
+        if order < Order::Hessian {
+            return;
+        }
+        let psi1 = trigamma(both);
+        let pp = x * x * (psi1 - trigamma(own));
+        let pq = x * psi1;
+        let qq = psi1 - trigamma(q);
+        let pv = -x / end;
+        let qv = 1.0 / v - 1.0 / end;
+        let vv = both / (end * end) - q / (v * v);
+        out.hessian
+            .copy_from_slice(&[pp, pq, pv, pq, qq, qv, pv, qv, vv]);
     }
 
     fn likelihood(rows: &[Spend], weights: Option<&[f64]>) -> GammaGammaLikelihood {
@@ -255,101 +186,86 @@ impl ParametricModel for GammaGamma {
         likelihood.starts()
     }
 
-    fn simulate(&self, templates: &[Spend], seed: u64) -> Vec<Spend> {
-        let draw = |(index, template): (u64, &Spend)| {
-            if template.frequency == 0.0 {
-                return Spend::NONE;
-            }
-            let mut random = Random::for_row(seed, index);
-            let log_nu = random.ln_gamma_variate(self.q) - ln(self.v);
-            let log_sum = random.ln_gamma_variate(self.p * template.frequency) - log_nu;
-            Spend {
-                frequency: template.frequency,
-                // A draw beyond the range of f64 stays a legal row.
-                monetary_value: exp(log_sum - ln(template.frequency)).clamp(1e-300, 1e290),
-            }
-        };
-        (0u64..).zip(templates).map(draw).collect()
+    fn simulate_one(&self, template: &Spend, random: &mut Random) -> Spend {
+        if template.frequency == 0.0 {
+            return Spend::NONE;
+        }
+        let log_nu = random.ln_gamma_variate(self.q) - ln(self.v);
+        let log_sum = random.ln_gamma_variate(self.p * template.frequency) - log_nu;
+        // A draw beyond the range of f64 stays a legal row.
+        let mean = exp(log_sum - ln(template.frequency)).clamp(1e-300, 1e290);
+        Spend::of_mean(template.frequency, mean)
     }
 }
 
-impl Scorer for GammaGamma {
-    fn kind(&self) -> &'static str {
-        GammaGamma::KIND
+/// `ln S/(v+S)` and `ln v/(v+S)`; the one near zero keeps its digits.
+fn log_shares(total: f64, v: f64) -> [f64; 2] {
+    [-log1p(v / total), -log1p(total / v)]
+}
+
+impl SpendFormulas for GammaGamma {
+    const COLUMNS: &'static [SpendColumn] = &[SpendColumn {
+        name: "monetary_value",
+        unit: "currency",
+        domain: Domain::Positive,
+    }];
+
+    fn row(purchases: f64, values: &[f64]) -> Result<Spend, RowStatus> {
+        Spend::check_mean(purchases, values.first().copied().unwrap_or(f64::NAN))
     }
 
-    fn schema(&self) -> &InputSchema {
-        &self.schema
+    fn row_values(row: &Spend, values: &mut [f64]) {
+        values.fill(row.monetary_value);
     }
 
-    fn outputs(&self) -> &'static [OutputSpec] {
-        const OUTPUTS: &[OutputSpec] = &[EXPECTED_SPEND_OUTPUT];
-        OUTPUTS
+    fn is_free(values: &[f64]) -> bool {
+        values.first() == Some(&0.0)
     }
 
-    fn state(&self) -> ModelState {
-        parametric_state(self, self.time_unit)
+    /// `p·v/q` exists for every `q`.
+    fn scale_currency(&self) -> f64 {
+        self.p * self.v / self.q
     }
 
-    fn probe_rows(&self) -> Frame {
-        const NAN: f64 = f64::NAN;
-        const INF: f64 = f64::INFINITY;
-        /// `(frequency, monetary_value / scale)` of the rows a grid does not reach.
-        const EDGES: [(f64, f64); 14] = [
-            (0.0, 0.0),
-            (0.0, NAN),
-            (0.0, -1.0),
-            (1e6, 1.0),
-            (9e15, 1e-3),
-            (NAN, 1.0),
-            (INF, 1.0),
-            (-1.0, 1.0),
-            (2.5, 1.0),
-            (1.0, NAN),
-            (1.0, 0.0),
-            (1.0, -1.0),
-            (1.0, INF),
-            (3.0, 1e-9),
-        ];
-        let grid = [1.0, 2.0, 3.0, 7.0, 40.0, 1000.0];
-        let values = [1e-3, 0.3, 1.0, 2.7, 1e4];
-        let cross = grid.iter().flat_map(|x| values.map(|value| (*x, value)));
-        let rows: Vec<(f64, f64)> = EDGES.into_iter().chain(cross).collect();
-        let scale = self.scale_currency();
-        Frame::new(rows.len())
-            .with_numbers("frequency", rows.iter().map(|row| row.0).collect())
-            .with_numbers(
-                "monetary_value",
-                rows.iter().map(|row| row.1 * scale).collect(),
-            )
+    fn probe_value(&self, multiple_of_scale: f64) -> f64 {
+        multiple_of_scale * self.scale_currency()
     }
 
-    fn probe_options(&self) -> ScoreOptions {
-        ScoreOptions::default()
-    }
-
-    fn score_rows(
-        &self,
-        batch: &BoundBatch<'_, '_>,
-        start: usize,
-        wanted: &[usize],
-        _options: &ScoreOptions,
-        block: &mut ScoreBlock<'_>,
-    ) {
-        let (mut frequency, mut value) = ([0.0; CHUNK], [0.0; CHUNK]);
-        let mut spend = [0.0; CHUNK];
-        let total = block.status.len();
-        for offset in (0..total).step_by(CHUNK) {
-            let range = offset..total.min(offset + CHUNK);
-            let count = range.len();
-            batch.read_numbers(0, start + offset, &mut frequency[..count]);
-            batch.read_numbers(1, start + offset, &mut value[..count]);
-            let (frequency, value) = (&frequency[..count], &value[..count]);
-            let status = &mut block.status[range.clone()];
-            self.score_chunk(frequency, value, &mut spend[..count], status);
-            for (_, out) in wanted.iter().zip(&mut block.outputs) {
-                out[range.clone()].copy_from_slice(&spend[..count]);
-            }
+    fn expected_spend(&self, row: &Spend) -> f64 {
+        let shape = self.shape_less(row.frequency, 1.0);
+        if shape <= 0.0 {
+            return f64::INFINITY;
         }
+        let total = self.p * self.scale(row);
+        if total.is_finite() {
+            total / shape
+        } else {
+            self.p / shape * self.scale(row)
+        }
+    }
+
+    fn variance_within(&self, row: &Spend) -> f64 {
+        let shape = self.shape_less(row.frequency, 2.0);
+        let mean = self.expected_spend(row);
+        if shape > 0.0 {
+            mean * (self.scale(row) / shape)
+        } else {
+            f64::INFINITY
+        }
+    }
+
+    fn variance_of_mean(&self, row: &Spend) -> f64 {
+        let shape = self.shape_less(row.frequency, 2.0);
+        let mean = self.expected_spend(row);
+        if shape > 0.0 {
+            mean * (mean / shape)
+        } else {
+            f64::INFINITY
+        }
+    }
+
+    fn median_spend(&self, row: &Spend) -> f64 {
+        let log_rate = ln_gamma_median(self.p * row.frequency + self.q);
+        exp(ln(self.p) + ln(self.scale(row)) - log_rate)
     }
 }

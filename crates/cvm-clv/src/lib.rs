@@ -1,7 +1,7 @@
 //! Purchase, contract and spend models, one file each, and the lifetime value made of them.
 //!
 //! A purchase model ([`BgNbd`]) says how often a customer will still buy, a spend model
-//! ([`GammaGamma`]) how much per purchase; [`LifetimeValue`] multiplies them over a discounted
+//! ([`GammaGamma`], [`LogNormalSpend`]) how much per purchase; [`LifetimeValue`] multiplies them over a discounted
 //! horizon. Under contract a model ([`Sbg`]) says how long a customer will keep renewing. Fitting is
 //! elsewhere: a model offers its `Likelihood` and start vectors.
 
@@ -22,7 +22,9 @@ mod gamma_gamma;
 mod geometric;
 mod ggompertz_nbd;
 mod incomplete_beta;
+mod independence;
 mod lifetime_value;
+mod log_normal_spend;
 mod merge;
 mod merged;
 mod pareto_nbd;
@@ -32,6 +34,7 @@ mod rfm;
 mod rising;
 mod sbg;
 mod smooth_sum;
+mod spend;
 mod state;
 
 pub use attrition::AttritionLikelihood;
@@ -44,10 +47,12 @@ pub use contract::{
 };
 pub use discrete_weibull::DiscreteWeibull;
 pub use formulas::Formulas;
-pub use gamma_gamma::{GammaGamma, GammaGammaLikelihood, Spend};
+pub use gamma_gamma::{GammaGamma, GammaGammaLikelihood};
 pub use geometric::Geometric;
 pub use ggompertz_nbd::GGompertzNbd;
-pub use lifetime_value::LifetimeValue;
+pub use independence::{Correlation, Independence, IndependenceSettings, SpendBin, independence};
+pub use lifetime_value::{Flow, LifetimeValue, Orders, StreamChunk, ValueStream};
+pub use log_normal_spend::{LogNormalSpend, LogNormalSpendLikelihood};
 pub use merged::MergedRows;
 pub use pareto_nbd::ParetoNbd;
 pub use purchase::{
@@ -56,4 +61,8 @@ pub use purchase::{
 pub use random::Random;
 pub use rfm::{Rfm, rfm_schema};
 pub use sbg::Sbg;
+pub use spend::{
+    Spend, SpendColumn, SpendForecast, SpendFormulas, SpendModel, SpendPolicy, SpendRows, Spenders,
+    Spending, ZeroAmounts, spend_from_state,
+};
 pub use state::parametric_from_state;

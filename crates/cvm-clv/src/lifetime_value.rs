@@ -2,7 +2,7 @@
 //!
 //! | symbol | option                   | unit          | meaning                                   |
 //! |--------|--------------------------|---------------|-------------------------------------------|
-//! | `H`    | `horizon_periods`        | periods       | how far ahead value is counted            |
+//! | `H`    | `horizon_periods`        | periods       | how far ahead value is counted; may be infinite |
 //! | `i`    | `discount_rate_per_year` | 1 per year    | effective rate; 0 when unset              |
 //! | `δ`    |                          | 1 per period  | `ln(1+i)` / periods per year              |
 //! | `m`    | `margin`                 | 1             | share of spend kept as value; 1 when unset |
@@ -10,173 +10,195 @@
 //! | `c_p`  | `cost_per_period`        | currency      | cost of serving a living customer; 0 when unset |
 //!
 //! ```text
-//! value = P(alive) · [ (m · E[M | x, m̄] − c_o) · ∫_0^H e^{−δs} · (purchase rate at T+s, if alive at T) ds
+//! value = P(alive) · [ (m · E[M | row] − c_o) · ∫_0^H e^{−δs} · (purchase rate at T+s, if alive at T) ds
 //!                      − c_p · ∫_0^H e^{−δs} · P(alive at T+s, if alive at T) ds ]
 //! ```
 //!
-//! Every purchase is discounted from its own moment, not from the end of its month. At `δ = 0` the
-//! value is exactly `m · expected_spend · expected_purchases`. Spend and buying are taken as
-//! independent, as the Gamma-Gamma model assumes. Derivation: docs/models/lifetime_value.md.
+//! Every purchase is discounted from its own moment, not from the end of its month; a model that
+//! counts whole periods discounts from the end of the period. At `δ = 0` the value is exactly
+//! `m · expected_spend · expected_purchases`. Spend and buying are taken as independent. Where either
+//! expectation is infinite so is the value; where infinite gains meet infinite costs it is undefined.
+//! Derivation: docs/models/lifetime_value.md.
 //!
 //! Source: Fader, Hardie & Lee (2005), RFM and CLV, *J. Marketing Research* 42(4), 415–430.
 
-use crate::gamma_gamma::{EXPECTED_SPEND_OUTPUT, GammaGamma, Spend, monetary_value_field};
-use crate::purchase::{
-    Customers, DISCOUNTED_PURCHASES_OUTPUT, EXPECTED_PURCHASES_OUTPUT, Forecast, P_ALIVE_OUTPUT,
-    PurchaseModel, blank_bad_rows, check_rate, delta_per_period, horizon_periods, multiply,
-    purchase_from_state, refuse_not_finite,
-};
-use crate::rfm::{CHUNK, FREQUENCY, Rfm};
-use cvm_core::{
-    BoundBatch, Frame, FrameColumn, InputError, InputSchema, ModelState, OutputSpec, RowStatus,
-    ScoreBlock, ScoreOptions, Scorer, StateError,
-};
+mod orders;
+mod spread;
+mod stream;
 
+pub use orders::Orders;
+pub use stream::{Flow, StreamChunk, ValueStream};
+
+use crate::purchase::{
+    DISCOUNTED_PURCHASES_OUTPUT, EXPECTED_PURCHASES_OUTPUT, P_ALIVE_OUTPUT, PurchaseModel,
+    blank_bad_rows, check_rate, delta_per_period, horizon_periods, refuse_not_finite,
+};
+use crate::rfm::CHUNK;
+use crate::spend::{EXPECTED_SPEND_OUTPUT, SpendModel};
+use cvm_core::{
+    BoundBatch, Frame, InputError, InputSchema, ModelState, OutputSpec, ScoreBlock, ScoreOptions,
+    Scorer, StateError,
+};
+use serde_json::Value;
+
+/// Outputs, in their order.
+const OUTPUTS: &[OutputSpec] = &[
+    P_ALIVE_OUTPUT,
+    EXPECTED_PURCHASES_OUTPUT,
+    EXPECTED_SPEND_OUTPUT,
+    OutputSpec {
+        name: "lifetime_value",
+        unit: "currency",
+        needs_horizon: true,
+        on_request: false,
+        meaning: "margin on expected purchases to the horizon less the costs of serving, \
+                  discounted to the end of observation",
+    },
+    DISCOUNTED_PURCHASES_OUTPUT,
+    OutputSpec {
+        name: "undiscounted_value_sd",
+        unit: "currency",
+        needs_horizon: true,
+        on_request: true,
+        meaning: "standard deviation of the margin on purchases to the horizon less the cost of \
+                  each, without discounting and without cost_per_period",
+    },
+];
 const P_ALIVE: usize = 0;
 const EXPECTED_PURCHASES: usize = 1;
 const EXPECTED_SPEND: usize = 2;
 const VALUE: usize = 3;
+const DISCOUNTED_PURCHASES: usize = 4;
 
-/// A purchase model and a spend model as one.
+/// A stream of payments as lifetime value.
 #[derive(Debug, Clone)]
 pub struct LifetimeValue {
-    purchase: Box<dyn PurchaseModel>,
-    spend: GammaGamma,
-    schema: InputSchema,
-}
-
-/// Buffers of one chunk of rows.
-struct Chunk {
-    rows: [Rfm; CHUNK],
-    covariates: Vec<f64>,
-    spends: [Spend; CHUNK],
-    p_alive: [f64; CHUNK],
-    expected_spend: [f64; CHUNK],
+    stream: Box<dyn ValueStream>,
+    currency: Option<String>,
 }
 
 impl LifetimeValue {
     /// Kind in the catalog.
     pub const KIND: &'static str = "clv.lifetime_value";
 
-    /// The two models together.
+    /// A purchase model and a spend model together.
     #[must_use]
-    pub fn new(purchase: Box<dyn PurchaseModel>, spend: GammaGamma) -> Self {
-        let mut schema = purchase.schema().clone();
-        schema.fields.push(monetary_value_field());
+    pub fn new(purchase: Box<dyn PurchaseModel>, spend: Box<dyn SpendModel>) -> Self {
+        LifetimeValue::of_stream(Box::new(Orders::new(purchase, spend)))
+    }
+
+    /// Any stream of payments.
+    #[must_use]
+    pub fn of_stream(stream: Box<dyn ValueStream>) -> Self {
         LifetimeValue {
-            purchase,
-            spend,
-            schema,
+            stream,
+            currency: None,
         }
+    }
+
+    /// The same model with its currency: three letters, as in ISO 4217.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn with_currency(mut self, code: &str) -> Result<Self, InputError> {
+        if code.len() != 3 || !code.bytes().all(|byte| byte.is_ascii_uppercase()) {
+            let why = format!("is {code:?}: must be three capital letters (ISO 4217), such as EUR");
+            return Err(InputError::new("currency", why));
+        }
+        self.currency = Some(code.to_owned());
+        Ok(self)
     }
 
     /// The model stored as `state`.
     ///
     /// # Errors
-    /// A state of another kind, or either nested model absent or not rebuildable.
+    /// A state of another kind, or a nested model absent or not rebuildable.
     pub fn from_state(state: &ModelState) -> Result<Self, StateError> {
+        let malformed = |problem: String| StateError::malformed(&state.kind, problem);
         if state.kind != Self::KIND {
-            let problem = format!("expected kind `{}`", Self::KIND);
-            return Err(StateError::malformed(&state.kind, problem));
+            return Err(malformed(format!("expected kind `{}`", Self::KIND)));
         }
-        let purchase = purchase_from_state(&state.nested("purchase")?)?;
-        let spend = GammaGamma::from_state(&state.nested("spend")?)?;
-        Ok(LifetimeValue::new(purchase, spend))
-    }
-
-    /// The model of when customers buy.
-    #[must_use]
-    pub fn purchase(&self) -> &dyn PurchaseModel {
-        self.purchase.as_ref()
-    }
-
-    /// The model of what a purchase is worth.
-    #[must_use]
-    pub fn spend(&self) -> &GammaGamma {
-        &self.spend
-    }
-
-    /// Index of `monetary_value` in the schema.
-    fn value_field(&self) -> usize {
-        self.purchase.schema().fields.len()
-    }
-
-    /// Reads a chunk and fills what every output needs.
-    fn read_chunk(
-        &self,
-        batch: &BoundBatch<'_, '_>,
-        start: usize,
-        chunk: &mut Chunk,
-        status: &mut [RowStatus],
-    ) {
-        let count = status.len();
-        let covariates = &mut chunk.covariates[..count * self.purchase.covariate_count()];
-        self.purchase
-            .read(batch, start, &mut chunk.rows[..count], covariates, status);
-        let mut values = [0.0; CHUNK];
-        batch.read_numbers(self.value_field(), start, &mut values[..count]);
-        let value_field = u16::try_from(self.value_field()).unwrap_or(u16::MAX);
-        for (index, status) in status.iter_mut().enumerate() {
-            let frequency = chunk.rows[index].frequency;
-            let fields = [FREQUENCY, value_field];
-            chunk.spends[index] = match Spend::new(frequency, values[index], fields) {
-                Ok(spend) => spend,
-                Err(bad) => {
-                    *status = bad;
-                    Spend::NONE
-                }
-            };
+        let model = LifetimeValue::of_stream(Box::new(Orders::from_state(state)?));
+        match state.settings.get("currency") {
+            None | Some(Value::Null) => Ok(model),
+            Some(Value::String(code)) => model
+                .with_currency(code)
+                .map_err(|error| malformed(error.to_string())),
+            Some(other) => Err(malformed(format!("setting `currency` is {other}"))),
         }
+    }
+
+    /// Where the value comes from.
+    #[must_use]
+    pub fn stream(&self) -> &dyn ValueStream {
+        self.stream.as_ref()
+    }
+
+    /// The currency, if it was said.
+    #[must_use]
+    pub fn currency(&self) -> Option<&str> {
+        self.currency.as_deref()
     }
 
     /// Fills `out` with one output of a chunk.
-    fn fill(&self, output: usize, chunk: &Chunk, options: &ScoreOptions, out: &mut [f64]) {
-        let count = out.len();
-        let t = horizon_periods(options, self.purchase.clock());
-        let delta = delta_per_period(options, self.purchase.time_unit());
-        match output {
-            P_ALIVE => out.copy_from_slice(&chunk.p_alive[..count]),
-            EXPECTED_SPEND => out.copy_from_slice(&chunk.expected_spend[..count]),
-            EXPECTED_PURCHASES => self.forecast(Forecast::Purchases { t }, chunk, out),
-            VALUE => self.fill_value(t, delta, chunk, options, out),
-            _ => self.forecast(Forecast::Discounted { t, delta }, chunk, out),
-        }
-    }
-
-    /// A forecast for a living customer, times P(alive).
-    fn forecast(&self, forecast: Forecast, chunk: &Chunk, out: &mut [f64]) {
-        let count = out.len();
-        let customers = Customers {
-            rows: &chunk.rows[..count],
-            covariates: &chunk.covariates[..count * self.purchase.covariate_count()],
-        };
-        self.purchase.forecast(forecast, customers, out);
-        multiply(out, &chunk.p_alive);
-    }
-
-    fn fill_value(
+    fn fill(
         &self,
-        t: f64,
-        delta: f64,
-        chunk: &Chunk,
+        output: usize,
+        chunk: &dyn StreamChunk,
         options: &ScoreOptions,
         out: &mut [f64],
     ) {
-        self.forecast(Forecast::Discounted { t, delta }, chunk, out);
-        let margin = options.margin.unwrap_or(1.0);
-        let per_order = options.cost_per_order.unwrap_or(0.0);
-        for (value, spend) in out.iter_mut().zip(&chunk.expected_spend) {
-            *value *= margin * spend - per_order;
-        }
-        let per_period = options.cost_per_period.unwrap_or(0.0);
-        if per_period != 0.0 {
-            let mut periods = [0.0; CHUNK];
-            let periods = &mut periods[..out.len()];
-            self.forecast(Forecast::Lifetime { t, delta }, chunk, periods);
-            for (value, periods) in out.iter_mut().zip(periods) {
-                *value -= per_period * *periods;
+        let t = horizon_periods(options, self.stream.clock());
+        let delta = delta_per_period(options, self.stream.time_unit());
+        match output {
+            P_ALIVE => chunk.flow(Flow::PAlive, out),
+            EXPECTED_SPEND => chunk.flow(Flow::PaymentValue, out),
+            EXPECTED_PURCHASES => chunk.flow(Flow::Payments { t, delta: 0.0 }, out),
+            DISCOUNTED_PURCHASES => chunk.flow(Flow::Payments { t, delta }, out),
+            VALUE => fill_value(chunk, [t, delta], options, out),
+            _ => {
+                let what = Flow::Variance {
+                    t,
+                    margin: options.margin.unwrap_or(1.0),
+                    per_payment: options.cost_per_order.unwrap_or(0.0),
+                };
+                chunk.flow(what, out);
+                out.iter_mut().for_each(|value| *value = value.sqrt());
             }
         }
+    }
+}
+
+fn fill_value(
+    chunk: &dyn StreamChunk,
+    [t, delta]: [f64; 2],
+    options: &ScoreOptions,
+    out: &mut [f64],
+) {
+    let mut buffer = [0.0; CHUNK];
+    let buffer = &mut buffer[..out.len()];
+    chunk.flow(Flow::Payments { t, delta }, out);
+    chunk.flow(Flow::PaymentValue, buffer);
+    let margin = options.margin.unwrap_or(1.0);
+    let per_order = options.cost_per_order.unwrap_or(0.0);
+    for (value, spend) in out.iter_mut().zip(buffer.iter()) {
+        *value = product(*value, product(margin, *spend) - per_order);
+    }
+    let per_period = options.cost_per_period.unwrap_or(0.0);
+    if per_period != 0.0 {
+        chunk.flow(Flow::Periods { t, delta }, buffer);
+        for (value, periods) in out.iter_mut().zip(buffer.iter()) {
+            *value -= product(per_period, *periods);
+        }
+    }
+}
+
+/// `a·b`; nothing of something infinite is nothing.
+fn product(a: f64, b: f64) -> f64 {
+    if (a == 0.0 && b.is_infinite()) || (b == 0.0 && a.is_infinite()) {
+        0.0
+    } else {
+        a * b
     }
 }
 
@@ -186,64 +208,39 @@ impl Scorer for LifetimeValue {
     }
 
     fn schema(&self) -> &InputSchema {
-        &self.schema
+        self.stream.schema()
     }
 
     fn outputs(&self) -> &'static [OutputSpec] {
-        const OUTPUTS: &[OutputSpec] = &[
-            P_ALIVE_OUTPUT,
-            EXPECTED_PURCHASES_OUTPUT,
-            EXPECTED_SPEND_OUTPUT,
-            OutputSpec {
-                name: "lifetime_value",
-                unit: "currency",
-                needs_horizon: true,
-                on_request: false,
-                meaning: "margin on expected purchases to the horizon less the costs of serving, \
-                          discounted to the end of observation",
-            },
-            DISCOUNTED_PURCHASES_OUTPUT,
-        ];
         OUTPUTS
     }
 
     fn state(&self) -> ModelState {
         let mut state = ModelState::new(Self::KIND);
-        state.nest("purchase", self.purchase.state());
-        state.nest("spend", self.spend.state());
+        self.stream.store(&mut state);
+        if let Some(currency) = &self.currency {
+            let code = Value::String(currency.clone());
+            state.settings.insert("currency".to_owned(), code);
+        }
         state
     }
 
     fn probe_rows(&self) -> Frame {
-        let mut frame = self.purchase.probe_rows();
-        let frequency = match frame.get("frequency") {
-            Some(FrameColumn::Numbers(values)) => values.clone(),
-            _ => Vec::new(),
-        };
-        let scale = self.spend.scale_currency();
-        // A cycle that puts a missing, a zero and a negative value on both kinds of customer.
-        let cycle = [1.0, 0.2, f64::NAN, 4.0, 1.7, 0.0, 30.0, 1.1, -1.0, 0.8, 2.2];
-        let values = (0..frequency.len()).map(|row| scale * cycle[row % cycle.len()]);
-        frame = frame.with_numbers("monetary_value", values.collect());
-        frame
+        self.stream.probe_rows()
     }
 
     fn probe_options(&self) -> ScoreOptions {
-        let rate = self.purchase.time_unit().map(|_| 0.1);
+        let names = OUTPUTS.iter().map(|output| output.name.to_owned());
         ScoreOptions {
-            discount_rate_per_year: rate,
+            discount_rate_per_year: self.stream.time_unit().map(|_| 0.1),
             margin: Some(0.3),
-            outputs: self
-                .outputs()
-                .iter()
-                .map(|output| output.name.to_owned())
-                .collect(),
-            ..self.purchase.probe_options()
+            outputs: names.collect(),
+            ..self.stream.probe_options()
         }
     }
 
     fn check_options(&self, options: &ScoreOptions) -> Result<(), InputError> {
-        check_rate(options, self.purchase.time_unit())
+        check_rate(options, self.stream.time_unit())
     }
 
     fn score_rows(
@@ -254,31 +251,15 @@ impl Scorer for LifetimeValue {
         options: &ScoreOptions,
         block: &mut ScoreBlock<'_>,
     ) {
-        let mut chunk = Chunk {
-            rows: [Rfm::PLACEHOLDER; CHUNK],
-            covariates: vec![0.0; CHUNK * self.purchase.covariate_count()],
-            spends: [Spend::NONE; CHUNK],
-            p_alive: [0.0; CHUNK],
-            expected_spend: [0.0; CHUNK],
-        };
+        let mut chunk = self.stream.chunk();
         let total = block.status.len();
         for offset in (0..total).step_by(CHUNK) {
             let range = offset..total.min(offset + CHUNK);
             let status = &mut block.status[range.clone()];
-            self.read_chunk(batch, start + offset, &mut chunk, status);
-            let count = range.len();
-            let customers = Customers {
-                rows: &chunk.rows[..count],
-                covariates: &chunk.covariates[..count * self.purchase.covariate_count()],
-            };
-            let p_alive = &mut chunk.p_alive[..count];
-            self.purchase.forecast(Forecast::PAlive, customers, p_alive);
-            for (slot, spend) in chunk.expected_spend.iter_mut().zip(&chunk.spends[..count]) {
-                *slot = self.spend.expected_spend(spend);
-            }
+            chunk.read(batch, start + offset, status);
             for (output, values) in wanted.iter().zip(&mut block.outputs) {
                 let out = &mut values[range.clone()];
-                self.fill(*output, &chunk, options, out);
+                self.fill(*output, chunk.as_ref(), options, out);
                 refuse_not_finite(out, status);
             }
             for values in &mut block.outputs {

@@ -7,7 +7,8 @@
 //! ln p_j(z) = ln θ_j + Σ_k sign_k γ_k z_k
 //! ```
 //!
-//! so in the coordinates `(ln θ, γ)` the derivatives of a row are those of the base model in
+//! (a parameter that is estimated as it is takes the place of its logarithm, and is shifted), so in
+//! the coordinates `(ln θ, γ)` the derivatives of a row are those of the base model in
 //! `ln p` times a matrix of signs and covariates; one division at the end of a block leads back to
 //! `θ`.
 
@@ -114,7 +115,14 @@ impl<F: Formulas> MergedRows<F> {
         let width = self.covariates.columns.len();
         for index in self.block_rows(block) {
             let values = &self.values[index * width..(index + 1) * width];
-            scale_params(&self.covariates, coefficients, theta, values, &mut params);
+            scale_params(
+                F::PARAMS,
+                &self.covariates,
+                coefficients,
+                theta,
+                values,
+                &mut params,
+            );
             let model = F::at_row(&params);
             let weight = self.weights[index];
             if order == Order::Value {

@@ -3,15 +3,18 @@
 mod common;
 
 use common::{bits, cdnow, close, score};
-use cvm_clv::{BgNbd, GammaGamma, LifetimeValue, Purchase};
+use cvm_clv::{BgNbd, GammaGamma, LifetimeValue, Purchase, SpendModel, Spending};
 use cvm_core::{Frame, ModelState, RowCode, RowStatus, ScoreOptions, Scorer, TimeUnit};
 
 type Model = Purchase<BgNbd>;
 
+fn gamma_gamma(p: f64, q: f64, v: f64) -> Box<dyn SpendModel> {
+    Box::new(Spending::new(GammaGamma::new(p, q, v).unwrap(), None))
+}
+
 fn model(unit: Option<TimeUnit>) -> LifetimeValue {
     let purchase = Model::new(BgNbd::new(0.2426, 4.4136, 0.7929, 2.4259).unwrap(), unit);
-    let spend = GammaGamma::new(6.2494, 3.7443, 15.4443).unwrap();
-    LifetimeValue::new(Box::new(purchase), spend)
+    LifetimeValue::new(Box::new(purchase), gamma_gamma(6.2494, 3.7443, 15.4443))
 }
 
 fn cdnow_frame() -> Frame {
@@ -82,7 +85,7 @@ fn the_time_unit_does_not_matter() {
         BgNbd::new(0.2426, 4.4136 * 7.0, 0.7929, 2.4259).unwrap(),
         Some(TimeUnit::Day),
     );
-    let by_day = LifetimeValue::new(Box::new(purchase), by_week.spend().clone());
+    let by_day = LifetimeValue::new(Box::new(purchase), gamma_gamma(6.2494, 3.7443, 15.4443));
     let frame = cdnow_frame();
     let mut days = frame.clone();
     for (name, column) in &mut days.columns {
@@ -136,11 +139,11 @@ fn each_part_refuses_its_own_rows() {
     }
 }
 
-/// P(alive) needs no spend: a mean that does not exist only spoils what is made of it.
+/// P(alive) needs no spend: a mean that is infinite only spoils what is made of it.
 #[test]
-fn an_undefined_spend_spoils_only_what_needs_it() {
+fn an_infinite_spend_spoils_only_what_needs_it() {
     let purchase = Model::new(BgNbd::new(0.2426, 4.4136, 0.7929, 2.4259).unwrap(), None);
-    let model = LifetimeValue::new(Box::new(purchase), GammaGamma::new(6.0, 0.9, 15.0).unwrap());
+    let model = LifetimeValue::new(Box::new(purchase), gamma_gamma(6.0, 0.9, 15.0));
     let frame = Frame::new(1)
         .with_numbers("frequency", vec![0.0])
         .with_numbers("recency", vec![0.0])
@@ -148,7 +151,7 @@ fn an_undefined_spend_spoils_only_what_needs_it() {
         .with_numbers("monetary_value", vec![0.0]);
     let batch = frame.batch().unwrap();
     let bound = batch.bind(model.schema()).unwrap();
-    for (output, code) in [(0, RowCode::Ok), (1, RowCode::Ok), (3, RowCode::Undefined)] {
+    for (output, code) in [(0, RowCode::Ok), (1, RowCode::Ok), (3, RowCode::Infinite)] {
         let (mut value, mut status) = ([0.0], [RowStatus::OK]);
         let mut block = cvm_core::ScoreBlock {
             outputs: vec![&mut value],
@@ -156,7 +159,7 @@ fn an_undefined_spend_spoils_only_what_needs_it() {
         };
         model.score_rows(&bound, 0, &[output], &options(10.0, None, None), &mut block);
         assert_eq!(status[0].code, code);
-        assert_eq!(value[0].is_nan(), code != RowCode::Ok);
+        assert_eq!(value[0].is_infinite(), code != RowCode::Ok);
     }
 }
 

@@ -22,7 +22,7 @@ pub use domain::Domain;
 pub use error::{ErrorKind, InputError, ParamError, StateError, Violation};
 pub use frame::{Frame, FrameColumn};
 pub use likelihood::{Derivatives, Likelihood, Order};
-pub use model::ParametricModel;
+pub use model::{ParametricModel, Reading, RowReader};
 pub use params::{ParamSpec, Transform};
 pub use process::{CovariateTerm, Covariates, Effect, Process};
 pub use schema::{FieldKind, InputField, InputSchema, MissingRule, UnseenRule};

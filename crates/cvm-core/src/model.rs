@@ -1,9 +1,22 @@
 //! The contract of a model with a fixed list of parameters: one file, one implementation.
 
 use crate::{
-    Covariates, InputSchema, Likelihood, ModelState, ParamError, ParamSpec, Process, RowStatus,
-    Scorer, StateError, TimeUnit,
+    Covariates, InputError, InputSchema, Likelihood, ModelState, ParamError, ParamSpec, Process,
+    RowStatus, Scorer, StateError, TimeUnit,
 };
+use serde_json::{Map, Value};
+
+/// What a fit makes of a legal row.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Reading<R> {
+    /// It is fitted on.
+    Used(R),
+    /// It says nothing to this model and is left out; a report counts rows by this reason.
+    Excluded(&'static str),
+}
+
+/// Reads the rows of one fit from values in the order of `fit_schema`.
+pub type RowReader<R> = Box<dyn Fn(&[f64]) -> Result<Reading<R>, RowStatus> + Send + Sync>;
 
 /// A model whose parameters are a short fixed list, fitted by maximum likelihood from rows.
 ///
@@ -47,6 +60,32 @@ pub trait ParametricModel: Scorer + Clone + Sized + 'static {
     /// # Errors
     /// The status of a row that is not legal.
     fn row(values: &[f64]) -> Result<Option<Self::Row>, RowStatus>;
+
+    /// How a fit under `settings` reads its rows; `settings` are those left after the covariates
+    /// have been taken out. A kind without settings of its own reads with
+    /// [`ParametricModel::row`].
+    ///
+    /// # Errors
+    /// A setting that is unknown or not allowed, as `options.settings.<name>`.
+    fn reader(settings: &Map<String, Value>) -> Result<RowReader<Self::Row>, InputError> {
+        if let Some(name) = settings.keys().next() {
+            let why = format!("is unknown; `{}` has no such setting", Self::KIND);
+            return Err(InputError::new(format!("options.settings.{name}"), why));
+        }
+        Ok(Box::new(|values| {
+            let row = Self::row(values)?;
+            Ok(row.map_or(Reading::Excluded("no information"), Reading::Used))
+        }))
+    }
+
+    /// The fitted model with what it must remember of the settings of its fit, so that it scores
+    /// rows as they were read.
+    ///
+    /// # Errors
+    /// As [`ParametricModel::reader`].
+    fn with_settings(self, settings: &Map<String, Value>) -> Result<Self, InputError> {
+        Self::reader(settings).map(|_| self)
+    }
 
     /// The values a row was made of, in the order of `fit_schema`: the inverse of
     /// [`ParametricModel::row`]. `values` has the schema's length.

@@ -4,6 +4,9 @@
 //! p_j(z) = p_j · exp( sign · γᵀz )
 //! ```
 //!
+//! A parameter that is estimated as it is ([`crate::Transform::Identity`]: the mean of a logarithm)
+//! is shifted by `sign · γᵀz` instead.
+//!
 //! Source: Fader & Hardie (2007), *Incorporating Time-Invariant Covariates into the Pareto/NBD and
 //! BG/NBD Models*, note on brucehardie.com.
 
@@ -12,7 +15,8 @@ use crate::ParamSpec;
 /// A parameter that a process's covariates scale.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Effect {
-    /// Index of the parameter in the model's list; a parameter estimated on its logarithm.
+    /// Index of the parameter in the model's list: one estimated on its logarithm is scaled, one
+    /// estimated as it is shifted.
     pub param: usize,
     /// 1, or -1 where a larger parameter means less of the process (`alpha` of a purchase rate).
     pub sign: f64,

@@ -121,3 +121,14 @@ fn gamma_family_on_the_negative_axis() {
     check("digamma", cvm_math::digamma, cvm_math::digamma);
     check("trigamma", cvm_math::trigamma, cvm_math::trigamma);
 }
+
+#[test]
+fn median_of_a_gamma_distribution() {
+    let f = |[shape]: [f64; 1]| cvm_math::ln_gamma_median(shape);
+    let records = table::<1>("gamma_median");
+    assert!(records.len() > 5_000, "{}", records.len());
+    let error = |r: &Record<1>| r.error_abs(f(r.args)) / r.value.abs().max(1.0);
+    let worst = records.iter().map(error).fold(0.0, f64::max);
+    println!("gamma_median: {} records, max {worst:.3e}", records.len());
+    assert!(worst <= 2e-14, "{worst:e}");
+}

@@ -60,24 +60,32 @@ fn any_options() -> impl Strategy<Value = SummaryOptions> {
     (
         prop::sample::select(grains.to_vec()),
         prop::sample::select(policies.to_vec()),
-        any::<[bool; 2]>(),
+        any::<[bool; 3]>(),
     )
         .prop_map(
-            |(grain, negative_amounts, [split, include_first_purchase])| SummaryOptions {
-                amount: Some("amount".to_owned()),
-                time_unit: TimeUnit::Week,
-                grain,
-                negative_amounts,
-                include_first_purchase,
-                calibration_end: split.then(|| "2024-01-20".to_owned()),
-                observation_end: Some("2024-02-20".to_owned()),
-                ..SummaryOptions::default()
+            |(grain, negative_amounts, [split, include_first_purchase, log_spend])| {
+                SummaryOptions {
+                    amount: Some("amount".to_owned()),
+                    time_unit: TimeUnit::Week,
+                    grain,
+                    negative_amounts,
+                    include_first_purchase,
+                    log_spend,
+                    calibration_end: split.then(|| "2024-01-20".to_owned()),
+                    observation_end: Some("2024-02-20".to_owned()),
+                    ..SummaryOptions::default()
+                }
             },
         )
 }
 
 /// Bits of every number by customer.
 fn by_customer(summary: &Summary) -> BTreeMap<String, Vec<u64>> {
+    in_order(summary).into_iter().collect()
+}
+
+/// Bits of every number of every customer, in their order; a missing number equals itself.
+fn in_order(summary: &Summary) -> Vec<(String, Vec<u64>)> {
     let frame = &summary.frame;
     let Some(Column::Text(ids)) = frame.get("customer_id").map(FrameColumn::view) else {
         panic!("ids are text");
@@ -129,14 +137,16 @@ proptest! {
         let mut pieces = Summarizer::new(&options).unwrap();
         pieces.push_frame(&frame(head)).unwrap();
         pieces.push_batch(&to_record_batch(&frame(tail)).unwrap()).unwrap();
-        prop_assert_eq!(&pieces.finish().unwrap(), &whole);
+        let pieces = pieces.finish().unwrap();
+        prop_assert_eq!(in_order(&pieces), in_order(&whole));
+        prop_assert_eq!(&pieces.report, &whole.report);
 
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log.csv");
         write_csv(&path, &frame(&rows)).unwrap();
         let source = CsvSource::path(&path).unwrap();
         let by_csv = summarize_csv(&source, &CsvOptions::default(), &options).unwrap();
-        prop_assert_eq!(by_csv.frame, whole.frame);
+        prop_assert_eq!(in_order(&by_csv), in_order(&whole));
         prop_assert_eq!(by_csv.report.bad_row_count, whole.report.bad_row_count);
     }
 
@@ -151,6 +161,32 @@ proptest! {
         let union: BTreeMap<_, _> = parts.iter().flatten().flat_map(by_customer).collect();
         let joint = summarize(&both, &options).as_ref().map(by_customer).unwrap_or_default();
         prop_assert_eq!(joint, union);
+    }
+
+    /// The columns of log spend are additions: the others keep their bits and their order, and the
+    /// logarithm of the mean bounds the mean of the logarithms.
+    #[test]
+    fn log_spend_only_adds_columns(rows in rows(0..20), options in any_options()) {
+        let without = SummaryOptions { log_spend: false, ..options.clone() };
+        let with = SummaryOptions { log_spend: true, ..options };
+        let (Some(a), Some(b)) = (summarize(&rows, &without), summarize(&rows, &with)) else {
+            return Ok(());
+        };
+        let column = |name: &str| match b.frame.get(name) {
+            Some(FrameColumn::Numbers(values)) => values.clone(),
+            _ => panic!("no column {name}"),
+        };
+        let (means, deviations) = (column("log_spend_mean"), column("log_spend_sd"));
+        for (row, mean) in column("monetary_value").iter().enumerate() {
+            prop_assert!(deviations[row] >= 0.0);
+            let free = b.report.purchases_without_log_spend > 0;
+            prop_assert!(free || *mean == 0.0 || means[row] <= cvm_math::ln(*mean) + 1e-12);
+        }
+        let mut rest = b;
+        rest.frame.columns.retain(|(name, _)| !name.starts_with("log_spend"));
+        prop_assert_eq!(by_customer(&a), by_customer(&rest));
+        rest.report.purchases_without_log_spend = 0;
+        prop_assert_eq!(&a.report, &rest.report);
     }
 
     #[test]

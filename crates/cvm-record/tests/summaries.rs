@@ -435,3 +435,58 @@ fn float_ids_must_be_whole() {
     assert_eq!(report.row_numbering, RowNumbering::RowFromZero);
     assert_eq!(report.bad_rows[1].examples[0].row, 1);
 }
+
+#[test]
+fn logarithms_of_spend_by_hand() {
+    let rows = [
+        "a 2024-01-01 10",
+        "a 2024-01-05 20",
+        "a 2024-01-05 1",
+        "a 2024-01-08 0",
+        "a 2024-01-09 8",
+        "b 2024-01-02 7",
+        "c 2024-01-02 7",
+        "c 2024-01-03 0",
+    ];
+    let options = SummaryOptions {
+        log_spend: true,
+        ..options()
+    };
+    let summary = summarize(&rows, &options).unwrap();
+    let names: Vec<&str> = summary.frame.columns.iter().map(|c| c.0.as_str()).collect();
+    assert_eq!(
+        names[4..],
+        ["monetary_value", "log_spend_mean", "log_spend_sd"]
+    );
+    // Repeats of a: 21, 0 and 8; the free one has no logarithm.
+    let (one, two) = (cvm_math::ln(21.0), cvm_math::ln(8.0));
+    let got = row(&summary, "a");
+    assert!((got[4] - 0.5 * (one + two)).abs() < 1e-15, "{got:?}");
+    assert!(
+        (got[5] - (one - two) / 2.0_f64.sqrt()).abs() < 1e-15,
+        "{got:?}"
+    );
+    assert_eq!(row(&summary, "b")[3..], [0.0, 0.0, 0.0]);
+    // All repeats of c were free.
+    let got = row(&summary, "c");
+    assert!(got[3] == 0.0 && got[4].is_nan() && got[5] == 0.0, "{got:?}");
+    assert_eq!(summary.report.purchases_without_log_spend, 2);
+    assert!(
+        summary
+            .report
+            .to_string()
+            .contains("2 purchases of amount zero")
+    );
+    let all = SummaryOptions {
+        include_first_purchase: true,
+        ..options.clone()
+    };
+    let summary = summarize(&rows, &all).unwrap();
+    assert_eq!(row(&summary, "b")[4], cvm_math::ln(7.0));
+    let none = SummaryOptions {
+        amount: None,
+        ..options
+    };
+    let error = summarize(&rows, &none).unwrap_err().to_string();
+    assert!(error.contains("log_spend"), "{error}");
+}

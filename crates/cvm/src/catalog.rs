@@ -63,7 +63,13 @@ pub static CATALOG: &[Entry] = &[
     Entry::parametric::<cvm_clv::Purchase<cvm_clv::BgNbd>>(),
     Entry::parametric::<cvm_clv::Purchase<cvm_clv::ParetoNbd>>(),
     Entry::parametric::<cvm_clv::Purchase<cvm_clv::GGompertzNbd>>(),
-    Entry::parametric::<cvm_clv::GammaGamma>(),
+    Entry::parametric::<cvm_clv::Purchase<cvm_clv::BgBb>>(),
+    Entry::parametric::<cvm_clv::Contract<cvm_clv::Sbg>>(),
+    Entry::parametric::<cvm_clv::Contract<cvm_clv::Bdw>>(),
+    Entry::parametric::<cvm_clv::Contract<cvm_clv::Geometric>>(),
+    Entry::parametric::<cvm_clv::Contract<cvm_clv::DiscreteWeibull>>(),
+    Entry::parametric::<cvm_clv::Spending<cvm_clv::GammaGamma>>(),
+    Entry::parametric::<cvm_clv::Spending<cvm_clv::LogNormalSpend>>(),
     Entry::composed("clv.lifetime_value", "Lifetime value", |state| {
         Ok(Box::new(cvm_clv::LifetimeValue::from_state(state)?))
     }),

@@ -1,7 +1,7 @@
 //! A fit of a parametric model made ready: rows, names, coordinates, settings; and the fit itself.
 
 use crate::fit_rows::{Counts, Data, data_facts, finish, read, read_weights, report, run_with};
-use crate::fit_settings::{covariates, estimator};
+use crate::fit_settings::{covariates, estimator, own_settings};
 use crate::{Error, FitOptions, Fitted};
 use cvm_core::{
     Batch, Covariates, Domain, InputField, InputSchema, Likelihood, ParametricModel, Transform,
@@ -18,6 +18,8 @@ pub(crate) struct Prepared<M: ParametricModel> {
     pub(crate) settings: Settings,
     row_count: usize,
     facts: Map<String, Value>,
+    /// Settings of the kind itself.
+    own: Map<String, Value>,
 }
 
 /// Fits `M` to the columns of its fit schema.
@@ -37,7 +39,9 @@ impl<M: ParametricModel> Prepared<M> {
         add_covariates(&mut schema, &covariates)?;
         let bound = batch.bind(&schema)?;
         let weights = read_weights(batch, options)?;
-        let data = read::<M>(&bound, weights, covariates.columns.len())?;
+        let own_settings = own_settings::<M>(options);
+        let reader = M::reader(&own_settings)?;
+        let data = read::<M>(&bound, weights, covariates.columns.len(), &reader)?;
         let own = M::PARAMS.iter().map(|spec| spec.name.to_owned());
         let coefficients = covariates.terms.iter().map(|term| term.name.clone());
         let names: Vec<String> = own.chain(coefficients).collect();
@@ -47,6 +51,7 @@ impl<M: ParametricModel> Prepared<M> {
             settings: estimator(options, &names, M::PARAMS.len())?,
             row_count: bound.row_count,
             facts: data_facts(&bound),
+            own: own_settings,
             data,
             covariates,
             names,
@@ -122,18 +127,23 @@ impl<M: ParametricModel> Prepared<M> {
             coefficients: coefficients.to_vec(),
             ..self.covariates
         };
-        let mut scorer = M::from_params(base, options.time_unit)?;
+        let mut scorer = M::from_params(base, options.time_unit)?.with_settings(&self.own)?;
         if !covariates.is_empty() {
             scorer = scorer.with_covariates(covariates);
         }
         let counts = Counts {
             row_count: self.row_count,
-            excluded_row_count: self.data.excluded,
+            excluded_row_count: self.data.excluded.values().sum(),
             weight: self.data.weight(),
         };
         let penalty = options.penalty.unwrap_or(0.0);
         let report = report(M::KIND, self.names, &fit, penalty, counts);
-        finish(Box::new(scorer), report, self.facts)
+        let mut facts = self.facts;
+        if !self.data.excluded.is_empty() {
+            let reasons = serde_json::json!(self.data.excluded);
+            facts.insert("excluded_rows".to_owned(), reasons);
+        }
+        finish(Box::new(scorer), report, facts)
     }
 
     /// Rows that may carry a likelihood: all of a small sample, else those with the largest values

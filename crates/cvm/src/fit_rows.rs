@@ -4,10 +4,11 @@ use crate::fit::FitFinding;
 use crate::{Error, FitOptions, FitReport, Fitted, Model};
 use cvm_core::{
     Array, Batch, BoundBatch, Domain, ErrorKind, InputField, InputSchema, Likelihood,
-    ParametricModel, RowCode, RowStatus, Transform, Violation,
+    ParametricModel, Reading, RowCode, RowReader, RowStatus, Transform, Violation,
 };
 use cvm_fit::{Fit, FitError, Settings};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 /// Rows read at a time: one block stays in the first-level cache.
 const BLOCK_ROWS: usize = 512;
@@ -71,8 +72,8 @@ pub(crate) struct Data<R> {
     /// Covariates of the rows, row by row.
     pub(crate) covariates: Vec<f64>,
     pub(crate) weights: Option<Vec<f64>>,
-    /// Legal rows without information for the model.
-    pub(crate) excluded: usize,
+    /// Legal rows without information for the model, by reason.
+    pub(crate) excluded: BTreeMap<&'static str, usize>,
 }
 
 impl<R> Data<R> {
@@ -90,6 +91,7 @@ pub(crate) fn read<M: ParametricModel>(
     bound: &BoundBatch<'_, '_>,
     weights: Option<Vec<f64>>,
     covariate_count: usize,
+    reader: &RowReader<M::Row>,
 ) -> Result<Data<M::Row>, Error> {
     let width = bound.schema.fields.len();
     let own = width - covariate_count;
@@ -99,7 +101,7 @@ pub(crate) fn read<M: ParametricModel>(
         rows: Vec::with_capacity(bound.row_count),
         covariates: Vec::with_capacity(bound.row_count * covariate_count),
         weights: None,
-        excluded: 0,
+        excluded: BTreeMap::new(),
     };
     let mut kept_weights = Vec::new();
     let mut bad = BadRows::default();
@@ -114,7 +116,7 @@ pub(crate) fn read<M: ParametricModel>(
             }
             let row = start + offset;
             let (own_values, covariates) = values.split_at(own);
-            let legal = M::row(own_values).and_then(|parsed| {
+            let legal = reader(own_values).and_then(|parsed| {
                 for (offset, value) in covariates.iter().enumerate() {
                     let field = u16::try_from(own + offset).unwrap_or(u16::MAX);
                     RowStatus::check(*value, Domain::Finite, field)?;
@@ -122,12 +124,12 @@ pub(crate) fn read<M: ParametricModel>(
                 Ok(parsed)
             });
             match legal {
-                Ok(Some(parsed)) => {
+                Ok(Reading::Used(parsed)) => {
                     data.rows.push(parsed);
                     data.covariates.extend(covariates);
                     kept_weights.extend(weights.as_ref().and_then(|all| all.get(row)));
                 }
-                Ok(None) => data.excluded += 1,
+                Ok(Reading::Excluded(why)) => *data.excluded.entry(why).or_default() += 1,
                 Err(status) => bad.note(bound, row, status),
             }
         }
@@ -135,7 +137,7 @@ pub(crate) fn read<M: ParametricModel>(
     bad.into_result()?;
     if data.rows.is_empty() {
         let why = format!(
-            "hold no row to fit on ({} given, {} without information)",
+            "hold no row to fit on ({} given, left out: {:?})",
             bound.row_count, data.excluded
         );
         return Err(Error::invalid("columns", why));

@@ -12,7 +12,7 @@ use crate::{Error, FitOptions};
 use cvm_core::{Covariates, Domain, ParametricModel};
 use cvm_fit::{Prior, Settings};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// A prior as data.
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -39,18 +39,12 @@ impl From<PriorSetting> for Prior {
 
 const GENERAL: [&str; 4] = ["covariate_l1", "covariate_l2", "priors", "bounds"];
 
-/// The covariates that the settings name; refuses settings that `M` does not have.
+/// The covariates that the settings name.
 pub(crate) fn covariates<M: ParametricModel>(options: &FitOptions) -> Result<Covariates, Error> {
     let setting = |process: &str| format!("{process}_covariates");
     let processes: Vec<String> = M::PROCESSES.iter().map(|p| setting(p.name)).collect();
-    let known = || processes.iter().map(String::as_str).chain(GENERAL);
     for (name, value) in &options.settings {
         let field = format!("options.settings.{name}");
-        if !known().any(|own| own == name) {
-            let all: Vec<&str> = known().collect();
-            let why = format!("is unknown; `{}` has {}", M::KIND, all.join(", "));
-            return Err(Error::invalid(field, why));
-        }
         if processes.contains(name) && names_in(value).is_none() {
             let why = format!("is {value}: must be a list of distinct column names");
             return Err(Error::invalid(field, why));
@@ -61,6 +55,19 @@ pub(crate) fn covariates<M: ParametricModel>(options: &FitOptions) -> Result<Cov
         given.and_then(names_in).unwrap_or_default()
     };
     Ok(Covariates::new(M::PROCESSES, M::PARAMS, &names))
+}
+
+/// The settings left for the kind itself: those of covariates and of the estimator taken out.
+pub(crate) fn own_settings<M: ParametricModel>(options: &FitOptions) -> Map<String, Value> {
+    let is_process = |name: &str| {
+        let process = name.strip_suffix("_covariates");
+        process.is_some_and(|process| M::PROCESSES.iter().any(|own| own.name == process))
+    };
+    let own = |name: &str| !is_process(name) && !GENERAL.contains(&name);
+    let settings = options.settings.iter().filter(|(name, _)| own(name));
+    settings
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 /// A list of distinct names.

@@ -49,14 +49,15 @@ class SpendModel(ParametricModel):
         columns: Sequence[str] | None = None,
         threads: int = 0,
     ) -> Frame:
-        """Return ``expected_spend`` and ``status`` as a table of the kind given.
+        """Return ``expected_spend`` (or ``outputs``) and ``status`` as a table of the kind given.
 
         Parameters
         ----------
         data : table
             One row per customer.
         outputs : sequence of str, optional
-            Columns wanted, in order.
+            Columns wanted, in order: ``expected_spend``; ``spend_sd`` (of one future purchase),
+            ``mean_spend_sd`` and ``median_spend`` (of the customer's mean spend).
         columns : sequence of str, optional
             Names of the columns of a 2-D array.
         threads : int, default 0
@@ -72,6 +73,12 @@ class GammaGamma(SpendModel):
     customers ``nu ~ Gamma(q, v)``. Spend is taken to be independent of how often a customer buys.
     One-time buyers carry no information and are excluded from a fit. Source: Fader & Hardie (2013),
     note 025 at brucehardie.com.
+
+    Use it when purchases are positive and a customer's purchases vary by about the same share of
+    their mean for everybody. Do not use it when spend depends on frequency (see
+    `spend_independence`), when purchases may be free or refunded to nothing, or when a fit ends at
+    ``q <= 1``: then the mean spend of new customers is infinite (status ``infinite``, value
+    ``inf``); report ``median_spend``, or use `LogNormalSpend`.
 
     Parameters
     ----------

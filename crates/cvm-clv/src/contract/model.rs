@@ -47,7 +47,14 @@ impl<F: ContractFormulas> Contract<F> {
         let theta = self.formulas.params();
         let mut params = vec![0.0; theta.len()];
         let coefficients = &self.covariates.coefficients;
-        scale_params(&self.covariates, coefficients, &theta, values, &mut params);
+        scale_params(
+            F::PARAMS,
+            &self.covariates,
+            coefficients,
+            &theta,
+            values,
+            &mut params,
+        );
         F::at_row(&params)
     }
 }
@@ -173,7 +180,7 @@ impl<F: ContractFormulas> ContractModel for Contract<F> {
         read_tenures(batch, start, rows, status);
         let width = self.covariates.columns.len();
         if width > 0 {
-            read_covariates(batch, 1, width, start, covariates, status);
+            read_covariates(batch, 1..1 + width, start, covariates, status);
         }
     }
 

@@ -7,9 +7,9 @@
 //! + Σ [ p·X·(ln S − ln E) + q·N·(ln v − ln E) − N·ln S ]         over distinct S,  N = Σw, X = Σwx
 //! ```
 
-use super::Spend;
 use crate::dense::Dense;
 use crate::merge::{Dictionary, merge};
+use crate::spend::Spend;
 use cvm_core::{Derivatives, Likelihood, Order};
 use cvm_math::{digamma, ln, ln_beta, slice, trigamma};
 

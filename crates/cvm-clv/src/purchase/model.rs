@@ -46,7 +46,14 @@ impl<F: PurchaseFormulas> Purchase<F> {
         let theta = self.formulas.params();
         let mut params = vec![0.0; theta.len()];
         let coefficients = &self.covariates.coefficients;
-        scale_params(&self.covariates, coefficients, &theta, values, &mut params);
+        scale_params(
+            F::PARAMS,
+            &self.covariates,
+            coefficients,
+            &theta,
+            values,
+            &mut params,
+        );
         F::at_row(&params)
     }
 }
@@ -202,7 +209,7 @@ impl<F: PurchaseFormulas> PurchaseModel for Purchase<F> {
         }
         let width = self.covariates.columns.len();
         if width > 0 {
-            read_covariates(batch, 3, width, start, covariates, status);
+            read_covariates(batch, 3..3 + width, start, covariates, status);
         }
     }
 

@@ -306,8 +306,7 @@ fn keep(_out: &mut [f64], _p_alive: &[f64]) {}
 pub(crate) fn refuse_not_finite(values: &[f64], status: &mut [RowStatus]) {
     for (value, status) in values.iter().zip(status) {
         if !value.is_finite() && status.is_ok() {
-            let infinite = *value == f64::INFINITY;
-            let code = if infinite {
+            let code = if value.is_infinite() {
                 RowCode::Infinite
             } else {
                 RowCode::Undefined

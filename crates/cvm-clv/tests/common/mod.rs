@@ -22,10 +22,7 @@ pub fn cdnow() -> (Vec<Rfm>, Vec<Spend>) {
     ));
     assert_eq!(table.len(), 2357);
     let rfm = |row: &Vec<f64>| Rfm::new(row[1], row[2], row[3]).unwrap();
-    let spend = |row: &Vec<f64>| Spend {
-        frequency: row[1],
-        monetary_value: row[4],
-    };
+    let spend = |row: &Vec<f64>| Spend::of_mean(row[1], row[4]);
     (
         table.iter().map(rfm).collect(),
         table.iter().map(spend).collect(),

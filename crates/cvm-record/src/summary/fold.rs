@@ -6,10 +6,12 @@
 //! | `t_x` | `recency` | time unit | first purchase → last purchase; 0 if `x = 0` |
 //! | `T` | `T` | time unit | first purchase → end of calibration (or observation) |
 //! | `z̄` | `monetary_value` | currency | mean of the `x` repeat purchases; 0 if `x = 0` |
+//! | `ȳ`, `s` | `log_spend_mean`, `log_spend_sd` | log currency | of the same purchases, on request |
 //!
 //! Source: Fader, Hardie & Lee (2005), *Marketing Science* 24(2), for `(x, t_x, T)`; Fader & Hardie
 //! (2013), note on the Gamma-Gamma model, for `z̄` (the first purchase left out).
 
+use super::log_spend::LogSpend;
 use super::options::Plan;
 use cvm_core::TimeUnit;
 use std::cmp::Ordering;
@@ -38,6 +40,9 @@ pub(super) struct Columns {
     pub(super) monetary_value: Vec<f64>,
     pub(super) holdout_frequency: Vec<f64>,
     pub(super) holdout_monetary_value: Vec<f64>,
+    /// Empty unless asked for.
+    pub(super) log_spend_mean: Vec<f64>,
+    pub(super) log_spend_sd: Vec<f64>,
 }
 
 /// What the fold adds to the report.
@@ -52,6 +57,7 @@ pub(super) struct FoldCounts {
     pub(super) holdout_purchases: u64,
     pub(super) customers_only_in_holdout: u64,
     pub(super) customers_without_purchase: u64,
+    pub(super) purchases_without_log_spend: u64,
 }
 
 /// Folds customers one after the other into [`Columns`].
@@ -62,6 +68,7 @@ pub(super) struct Folder {
     on_calendar: bool,
     unit_seconds: i64,
     include_first_purchase: bool,
+    log_spend: bool,
     /// End of the period summarized: of calibration if there is one, else of observation.
     end: i64,
     pub(super) columns: Columns,
@@ -77,6 +84,7 @@ struct Period {
     first_total: f64,
     /// Sum over all purchases but the first, in order of time.
     repeat_total: f64,
+    log_spend: LogSpend,
 }
 
 impl Folder {
@@ -87,6 +95,7 @@ impl Folder {
             on_calendar: options.grain.seconds() <= TimeUnit::Day.seconds(),
             unit_seconds: options.time_unit.seconds(),
             include_first_purchase: options.include_first_purchase,
+            log_spend: options.log_spend,
             end: plan.calibration_end.unwrap_or(observation_end),
             columns: Columns::default(),
             counts: FoldCounts::default(),
@@ -134,6 +143,11 @@ impl Folder {
             .holdout_frequency
             .push(count_to_f64(future.purchase_count));
         columns.holdout_monetary_value.push(future.mean_of_all());
+        if self.log_spend {
+            columns.log_spend_mean.push(past.log_spend.mean());
+            columns.log_spend_sd.push(past.log_spend.sd());
+            self.counts.purchases_without_log_spend += past.log_spend.free;
+        }
     }
 
     /// Where the buckets of a customer start: the calendar, or the day of their first purchase.
@@ -152,6 +166,9 @@ impl Folder {
         for bucket in rows.chunk_by(|a, b| bucket_of(a) == bucket_of(b)) {
             let start = anchor + bucket_of(&bucket[0]) * grain_seconds;
             if let Some(total) = self.total(bucket) {
+                if self.log_spend && (period.purchase_count > 0 || self.include_first_purchase) {
+                    period.log_spend.add(total);
+                }
                 period.add(start, total);
             }
         }

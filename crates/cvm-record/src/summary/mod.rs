@@ -8,6 +8,7 @@ mod dates;
 mod files;
 mod fold;
 mod log_columns;
+mod log_spend;
 mod options;
 mod partitions;
 mod report;

@@ -68,6 +68,9 @@ pub struct SummaryOptions {
     pub calibration_end: Option<String>,
     /// Whether the first purchase counts in the monetary value; default false, as in the literature.
     pub include_first_purchase: bool,
+    /// Whether to add the mean and standard deviation of the logarithms of the purchases behind the
+    /// monetary value, as the log-normal model of spend reads them; default false.
+    pub log_spend: bool,
     /// Policy for amounts below zero; default exclude.
     pub negative_amounts: NegativeAmounts,
     /// Format of dates given as text, in `strftime` notation; default ISO 8601 or `YYYYMMDD`.
@@ -87,6 +90,7 @@ impl Default for SummaryOptions {
             observation_end: None,
             calibration_end: None,
             include_first_purchase: false,
+            log_spend: false,
             negative_amounts: NegativeAmounts::Exclude,
             date_format: None,
             epoch_unit: None,
@@ -164,6 +168,10 @@ fn check_columns(options: &SummaryOptions) -> Result<(), RecordError> {
     if customer_id == date {
         let why = format!("is `{date}`, the same column as customer_id");
         return Err(RecordError::option("date", why));
+    }
+    if options.log_spend && amount.is_none() {
+        let why = "is true, but there is no column of amounts";
+        return Err(RecordError::option("log_spend", why));
     }
     match amount {
         Some(amount) if amount == customer_id || amount == date => {

@@ -142,6 +142,10 @@ pub struct SummaryReport {
     pub customers_only_in_holdout: u64,
     /// Customers left out because refunds leave them without any purchase.
     pub customers_without_purchase: u64,
+    /// Purchases of amount zero, which have no logarithm: left out of `log_spend_mean` and
+    /// `log_spend_sd`; absent where these were not asked for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub purchases_without_log_spend: u64,
     /// Purchases of the summary's customers in the hold-out: the sum of `holdout_frequency`.
     pub holdout_purchases: Option<u64>,
     /// First date used, ISO 8601.
@@ -156,6 +160,11 @@ pub struct SummaryReport {
     pub time_unit: TimeUnit,
     /// Purchases in one bucket of this length are one.
     pub grain: TimeUnit,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde passes a reference
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl fmt::Display for SummaryReport {
@@ -220,6 +229,11 @@ impl SummaryReport {
             f,
             self.customers_without_purchase,
             "customers left out: only refunds",
+        )?;
+        note(
+            f,
+            self.purchases_without_log_spend,
+            "purchases of amount zero, left out of log_spend_mean and log_spend_sd",
         )
     }
 

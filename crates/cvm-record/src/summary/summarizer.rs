@@ -20,6 +20,8 @@ pub struct Summary {
     /// - `customer_id`: text, or numbers if the log has whole numbers and all are at most 2^53;
     /// - `frequency`: repeat purchases; `recency`, `T`: in the time unit;
     /// - `monetary_value`: mean of the repeat purchases, 0 without any (only with an amount column);
+    /// - `log_spend_mean`, `log_spend_sd`: mean and standard deviation of the logarithms of the
+    ///   purchases behind it, 0 without any, the mean missing where all were free (only on request);
     /// - with a calibration end: `holdout_frequency`: purchases after it; `holdout_duration`: its
     ///   length in the time unit; `holdout_monetary_value`: mean purchase in it, 0 without any.
     pub frame: Frame,
@@ -305,6 +307,7 @@ fn report(
         repeat_purchases: counts.repeat_purchases,
         customers_only_in_holdout: counts.customers_only_in_holdout,
         customers_without_purchase: counts.customers_without_purchase,
+        purchases_without_log_spend: counts.purchases_without_log_spend,
         holdout_purchases: plan.calibration_end.map(|_| counts.holdout_purchases),
         first_date: iso_date(first),
         last_date: iso_date(last),
@@ -324,6 +327,8 @@ fn frame(plan: &Plan, customers: &Customers, columns: Columns, observation_end: 
         monetary_value,
         holdout_frequency,
         holdout_monetary_value,
+        log_spend_mean,
+        log_spend_sd,
     } = columns;
     let has_amount = plan.options.amount.is_some();
     let row_count = codes.len();
@@ -337,6 +342,11 @@ fn frame(plan: &Plan, customers: &Customers, columns: Columns, observation_end: 
         .with_numbers("T", age);
     if has_amount {
         frame = frame.with_numbers("monetary_value", monetary_value);
+    }
+    if plan.options.log_spend {
+        frame = frame
+            .with_numbers("log_spend_mean", log_spend_mean)
+            .with_numbers("log_spend_sd", log_spend_sd);
     }
     let Some(calibration_end) = plan.calibration_end else {
         return frame;

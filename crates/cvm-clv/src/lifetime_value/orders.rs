@@ -1,0 +1,227 @@
+//! The stream of a purchase model and a spend model of any kinds.
+//!
+//! Inputs are those of the purchase model, then the spend model's own; a column that both read
+//! (`frequency`, a shared covariate) is there once. Buying and spend are independent given a
+//! customer's row, so the expectation of the product is the product.
+
+use super::spread::value_variance;
+use super::stream::{Flow, StreamChunk, ValueStream};
+use crate::purchase::{Clock, Customers, Forecast, PurchaseModel, multiply, purchase_from_state};
+use crate::rfm::{CHUNK, Rfm};
+use crate::spend::{Spend, SpendForecast, SpendModel, SpendRows, Spenders, spend_from_state};
+use cvm_core::{
+    BoundBatch, Frame, InputSchema, ModelState, RowStatus, ScoreOptions, StateError, TimeUnit,
+};
+
+/// Orders of a purchase model, each worth what a spend model expects.
+#[derive(Debug, Clone)]
+pub struct Orders {
+    purchase: Box<dyn PurchaseModel>,
+    spend: Box<dyn SpendModel>,
+    schema: InputSchema,
+    /// Place in the schema of each of the spend model's own fields.
+    spend_fields: Vec<usize>,
+}
+
+impl Orders {
+    /// The two models together.
+    #[must_use]
+    pub fn new(purchase: Box<dyn PurchaseModel>, spend: Box<dyn SpendModel>) -> Self {
+        let mut schema = purchase.schema().clone();
+        let mut spend_fields = Vec::new();
+        for field in spend.schema().fields.iter().skip(1) {
+            let known = schema.position(&field.name);
+            spend_fields.push(known.unwrap_or(schema.fields.len()));
+            if known.is_none() {
+                schema.fields.push(field.clone());
+            }
+        }
+        Orders {
+            purchase,
+            spend,
+            schema,
+            spend_fields,
+        }
+    }
+
+    /// The stream stored in `state`.
+    ///
+    /// # Errors
+    /// Either nested model absent or not rebuildable.
+    pub fn from_state(state: &ModelState) -> Result<Self, StateError> {
+        let purchase = purchase_from_state(&state.nested("purchase")?)?;
+        let spend = spend_from_state(&state.nested("spend")?)?;
+        Ok(Orders::new(purchase, spend))
+    }
+
+    /// The model of when customers buy.
+    #[must_use]
+    pub fn purchase(&self) -> &dyn PurchaseModel {
+        self.purchase.as_ref()
+    }
+
+    /// The model of what a purchase is worth.
+    #[must_use]
+    pub fn spend(&self) -> &dyn SpendModel {
+        self.spend.as_ref()
+    }
+}
+
+impl ValueStream for Orders {
+    fn schema(&self) -> &InputSchema {
+        &self.schema
+    }
+
+    fn time_unit(&self) -> Option<TimeUnit> {
+        self.purchase.time_unit()
+    }
+
+    fn clock(&self) -> Clock {
+        self.purchase.clock()
+    }
+
+    fn store(&self, state: &mut ModelState) {
+        state.nest("purchase", self.purchase.state());
+        state.nest("spend", self.spend.state());
+    }
+
+    fn probe_rows(&self) -> Frame {
+        let mut frame = self.purchase.probe_rows();
+        for (name, values) in self.spend.probe_columns(frame.row_count) {
+            if frame.get(&name).is_none() {
+                frame = frame.with_numbers(name, values);
+            }
+        }
+        frame
+    }
+
+    fn probe_options(&self) -> ScoreOptions {
+        self.purchase.probe_options()
+    }
+
+    fn chunk(&self) -> Box<dyn StreamChunk + '_> {
+        Box::new(OrdersChunk {
+            orders: self,
+            count: 0,
+            rows: [Rfm::PLACEHOLDER; CHUNK],
+            covariates: vec![0.0; CHUNK * self.purchase.covariate_count()],
+            spends: [Spend::NONE; CHUNK],
+            spend_covariates: vec![0.0; CHUNK * self.spend.covariate_count()],
+            p_alive: [0.0; CHUNK],
+            expected_spend: [0.0; CHUNK],
+        })
+    }
+
+    fn clone_box(&self) -> Box<dyn ValueStream> {
+        Box::new(self.clone())
+    }
+}
+
+/// Buffers of one chunk of rows.
+struct OrdersChunk<'a> {
+    orders: &'a Orders,
+    count: usize,
+    rows: [Rfm; CHUNK],
+    covariates: Vec<f64>,
+    spends: [Spend; CHUNK],
+    spend_covariates: Vec<f64>,
+    p_alive: [f64; CHUNK],
+    expected_spend: [f64; CHUNK],
+}
+
+impl OrdersChunk<'_> {
+    fn customers(&self) -> Customers<'_> {
+        let width = self.orders.purchase.covariate_count();
+        Customers {
+            rows: &self.rows[..self.count],
+            covariates: &self.covariates[..self.count * width],
+        }
+    }
+
+    fn spenders(&self) -> Spenders<'_> {
+        let width = self.orders.spend.covariate_count();
+        Spenders {
+            rows: &self.spends[..self.count],
+            covariates: &self.spend_covariates[..self.count * width],
+        }
+    }
+
+    /// A forecast for a living customer, times P(alive).
+    fn forecast(&self, forecast: Forecast, out: &mut [f64]) {
+        self.orders
+            .purchase
+            .forecast(forecast, self.customers(), out);
+        multiply(out, &self.p_alive);
+    }
+
+    fn variance(&self, t: f64, margin: f64, per_payment: f64, out: &mut [f64]) {
+        let (mut within, mut of_mean) = (vec![0.0; self.count], vec![0.0; self.count]);
+        let spend = &self.orders.spend;
+        spend.forecast(SpendForecast::VarianceWithin, self.spenders(), &mut within);
+        spend.forecast(SpendForecast::VarianceOfMean, self.spenders(), &mut of_mean);
+        self.forecast(Forecast::Purchases { t }, out);
+        let width = self.orders.purchase.covariate_count();
+        for (index, slot) in out.iter_mut().enumerate() {
+            let customer = Customers {
+                rows: &self.rows[index..=index],
+                covariates: &self.covariates[index * width..(index + 1) * width],
+            };
+            let ln_tail = |n: f64| {
+                let mut value = [0.0];
+                let what = Forecast::LnTail { t, n };
+                self.orders.purchase.forecast(what, customer, &mut value);
+                value[0]
+            };
+            let gain = super::product(margin, self.expected_spend[index]) - per_payment;
+            let spends = [margin, within[index], of_mean[index], gain];
+            *slot = value_variance(*slot, ln_tail, spends);
+        }
+    }
+}
+
+impl StreamChunk for OrdersChunk<'_> {
+    fn read(&mut self, batch: &BoundBatch<'_, '_>, start: usize, status: &mut [RowStatus]) {
+        let (orders, count) = (self.orders, status.len());
+        self.count = count;
+        let covariates = &mut self.covariates[..count * orders.purchase.covariate_count()];
+        let rows = &mut self.rows[..count];
+        orders.purchase.read(batch, start, rows, covariates, status);
+        let mut frequency = [0.0; CHUNK];
+        for (slot, row) in frequency.iter_mut().zip(&self.rows[..count]) {
+            *slot = row.frequency;
+        }
+        let into = SpendRows {
+            rows: &mut self.spends[..count],
+            covariates: &mut self.spend_covariates[..count * orders.spend.covariate_count()],
+            status,
+        };
+        let fields = &orders.spend_fields;
+        orders
+            .spend
+            .read(batch, fields, start, &frequency[..count], into);
+        let mut out = [0.0; CHUNK];
+        let purchase = &orders.purchase;
+        purchase.forecast(Forecast::PAlive, self.customers(), &mut out[..count]);
+        self.p_alive = out;
+        let expected = SpendForecast::Expected;
+        orders
+            .spend
+            .forecast(expected, self.spenders(), &mut out[..count]);
+        self.expected_spend = out;
+    }
+
+    fn flow(&self, what: Flow, out: &mut [f64]) {
+        match what {
+            Flow::PAlive => out.copy_from_slice(&self.p_alive[..self.count]),
+            Flow::PaymentValue => out.copy_from_slice(&self.expected_spend[..self.count]),
+            Flow::Payments { t, delta: 0.0 } => self.forecast(Forecast::Purchases { t }, out),
+            Flow::Payments { t, delta } => self.forecast(Forecast::Discounted { t, delta }, out),
+            Flow::Periods { t, delta } => self.forecast(Forecast::Lifetime { t, delta }, out),
+            Flow::Variance {
+                t,
+                margin,
+                per_payment,
+            } => self.variance(t, margin, per_payment, out),
+        }
+    }
+}
