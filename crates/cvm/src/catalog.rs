@@ -61,6 +61,11 @@ pub struct Harness {
 /// Every kind this build can open.
 pub static CATALOG: &[Entry] = &[
     Entry::parametric::<cvm_clv::Purchase<cvm_clv::BgNbd>>(),
+    Entry::parametric::<cvm_clv::Purchase<cvm_clv::BgBb>>(),
+    Entry::parametric::<cvm_clv::Contract<cvm_clv::Sbg>>(),
+    Entry::parametric::<cvm_clv::Contract<cvm_clv::Bdw>>(),
+    Entry::parametric::<cvm_clv::Contract<cvm_clv::Geometric>>(),
+    Entry::parametric::<cvm_clv::Contract<cvm_clv::DiscreteWeibull>>(),
     Entry::parametric::<cvm_clv::GammaGamma>(),
     Entry::composed("clv.lifetime_value", "Lifetime value", |state| {
         Ok(Box::new(cvm_clv::LifetimeValue::from_state(state)?))
