@@ -1,21 +1,34 @@
-"""Customer lifetime value: purchase models, spend models, and their product."""
+"""Customer lifetime value: purchase models, contract models, spend models, and their product."""
 
+from cvm.clv._bg_bb import BgBb
 from cvm.clv._bg_nbd import BgNbd
+from cvm.clv._contract import Bdw, DiscreteWeibull, Geometric, Sbg
 from cvm.clv._gamma_gamma import GammaGamma
 from cvm.clv._ggompertz_nbd import GGompertzNbd
 from cvm.clv._independence import SpendIndependence, plot_spend_independence, spend_independence
 from cvm.clv._lifetime_value import LifetimeValue
 from cvm.clv._log_normal_spend import LogNormalSpend
+from cvm.clv._parametric import ParameterInterval
 from cvm.clv._pareto_nbd import ParetoNbd
+from cvm.clv._recommend import Candidate, Recommendation, recommend
 
 __all__ = [
+    "Bdw",
+    "BgBb",
     "BgNbd",
+    "Candidate",
+    "DiscreteWeibull",
     "GGompertzNbd",
     "GammaGamma",
+    "Geometric",
     "LifetimeValue",
     "LogNormalSpend",
+    "ParameterInterval",
     "ParetoNbd",
+    "Recommendation",
+    "Sbg",
     "SpendIndependence",
     "plot_spend_independence",
+    "recommend",
     "spend_independence",
 ]
