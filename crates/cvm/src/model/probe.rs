@@ -2,7 +2,7 @@
 
 use crate::{Error, score};
 use cvm_artifact::Probe;
-use cvm_core::{ErrorKind, RowCode, Scorer, Scores};
+use cvm_core::{ErrorKind, RowCode, RowStatus, Scorer, Scores};
 use std::cmp::Ordering;
 
 /// Largest relative difference of a score from one of an older arithmetic: far above what better
@@ -38,8 +38,8 @@ pub(super) fn make(scorer: &dyn Scorer) -> Result<Probe, Error> {
 enum Agreement {
     /// The same bits; any NaN is a NaN.
     EveryBit,
-    /// Within [`RELATIVE`] or [`ABSOLUTE`]; infinities and NaN in the same places, but that an
-    /// infinite expectation may have been NaN.
+    /// Within [`RELATIVE`] or [`ABSOLUTE`]; infinities and NaN in the same places, but for rows that
+    /// [`Agreement::renames`].
     Close,
 }
 
@@ -54,14 +54,15 @@ impl Agreement {
                 let difference = (got - stored).abs();
                 difference <= RELATIVE * got.abs().max(stored.abs()) || difference <= ABSOLUTE
             }
-            Agreement::Close => got == f64::INFINITY && stored.is_nan(),
+            Agreement::Close => false,
         }
     }
 
-    /// Arithmetic 1 called a row `undefined` where an expectation is infinite.
-    fn holds_of(self, got: RowCode, stored: RowCode) -> bool {
-        let renamed = got == RowCode::Infinite && stored == RowCode::Undefined;
-        got == stored || (self == Agreement::Close && renamed)
+    /// Whether arithmetic 1 called a row `undefined`, and blanked it, where an expectation is
+    /// infinite.
+    fn renames(self, got: RowStatus, stored: RowStatus) -> bool {
+        let renamed = got.code == RowCode::Infinite && stored.code == RowCode::Undefined;
+        self == Agreement::Close && renamed
     }
 
     fn in_words(self) -> &'static str {
@@ -127,9 +128,13 @@ fn compare(scorer: &dyn Scorer, probe: &Probe, agreement: Agreement) -> Result<(
 
 /// The first row, column or cell that differs, in words.
 fn first_difference(fresh: &Scores, probe: &Probe, agreement: Agreement) -> Option<String> {
-    let mut statuses = fresh.status.iter().zip(&probe.status);
-    let same = fresh.status.len() == probe.status.len();
-    if !same || !statuses.all(|(got, stored)| agreement.holds_of(got.code, stored.code)) {
+    let statuses = || fresh.status.iter().zip(&probe.status);
+    let renamed: Vec<bool> = statuses()
+        .map(|(got, stored)| agreement.renames(*got, *stored))
+        .collect();
+    let mut same = statuses().zip(&renamed);
+    let same = same.all(|((got, stored), renamed)| got == stored || *renamed);
+    if !same || fresh.status.len() != probe.status.len() {
         return Some("row statuses differ".to_owned());
     }
     if fresh.outputs.len() != probe.scores.len() {
@@ -142,19 +147,25 @@ fn first_difference(fresh: &Scores, probe: &Probe, agreement: Agreement) -> Opti
         return Some(format!("output `{name}`, the file has `{stored_name}`"));
     }
     columns().find_map(|((name, got), (_, stored))| {
-        let detail = differing_cell(got, stored, agreement)?;
+        let detail = differing_cell(got, stored, &renamed, agreement)?;
         Some(format!("`{name}` {detail}"))
     })
 }
 
-fn differing_cell(got: &[f64], stored: &[f64], agreement: Agreement) -> Option<String> {
+fn differing_cell(
+    got: &[f64],
+    stored: &[f64],
+    renamed: &[bool],
+    agreement: Agreement,
+) -> Option<String> {
     if got.len() != stored.len() {
         let (got, want) = (got.len(), stored.len());
         return Some(format!("has {got} rows, the file has {want}"));
     }
-    let mut cells = got.iter().zip(stored).enumerate();
-    let (row, (got, stored)) =
-        cells.find(|(_, (got, stored))| !agreement.holds(**got, **stored))?;
+    let mut cells = got.iter().zip(stored).zip(renamed).enumerate();
+    let differs = |got: f64, stored: f64, renamed: bool| !renamed && !agreement.holds(got, stored);
+    let (row, ((got, stored), _)) =
+        cells.find(|(_, ((got, stored), renamed))| differs(**got, **stored, **renamed))?;
     Some(format!(
         "of probe row {row} is {got:e}, the file has {stored:e}"
     ))
