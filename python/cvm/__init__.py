@@ -28,7 +28,7 @@ from cvm._core import __version__
 from cvm._files import from_bytes, load
 from cvm._summarize import SummaryReport, summarize
 from cvm.churn import LogisticChurn
-from cvm.clv import BgNbd, GammaGamma, LifetimeValue
+from cvm.clv import BgNbd, GammaGamma, LifetimeValue, LogNormalSpend, ParetoNbd
 from cvm.errors import (
     ArtifactError,
     ConvergenceWarning,
@@ -56,10 +56,12 @@ __all__ = [
     "InternalError",
     "InvalidInputError",
     "LifetimeValue",
+    "LogNormalSpend",
     "LogisticChurn",
     "NotConvergedError",
     "NotFittedError",
     "NotFoundError",
+    "ParetoNbd",
     "RowWarning",
     "ServerUnavailableError",
     "SummaryReport",

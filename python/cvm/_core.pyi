@@ -47,15 +47,6 @@ class Summary(TypedDict):
     report_json: str
     report_text: str
 
-class Independence(TypedDict):
-    customers: int
-    excluded: int
-    pearson: tuple[float, float]
-    spearman: tuple[float, float]
-    kendall: tuple[float, float]
-    verdict: str
-    bins: dict[str, _Numbers]
-
 class Answer(TypedDict):
     scores: Scores
     models: list[tuple[str, str, str]]
@@ -91,7 +82,7 @@ class RawModel:
     @staticmethod
     def from_params(kind: str, params: list[tuple[str, float]], unit: str | None) -> RawModel: ...
     @staticmethod
-    def lifetime_value(purchase: RawModel, spend: RawModel) -> RawModel: ...
+    def lifetime_value(purchase: RawModel, spend: RawModel, currency: str | None) -> RawModel: ...
     @staticmethod
     def from_bytes(data: bytes) -> RawModel: ...
     @staticmethod
@@ -136,6 +127,28 @@ class RawClient:
     @property
     def timeout_seconds(self) -> float: ...
 
+class SpendBins(TypedDict):
+    frequency_low: _Numbers
+    frequency_high: _Numbers
+    customers: _Numbers
+    lower_quartile: _Numbers
+    median: _Numbers
+    upper_quartile: _Numbers
+    mean: _Numbers
+
+class Independence(TypedDict):
+    customers: int
+    excluded: int
+    pearson: tuple[float, float]
+    spearman: tuple[float, float]
+    kendall: tuple[float, float]
+    verdict: str
+    bins: SpendBins
+
+def spend_independence(
+    columns: _Columns, permutations: int, seed: int, bins: int
+) -> Independence: ...
+
 class IntervalArgs(TypedDict):
     method: str
     level: float
@@ -155,9 +168,6 @@ def partial_objective(
 def table_from_arrow(data: Any) -> list[tuple[str, RawColumn]]: ...
 def column_addresses(columns: _Columns) -> list[int]: ...
 def summarize(columns: _Columns, unit: str, grain: str, options_json: str) -> Summary: ...
-def spend_independence(
-    frequency: _Numbers, monetary_value: _Numbers, permutations: int, seed: int, bins: int
-) -> Independence: ...
 def auc(arrays: _Rows) -> float: ...
 def brier(arrays: _Rows) -> float: ...
 def log_loss(arrays: _Rows) -> float: ...

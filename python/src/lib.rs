@@ -17,6 +17,7 @@ mod client;
 mod column;
 mod door;
 mod errors;
+mod independence;
 mod intervals;
 mod metrics;
 mod model;
@@ -34,6 +35,8 @@ mod _core {
     use crate::client::RawClient;
     #[pymodule_export]
     use crate::column::{RawColumn, column_addresses, table_from_arrow};
+    #[pymodule_export]
+    use crate::independence::spend_independence;
     #[pymodule_export]
     use crate::intervals::{param_intervals, partial_objective};
     #[pymodule_export]

@@ -149,8 +149,14 @@ impl RawModel {
 
     /// The lifetime-value model of a purchase model and a spend model.
     #[staticmethod]
-    fn lifetime_value(py: Python<'_>, purchase: &RawModel, spend: &RawModel) -> PyResult<Self> {
-        enter(py, || cvm::lifetime_value(&purchase.model, &spend.model)).map(RawModel::from)
+    fn lifetime_value(
+        py: Python<'_>,
+        purchase: &RawModel,
+        spend: &RawModel,
+        currency: Option<&str>,
+    ) -> PyResult<Self> {
+        let compose = || cvm::lifetime_value(&purchase.model, &spend.model, currency);
+        enter(py, compose).map(RawModel::from)
     }
 
     /// The model of the bytes of a file, verified.

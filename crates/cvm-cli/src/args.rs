@@ -205,6 +205,9 @@ pub struct ComposeArgs {
     /// Model of spend per purchase.
     #[arg(long, value_name = "MODEL")]
     pub spend: PathBuf,
+    /// Currency of spend and value: three letters, as in ISO 4217.
+    #[arg(long, value_name = "CODE")]
+    pub currency: Option<String>,
     /// Where to save.
     #[command(flatten)]
     pub save: SaveArgs,

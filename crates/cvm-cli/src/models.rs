@@ -25,7 +25,10 @@ pub fn run_new(args: &NewArgs) -> Result<(), Failure> {
 pub fn run_compose(args: &ComposeArgs) -> Result<(), Failure> {
     let purchase = open(&args.purchase)?;
     let spend = open(&args.spend)?;
-    save(cvm::lifetime_value(&purchase, &spend)?, &args.save)
+    save(
+        cvm::lifetime_value(&purchase, &spend, args.currency.as_deref())?,
+        &args.save,
+    )
 }
 
 /// Opens and verifies a model file.

@@ -245,7 +245,7 @@ impl ModelSpec {
             (Some(train), None, None) => train.fit(kind).map(|fitted| fitted.model),
             (None, Some(purchase), Some(spend)) => {
                 let purchase = purchase.build(self.time_unit);
-                cvm::lifetime_value(&purchase, &spend.build(self.time_unit))
+                cvm::lifetime_value(&purchase, &spend.build(self.time_unit), None)
             }
             (None, None, None) => cvm::from_params(kind, &pairs(&self.params), self.time_unit),
             _ => panic!(

@@ -11,6 +11,7 @@ mod fit_logistic;
 mod fit_parametric;
 mod fit_rows;
 mod fit_settings;
+mod independence;
 mod inspect;
 mod interval;
 mod model;
@@ -21,6 +22,7 @@ mod score;
 pub use catalog::{Entry, Harness, catalog, entry};
 pub use error::Error;
 pub use fit::{FitFinding, FitOptions, FitReport, Fitted, fit};
+pub use independence::spend_independence;
 pub use inspect::inspect_file;
 pub use interval::PortfolioTotal;
 pub use model::{Model, OpenedFile};
@@ -28,6 +30,8 @@ pub use param_intervals::{
     IntervalMethod, ParamInterval, ProgressFn, param_intervals, partial_objective,
 };
 pub use params::{from_params, lifetime_value};
+
+pub use cvm_clv::{Correlation, Independence, IndependenceSettings, SpendBin};
 
 pub use cvm_artifact::{Fingerprint, Inspection, SectionInfo};
 pub use cvm_core::{

@@ -50,16 +50,25 @@ fn violation(name: &str, description: &str) -> Violation {
     }
 }
 
-/// The lifetime-value model of a purchase model and a spend model.
+/// The lifetime-value model of a purchase model and a spend model, in `currency` if given (three
+/// letters, as in ISO 4217).
 ///
 /// # Errors
-/// `InvalidInput` if either is not of its family.
-pub fn lifetime_value(purchase: &Model, spend: &Model) -> Result<Model, Error> {
+/// `InvalidInput` if either is not of its family, or for a code that is no currency's.
+pub fn lifetime_value(
+    purchase: &Model,
+    spend: &Model,
+    currency: Option<&str>,
+) -> Result<Model, Error> {
     let mut state = cvm_core::ModelState::new("clv.lifetime_value");
     state.nest("purchase", purchase.scorer().state());
     state.nest("spend", spend.scorer().state());
     let composed = cvm_clv::LifetimeValue::from_state(&state)
         .map_err(|error| Error::invalid("purchase, spend", error.to_string()))?;
+    let composed = match currency {
+        Some(code) => composed.with_currency(code)?,
+        None => composed,
+    };
     let scorer: Box<dyn Scorer> = Box::new(composed);
     let mut training = Map::new();
     training.insert("purchase".to_owned(), purchase.training().clone().into());

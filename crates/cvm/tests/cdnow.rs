@@ -131,7 +131,7 @@ fn a_saved_model_comes_back_with_the_same_bits_and_name() {
     let frame = cdnow();
     let purchase = fit("clv.bg_nbd", &frame, 2).model;
     let spend = fit("clv.gamma_gamma", &frame, 2).model;
-    let value = cvm::lifetime_value(&purchase, &spend).unwrap();
+    let value = cvm::lifetime_value(&purchase, &spend, None).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("value.cvm");
     value.save(&path).unwrap();

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from cvm.clv._parametric import ParametricModel
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from cvm._frames import Frame, Numbers
 
@@ -19,6 +19,46 @@ class SpendModel(ParametricModel):
     """
 
     fit_columns = ("frequency", "monetary_value")
+
+    def __init__(  # noqa: PLR0913 - each is a choice of its own, all have defaults
+        self,
+        *,
+        spend_covariates: Sequence[str] = (),
+        policy: Literal["repeat", "all"] = "repeat",
+        zero_amounts: Literal["refuse", "exclude"] = "refuse",
+        penalty: float = 0.0,
+        covariate_l1: float = 0.0,
+        covariate_l2: float = 0.0,
+        priors: Mapping[str, Mapping[str, Mapping[str, float]]] | None = None,
+        bounds: Mapping[str, tuple[float, float]] | None = None,
+        max_iter: int = 200,
+        tol: float = 1e-9,
+        on_not_converged: str = "warn",
+        threads: int = 0,
+    ) -> None:
+        super().__init__(
+            penalty=penalty,
+            priors=priors,
+            bounds=bounds,
+            max_iter=max_iter,
+            tol=tol,
+            on_not_converged=on_not_converged,
+            threads=threads,
+        )
+        self.spend_covariates = spend_covariates
+        self.policy = policy
+        self.zero_amounts = zero_amounts
+        self.covariate_l1 = covariate_l1
+        self.covariate_l2 = covariate_l2
+
+    def _processes(self) -> dict[str, Sequence[str]]:
+        return {"spend": self.spend_covariates}
+
+    def _further(self, settings: Mapping[str, object]) -> dict[str, object]:
+        own = {"policy": self.policy, "zero_amounts": self.zero_amounts}
+        defaults = {"policy": "repeat", "zero_amounts": "refuse"}
+        chosen = {name: value for name, value in own.items() if value != defaults[name]}
+        return {**super()._further(settings), **chosen}
 
     def predict(self, data: Frame, *, columns: Sequence[str] | None = None) -> Numbers:
         """Return the mean value expected of each customer's future purchases.
@@ -82,6 +122,14 @@ class GammaGamma(SpendModel):
 
     Parameters
     ----------
+    spend_covariates : sequence of str, default ()
+        Columns that scale a customer's spend.
+    policy : {"repeat", "all"}, default "repeat"
+        Whether the repeat purchases alone count, or the first one too; for the latter summarize
+        with ``include_first_purchase=True``.
+    zero_amounts : {"refuse", "exclude"}, default "refuse"
+        What a fit does with a customer whose purchases were all free: name them, or leave them out
+        and count them.
     penalty : float, default 0.0
         Weight of the L2 penalty on the logarithms of the parameters.
     max_iter : int, default 200

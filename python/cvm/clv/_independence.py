@@ -92,11 +92,10 @@ def spend_independence(
     0.206
     """
     table = as_table(data, columns)
-    inputs = dict(table.columns(["frequency", "monetary_value"]))
-    found = _core.spend_independence(
-        inputs["frequency"], inputs["monetary_value"], permutations, seed, bins
-    )
-    return SpendIndependence(**found)
+    inputs = table.columns(["frequency", "monetary_value"])
+    found = _core.spend_independence(inputs, permutations, seed, bins)
+    told = {name: value for name, value in found.items() if name != "bins"}
+    return SpendIndependence(bins=dict(found["bins"]), **told)
 
 
 def plot_spend_independence(found: SpendIndependence | Frame, *, ax: Any = None) -> Any:

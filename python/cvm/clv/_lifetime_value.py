@@ -30,6 +30,8 @@ class LifetimeValue(BaseModel):
         Model of how often customers buy, such as `BgNbd`; fitted, or to be fitted by `fit`.
     spend : SpendModel
         Model of what a purchase is worth, such as `GammaGamma`.
+    currency : str, optional
+        Currency of spend and value, three letters as in ISO 4217; stored in the model's file.
 
     Attributes
     ----------
@@ -58,10 +60,15 @@ class LifetimeValue(BaseModel):
     _parts: tuple[RawModel, RawModel] | None = None
 
     def __init__(
-        self, purchase: ParametricModel | None = None, spend: ParametricModel | None = None
+        self,
+        purchase: ParametricModel | None = None,
+        spend: ParametricModel | None = None,
+        *,
+        currency: str | None = None,
     ) -> None:
         self.purchase = purchase
         self.spend = spend
+        self.currency = currency
 
     def fit(
         self, data: Frame, *, time_unit: str | None = None, columns: Sequence[str] | None = None
@@ -103,7 +110,7 @@ class LifetimeValue(BaseModel):
 
     def _compose(self) -> None:
         parts = (self.purchase_._raw, self.spend_._raw)
-        self._adopt(RawModel.lifetime_value(*parts))
+        self._adopt(RawModel.lifetime_value(*parts, self.currency))
 
     @property
     def _raw(self) -> RawModel:
@@ -119,7 +126,8 @@ class LifetimeValue(BaseModel):
     @classmethod
     def _of_raw(cls, raw: RawModel) -> Self:
         settings = json.loads(raw.settings_json)
-        model = cls(_part(raw, settings, "purchase"), _part(raw, settings, "spend"))
+        parts = (_part(raw, settings, "purchase"), _part(raw, settings, "spend"))
+        model = cls(*parts, currency=settings.get("currency"))
         return model._adopt(raw)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -136,6 +144,8 @@ class LifetimeValue(BaseModel):
         horizon: float,
         discount_rate: float = 0.0,
         margin: float = 1.0,
+        cost_per_order: float = 0.0,
+        cost_per_period: float = 0.0,
         columns: Sequence[str] | None = None,
     ) -> Numbers:
         """Return the discounted value expected in ``(T, T + horizon]``.
@@ -145,18 +155,23 @@ class LifetimeValue(BaseModel):
         data : table
             One row per customer, with ``frequency``, ``recency``, ``T`` and ``monetary_value``.
         horizon : float
-            Length of the forecast, in periods.
+            Length of the forecast, in periods; ``inf`` for all the future.
         discount_rate : float, default 0.0
             Effective rate per year, such as 0.1; needs a purchase model that knows its time unit.
         margin : float, default 1.0
             Share of spend kept as value.
+        cost_per_order : float, default 0.0
+            Cost of serving an order, in currency.
+        cost_per_period : float, default 0.0
+            Cost of serving a living customer, in currency per period.
         columns : sequence of str, optional
             Names of the columns of a 2-D array.
 
         Returns
         -------
         numpy.ndarray
-            One number per row, in currency; NaN, with a `RowWarning`, where a row cannot be used.
+            One number per row, in currency; NaN, with a `RowWarning`, where a row cannot be used;
+            ``inf``, with a `RowWarning`, where the expectation is infinite.
         """
         return self._output(
             data,
@@ -165,19 +180,24 @@ class LifetimeValue(BaseModel):
             horizon=horizon,
             discount_rate=discount_rate,
             margin=margin,
+            cost_per_order=cost_per_order,
+            cost_per_period=cost_per_period,
         )
 
     def p_alive(self, data: Frame, *, columns: Sequence[str] | None = None) -> Numbers:
         """Return the probability that each customer is still one at ``T``."""
         return self._output(data, "p_alive", columns)
 
-    def score_frame(
+    def score_frame(  # noqa: PLR0913 - each is a choice of its own, all have defaults
         self,
         data: Frame,
         *,
         horizon: float | None = None,
         discount_rate: float = 0.0,
         margin: float = 1.0,
+        cost_per_order: float = 0.0,
+        cost_per_period: float = 0.0,
+        interval: float | None = None,
         outputs: Sequence[str] | None = None,
         columns: Sequence[str] | None = None,
         threads: int = 0,
@@ -194,9 +214,14 @@ class LifetimeValue(BaseModel):
             Effective rate per year, such as 0.1; needs a purchase model that knows its time unit.
         margin : float, default 1.0
             Share of spend kept as value.
+        cost_per_order, cost_per_period : float, default 0.0
+            Costs of serving an order, and a living customer for a period.
+        interval : float, optional
+            Level of an interval, such as 0.95: columns ``<output>_lower`` and ``<output>_upper``
+            follow each output. It tells how well the parameters of both models are known.
         outputs : sequence of str, optional
-            Columns wanted, in order: ``p_alive``, ``expected_purchases``, ``expected_spend``,
-            ``lifetime_value``.
+            Columns wanted, in order; `output_names_` lists all. Unset is ``p_alive``,
+            ``expected_purchases``, ``expected_spend``, ``lifetime_value``.
         columns : sequence of str, optional
             Names of the columns of a 2-D array.
         threads : int, default 0
@@ -209,6 +234,9 @@ class LifetimeValue(BaseModel):
             horizon=horizon,
             discount_rate=discount_rate,
             margin=margin,
+            cost_per_order=cost_per_order,
+            cost_per_period=cost_per_period,
+            interval=interval,
             threads=threads,
         )
 

@@ -27,6 +27,14 @@ class LogNormalSpend(SpendModel):
 
     Parameters
     ----------
+    spend_covariates : sequence of str, default ()
+        Columns that shift the mean of a customer's log spend.
+    policy : {"repeat", "all"}, default "repeat"
+        Whether the repeat purchases alone count, or the first one too; for the latter summarize
+        with ``include_first_purchase=True``.
+    zero_amounts : {"refuse", "exclude"}, default "refuse"
+        What a fit does with a customer whose purchases were all free: name them, or leave them out
+        and count them.
     penalty : float, default 0.0
         Weight of the L2 penalty on ``m`` and the logarithms of ``tau`` and ``sigma``.
     max_iter : int, default 200
