@@ -155,7 +155,7 @@ def known(model: str) -> dict[str, float]:
 
 def predict_cvm(model: str, what: str, data: Data) -> Callable[[], Any]:
     """Forecast with cvm on one thread."""
-    fitted = type(cvm_model(model)).from_params(known(model))
+    fitted: Any = type(cvm_model(model)).from_params(known(model))
     if what == "p_alive":
         return lambda: fitted.score_frame(data, outputs=["p_alive"], threads=1)
     outputs = ["expected_purchases"]

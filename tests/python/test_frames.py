@@ -16,6 +16,7 @@ from hypothesis.extra import numpy as hnp
 
 import cvm
 from cvm import _core
+from cvm._base import score_arguments
 from cvm._frames import as_table
 from support import KINDS, make_table, read_column
 
@@ -140,14 +141,7 @@ def test_missing_values_of_every_library_are_missing(published):
     for table in tables:
         _, column = as_table(table).columns(["frequency"])[0]
         inputs = [("frequency", column), ("recency", np.ones(2)), ("T", np.full(2, 4.0))]
-        options = {
-            "horizon": None,
-            "discount_rate": None,
-            "margin": None,
-            "outputs": ["p_alive"],
-            "threads": 1,
-        }
-        scores = published._raw.score(inputs, options)
+        scores = published._raw.score(inputs, score_arguments(["p_alive"], {"threads": 1}))
         assert [_core.ROW_STATUS[code] for code in scores["status"]] == ["ok", "missing"]
 
 

@@ -54,7 +54,11 @@ def column(values):
 def score(kind, case):
     model = cvm.load(GOLDEN / "models" / kind / f"{case['model']}.cvm")
     options = case.get("options", {})
-    names = {"horizon_periods": "horizon", "discount_rate_per_year": "discount_rate"}
+    names = {
+        "horizon_periods": "horizon",
+        "discount_rate_per_year": "discount_rate",
+        "interval_level": "interval",
+    }
     arguments = {names.get(name, name): value for name, value in options.items()}
     table = {name: column(values) for name, values in case["columns"].items()}
     return model.score_frame(table, **arguments)
@@ -97,16 +101,26 @@ def bits_of(value):
     return "nan" if math.isnan(value) else struct.pack(">d", value).hex()
 
 
-@pytest.mark.parametrize(("kind", "fit"), fits())
-def test_known_fits(kind, fit):
+def customers_of(fit):
+    """Return the customers of a fit: a summary of CDNOW, or a table as it is."""
+    if "summarize" not in fit:
+        return np.genfromtxt(ROOT / fit["data"], delimiter=",", names=True)
     options = dict(fit["summarize"])
     unit = options.pop("time_unit")
     log = cvm.datasets.load_cdnow(as_frame="dict")
-    customers = cvm.summarize(log, unit=unit, **options)
+    return cvm.summarize(log, unit=unit, **options)
+
+
+@pytest.mark.parametrize(("kind", "fit"), fits())
+def test_known_fits(kind, fit):
+    customers = customers_of(fit)
     decimals = fit.get("round_decimals")
     for name in ("recency", "T") if decimals is not None else ():
         customers[name] = np.array([float(f"{value:.{decimals}f}") for value in customers[name]])
-    model = MODEL_CLASSES[kind]().fit(customers, **fit.get("options", {}))
+    options = dict(fit.get("options", {}))
+    weight = options.pop("weight_column", None)
+    model = MODEL_CLASSES[kind](**options.pop("settings", {}))
+    model.fit(customers, weight=weight, **options)
     assert model.params_ == pytest.approx(fit["params"], rel=fit["rel"])
     close = fit["log_likelihood_abs"]
     assert model.log_likelihood_ == pytest.approx(fit["log_likelihood"], abs=close)

@@ -241,6 +241,51 @@ class ContractModel(ParametricModel):
         """
         return self._output(data, "lifetime_quantile_periods", columns, quantile=quantile)
 
+    def score_frame(
+        self,
+        data: Frame,
+        *,
+        horizon: float | None = None,
+        discount_rate: float = 0.0,
+        quantile: float = 0.5,
+        interval: float | None = None,
+        outputs: Sequence[str] | None = None,
+        columns: Sequence[str] | None = None,
+        threads: int = 0,
+    ) -> Frame:
+        """Return scores and row statuses as a table of the kind given.
+
+        Parameters
+        ----------
+        data : table
+            One row per present customer.
+        horizon : float, optional
+            Renewals ahead; ``inf`` for all the future.
+        discount_rate : float, default 0.0
+            Effective rate per year; needs a model that knows its time unit.
+        quantile : float, default 0.5
+            Probability meant by the quantile of the lifetime.
+        interval : float, optional
+            Level of an interval, such as 0.95: columns ``<output>_lower`` and ``<output>_upper``
+            follow each output. It tells how well the parameters are known.
+        outputs : sequence of str, optional
+            Columns wanted, in order; `output_names_` lists all.
+        columns : sequence of str, optional
+            Names of the columns of a 2-D array.
+        threads : int, default 0
+            Threads to use; 0 means all. The numbers do not depend on it.
+        """
+        return self._score_frame(
+            data,
+            outputs,
+            columns,
+            horizon=horizon,
+            discount_rate=discount_rate,
+            quantile=quantile,
+            interval=interval,
+            threads=threads,
+        )
+
     def survival_curve(self, periods: int) -> Numbers:
         """Return the share of a new cohort that makes 0, 1, … ``periods`` renewals.
 

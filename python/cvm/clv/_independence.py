@@ -94,8 +94,24 @@ def spend_independence(
     table = as_table(data, columns)
     inputs = table.columns(["frequency", "monetary_value"])
     found = _core.spend_independence(inputs, permutations, seed, bins)
-    told = {name: value for name, value in found.items() if name != "bins"}
-    return SpendIndependence(bins=dict(found["bins"]), **told)
+    bins_found = found["bins"]
+    return SpendIndependence(
+        customers=found["customers"],
+        excluded=found["excluded"],
+        pearson=found["pearson"],
+        spearman=found["spearman"],
+        kendall=found["kendall"],
+        verdict=found["verdict"],
+        bins={
+            "frequency_low": bins_found["frequency_low"],
+            "frequency_high": bins_found["frequency_high"],
+            "customers": bins_found["customers"],
+            "lower_quartile": bins_found["lower_quartile"],
+            "median": bins_found["median"],
+            "upper_quartile": bins_found["upper_quartile"],
+            "mean": bins_found["mean"],
+        },
+    )
 
 
 def plot_spend_independence(found: SpendIndependence | Frame, *, ax: Any = None) -> Any:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
-from cvm._core import RawModel, param_intervals
+import numpy as np
+
+from cvm._core import RawModel, param_intervals, partial_objective
 from cvm._fitted import FittedModel, with_weight
 from cvm._frames import as_table, invalid, is_unnamed
 from cvm._progress import callback
@@ -158,6 +160,40 @@ class ParametricModel(FittedModel):
         finally:
             close()
         return [ParameterInterval(*row) for row in rows]
+
+    def partial_objective(
+        self,
+        data: Frame,
+        params: Sequence[float],
+        *,
+        weight: str | Sequence[float] | Numbers | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> tuple[float, Numbers, Numbers]:
+        """Return the log-likelihood of these rows with its gradient and Hessian.
+
+        The objective of all data is the sum over its parts: a distributed engine asks each part for
+        its own and adds them up, always in the same order.
+
+        Parameters
+        ----------
+        data : table
+            The rows of one part.
+        params : sequence of float
+            Parameters in the order of ``params_``, with coefficients after the model's own.
+        weight, columns
+            As in `fit`.
+
+        Returns
+        -------
+        tuple of float, array of shape (k,), array of shape (k, k)
+            Value, gradient and Hessian in the natural parameters.
+        """
+        inputs, weight_column, settings = self._fit_inputs(data, weight, columns)
+        arguments = self._fit_arguments(None, weight_column, settings)
+        given = [float(value) for value in params]
+        packed = np.array(partial_objective(self.kind, inputs, arguments, given))
+        size = len(given)
+        return float(packed[0]), packed[1 : size + 1], packed[size + 1 :].reshape(size, size)
 
     def _processes(self) -> dict[str, Sequence[str]]:
         """Return the covariates of each process of the model."""
