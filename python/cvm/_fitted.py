@@ -100,16 +100,18 @@ class FittedModel(BaseModel):
         return names, values
 
     def _warn_fit(self) -> None:
-        for text in self.fit_report_["warnings"]:
-            warnings.warn(text, FitWarning, stacklevel=4)
-        if not self.converged_:
-            report = self.fit_report_
-            text = (
-                f"{self.title} did not converge in {report['iterations']} steps: "
-                f"{report['message']} (gradient {report['gradient_norm']:.1e}); the estimates are "
-                'what was reached. on_not_converged="raise" makes this an error.'
-            )
-            warnings.warn(text, ConvergenceWarning, stacklevel=4)
+        report = self.fit_report_
+        if self.converged_:
+            for text in report["warnings"]:
+                warnings.warn(text, FitWarning, stacklevel=4)
+            return
+        advice = "; ".join(report["warnings"])
+        text = (
+            f"{self.title} did not converge in {report['iterations']} steps: "
+            f"{report['message']} (gradient {report['gradient_norm']:.1e}); the estimates are "
+            f'what was reached. on_not_converged="raise" makes this an error. {advice}'
+        )
+        warnings.warn(text.rstrip(), ConvergenceWarning, stacklevel=4)
 
     def _rows(self, level: float) -> list[Row]:
         positive = {param[0]: param[4] for param in self._raw.params}

@@ -64,7 +64,9 @@ fn wanted(entry: &cvm::Entry, options: &FitOptions) -> Wanted {
     let mut columns = (harness.columns)();
     columns.extend(options.weight_column.clone());
     for process in entry.processes {
-        let given = options.settings.get(&format!("{}_covariates", process.name));
+        let given = options
+            .settings
+            .get(&format!("{}_covariates", process.name));
         let names = given.and_then(Value::as_array).into_iter().flatten();
         for name in names.filter_map(Value::as_str) {
             if !columns.iter().any(|own| own == name) {

@@ -147,11 +147,12 @@ impl<M: ParametricModel> Prepared<M> {
     }
 
     /// Rows that may carry a likelihood: all of a small sample, else those with the largest values
-    /// in each column. Rows with covariates are not looked at.
+    /// in each column. Rows with covariates, and rows with weights, which stand for many
+    /// customers, are not looked at.
     fn influential_rows(&self) -> Vec<usize> {
         const ALL: usize = 5_000;
         const EXTREMES: usize = 50;
-        if !self.covariates.is_empty() {
+        if !self.covariates.is_empty() || self.data.weights.is_some() {
             return Vec::new();
         }
         let count = self.data.rows.len();
@@ -195,11 +196,6 @@ impl<M: ParametricModel> RowContributions for InfluentialRows<'_, M> {
         let data = &self.prepared.data;
         if let Ok(model) = M::from_params(theta, None) {
             model.log_lik_grad(&data.rows[index], gradient);
-        }
-        if let Some(weights) = &data.weights {
-            gradient
-                .iter_mut()
-                .for_each(|slope| *slope *= weights[index]);
         }
     }
 }

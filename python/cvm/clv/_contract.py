@@ -32,8 +32,8 @@ class ContractModel(ParametricModel):
     def __init__(  # noqa: PLR0913
         self,
         *,
-        contract_covariates: Sequence[str] = (),
         penalty: float = 0.0,
+        contract_covariates: Sequence[str] = (),
         covariate_l1: float = 0.0,
         covariate_l2: float = 0.0,
         priors: Mapping[str, Mapping[str, Mapping[str, float]]] | None = None,

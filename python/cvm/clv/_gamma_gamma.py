@@ -23,10 +23,10 @@ class SpendModel(ParametricModel):
     def __init__(  # noqa: PLR0913 - each is a choice of its own, all have defaults
         self,
         *,
+        penalty: float = 0.0,
         spend_covariates: Sequence[str] = (),
         policy: Literal["repeat", "all"] = "repeat",
         zero_amounts: Literal["refuse", "exclude"] = "refuse",
-        penalty: float = 0.0,
         covariate_l1: float = 0.0,
         covariate_l2: float = 0.0,
         priors: Mapping[str, Mapping[str, Mapping[str, float]]] | None = None,

@@ -58,7 +58,7 @@ class ParetoNbd(PurchaseModel):
     >>> customers = load_cdnow_summary()
     >>> model = ParetoNbd().fit(customers, time_unit="week")
     >>> {name: round(value, 2) for name, value in model.params_.items()}
-    {'r': 0.55, 'alpha': 10.58, 's': 0.61, 'beta': 11.66}
+    {'r': 0.55, 'alpha': 10.58, 's': 0.61, 'beta': 11.67}
     >>> round(model.log_likelihood_, 1)
     -9595.0
     """

@@ -31,9 +31,9 @@ class PurchaseModel(ParametricModel):
     def __init__(  # noqa: PLR0913
         self,
         *,
+        penalty: float = 0.0,
         purchase_covariates: Sequence[str] = (),
         dropout_covariates: Sequence[str] = (),
-        penalty: float = 0.0,
         covariate_l1: float = 0.0,
         covariate_l2: float = 0.0,
         priors: Mapping[str, Mapping[str, Mapping[str, float]]] | None = None,
