@@ -11,6 +11,8 @@ use std::f64::consts::PI;
 
 /// Two sums that agree to this leave an error of its square.
 const AGREE: f64 = 3e-7;
+/// A sum that cancels is compared with this much of the first.
+const SMALL_FACTOR: f64 = 1e-3;
 
 /// Where an integrand lives and how fine it is.
 #[derive(Debug, Clone, Copy)]
@@ -89,8 +91,7 @@ pub fn ln_integral(extent: Extent, ln_f: impl Fn(&Point) -> f64) -> f64 {
     }
 }
 
-/// `∫ f·g_i` for several factors `g_i`, the first of them 1 and the test of convergence; `f` by its
-/// logarithm.
+/// `∫ f·g_i` for several factors `g_i`, the first of them 1; `f` by its logarithm.
 pub fn integrals<const N: usize>(extent: Extent, f: impl Fn(&Point) -> (f64, [f64; N])) -> Sums<N> {
     const NOTHING: f64 = f64::NEG_INFINITY;
     let (low, high) = (-asinh(extent.left / PI), asinh(extent.right / PI));
@@ -102,7 +103,7 @@ pub fn integrals<const N: usize>(extent: Extent, f: impl Fn(&Point) -> (f64, [f6
     };
     let (first, count) = nodes(step, 0.0);
     let mut left = f64::from(extent.most_nodes) - count;
-    if !(left >= 0.0) {
+    if left.is_nan() || left < 0.0 {
         return nan();
     }
     let mut terms: Vec<(f64, [f64; N])> = Vec::with_capacity(count as usize);
@@ -129,7 +130,7 @@ pub fn integrals<const N: usize>(extent: Extent, f: impl Fn(&Point) -> (f64, [f6
         let (first, count) = nodes(step, 0.5);
         left -= count;
         // NaN terms end here too.
-        if !(left >= 0.0 && total[0].is_finite()) {
+        if left < 0.0 || !total[0].is_finite() {
             return nan();
         }
         let before = total;
@@ -137,9 +138,12 @@ pub fn integrals<const N: usize>(extent: Extent, f: impl Fn(&Point) -> (f64, [f6
             let term = node(step * (first + f64::from(index)), &f);
             add(&mut total, &term, log_scale);
         }
-        let gap = (total[0] - 2.0 * before[0]).abs();
         step *= 0.5;
-        if gap <= AGREE * total[0] {
+        let settled = total.iter().zip(before).all(|(after, before)| {
+            let size = after.abs() + SMALL_FACTOR * total[0];
+            (after - 2.0 * before).abs() <= AGREE * size
+        });
+        if settled {
             return Sums {
                 log_scale,
                 sums: total.map(|sum| sum * step),

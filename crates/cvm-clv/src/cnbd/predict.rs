@@ -32,6 +32,9 @@ const FADED: f64 = 38.0;
 /// Discounting by more than `e^{−40}` forgets the horizon.
 const FORGOTTEN: f64 = 40.0;
 
+/// `S` below this is summed from what is left.
+const UNLIKELY: f64 = 0.1;
+
 /// Steps to begin with for a feature of this width, `shift` away from the centre.
 fn density(width: f64, shift: f64) -> f64 {
     (1.2 / width).max(2.0) * (1.0 + 0.2 * shift.max(0.0))
@@ -86,25 +89,81 @@ impl<const AT_FIRST: bool> CnbdK<AT_FIRST> {
         stay / (self.a + stay)
     }
 
+    /// Where an integral of `F` and `g` over `v = zu` lives.
+    fn extent(&self, later: &Later, z: f64, rest: f64) -> Extent {
+        let shift = ln(z * (1.0 + later.shape / self.k)).max(0.0);
+        Extent {
+            left: FADED / self.k + shift + 3.0,
+            right: FADED + log1p(self.k),
+            density: density(later.width(z, rest), shift),
+            most_nodes: MOST_NODES,
+        }
+    }
+
     /// Expected purchases, or the chance of leaving, by a finite `t > 0`.
     fn count(&self, weigh: Weigh, row: &Rfm, t: f64) -> f64 {
         let next = self.next(row);
         let later = self.later(weigh, row, &next, t);
         let (z, rest) = (t / (next.end + t), next.end / (next.end + t));
         let first = exp(next.ln_by(t));
-        let shift = ln(z * (1.0 + later.shape / self.k)).max(0.0);
-        let extent = Extent {
-            left: FADED / self.k + shift + 3.0,
-            right: FADED + log1p(self.k),
-            density: density(later.width(z, rest), shift),
-            most_nodes: MOST_NODES,
-        };
         let ln_z = ln(z);
-        let rest_of = ln_integral(extent, |at| {
+        let rest_of = ln_integral(self.extent(&later, z, rest), |at| {
             let (ln_v, ln_rest) = (ln_z + at.ln_u, ln(rest + z * at.rest));
             next.ln_by(t * at.rest) + later.ln_density(ln_v, ln_rest) + ln_z
         });
         self.first_weight(weigh, row) * first + self.stay_chance(row) * exp(rest_of)
+    }
+
+    /// `S(t)` where it is small, by terms that are all positive; `None` if they are too many:
+    ///
+    /// ```text
+    /// S = P(Y>t) + B/(a+B) · [ F(t) S'(z) + ∫_0^z g_leave(v) P(y(v) < Y ≤ t) dv ]
+    /// ```
+    ///
+    /// with `S'(z)` that of a customer who bought and stayed at `T`.
+    fn small_survival(&self, row: &Rfm, t: f64) -> Option<f64> {
+        let next = self.next(row);
+        let later = self.later(Weigh::Leaving, row, &next, t);
+        let total = next.end + t;
+        let (z, rest) = (t / total, next.end / total);
+        let after = self.survival_after(row, later.shape, z, rest)?;
+        let (ln_z, last) = (ln(z), next.ln_later(t));
+        let between = ln_integral(self.extent(&later, z, rest), |at| {
+            let (ln_v, ln_rest) = (ln_z + at.ln_u, ln(rest + z * at.rest));
+            let first = next.ln_later(t * at.rest);
+            let gap = first + ln_one_minus_exp((last - first).min(0.0));
+            gap + later.ln_density(ln_v, ln_rest) + ln_z
+        });
+        let stayed = exp(next.ln_by(t)) * after + exp(between);
+        Some(exp(last) + self.stay_chance(row) * stayed)
+    }
+
+    /// `S'(z) = Σ_m E[p(1−p)^{m−1}] I_{1−z}(R', km)`: the `m`-th purchase, after which the customer
+    /// leaves, has not come.
+    fn survival_after(&self, row: &Rfm, shape: f64, z: f64, rest: f64) -> Option<f64> {
+        const MOST_TERMS: u32 = 20_000;
+        const CERTAIN: f64 = 1e-17;
+        let stay = self.stay_shape(row) + 1.0;
+        let (mut kept, mut sum) = (1.0, 0.0);
+        for m in 1..=MOST_TERMS {
+            let before = f64::from(m) - 1.0;
+            let chances = self.a + stay + before;
+            let stages = self.k * f64::from(m);
+            let log_beta = ln_beta(shape, stages);
+            let come = ln_incomplete_beta_with(log_beta, (stages, shape), z, rest);
+            let waiting = -expm1(come);
+            let reached = if waiting > 0.5 {
+                waiting
+            } else {
+                exp(ln_incomplete_beta_with(log_beta, (shape, stages), rest, z))
+            };
+            sum += kept * (self.a / chances) * reached;
+            kept *= (stay + before) / chances;
+            if exp(come) < CERTAIN {
+                return Some(sum + kept);
+            }
+        }
+        None
     }
 
     /// Logarithm of the rate of purchases, or of leaving, at `T + s`.
@@ -304,7 +363,13 @@ impl<const AT_FIRST: bool> PurchaseFormulas for CnbdK<AT_FIRST> {
         if self.alpha + row.age + t == f64::INFINITY {
             return 0.0;
         }
-        (1.0 - self.count(Weigh::Leaving, row, t)).clamp(0.0, 1.0)
+        let direct = 1.0 - self.count(Weigh::Leaving, row, t);
+        if direct > UNLIKELY || direct.is_nan() {
+            return direct.min(1.0);
+        }
+        self.small_survival(row, t)
+            .unwrap_or(direct)
+            .clamp(0.0, 1.0)
     }
 
     fn purchases(&self, row: &Rfm, t: f64) -> f64 {
