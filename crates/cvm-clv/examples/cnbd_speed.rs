@@ -36,7 +36,7 @@ fn main() {
                 let wall = Instant::now();
                 let mut count = 0u32;
                 let start = seconds(wall);
-                while count < 20 {
+                while count < 200 {
                     black_box(f());
                     count += 1;
                 }

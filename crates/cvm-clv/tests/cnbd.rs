@@ -30,7 +30,7 @@ fn cases(seed: u64, count: usize) -> Vec<([f64; 4], Rfm, f64)> {
         let row = Rfm::new(x, recency, age).unwrap();
         (params, row, between(0.01, 500.0))
     };
-    (0..count).map(|index| case(index)).collect()
+    (0..count).map(&mut case).collect()
 }
 
 fn with_k(params: &[f64; 4], k: f64) -> Vec<f64> {
