@@ -50,6 +50,7 @@ def summarize(  # noqa: PLR0913 - each is a choice of its own, all have defaults
     calibration_end: Moment | None = None,
     include_first_purchase: bool = False,
     log_spend: bool = False,
+    regularity: bool = False,
     negative_amounts: NegativeAmounts = "exclude",
     date_format: str | None = None,
     epoch_unit: EpochUnit | None = None,
@@ -83,6 +84,9 @@ def summarize(  # noqa: PLR0913 - each is a choice of its own, all have defaults
     log_spend : bool, default False
         Whether to add ``log_spend_mean`` and ``log_spend_sd``, the mean and standard deviation of
         the logarithms of the same purchases, as `cvm.clv.LogNormalSpend` reads them.
+    regularity : bool, default False
+        Whether to add ``log_gap_sum``, the sum of the logarithms of the times between purchases:
+        what `cvm.clv.BgCnbdK` and `cvm.clv.MbgCnbdK` are fitted on besides.
     negative_amounts : {"exclude", "net", "reject"}, default "exclude"
         Refunds: left out and counted; taken off the purchase of their bucket; or bad rows.
     date_format : str, optional
@@ -134,6 +138,7 @@ def summarize(  # noqa: PLR0913 - each is a choice of its own, all have defaults
         "calibration_end": _iso("calibration_end", calibration_end),
         "include_first_purchase": include_first_purchase,
         "log_spend": log_spend,
+        "regularity": regularity,
         "negative_amounts": negative_amounts,
         "date_format": date_format,
         "epoch_unit": epoch_unit,

@@ -36,11 +36,15 @@ use crate::random::Random;
 use crate::rfm::Rfm;
 use crate::rising::Rising;
 use cvm_core::{Derivatives, Effect, Order, ParamError, ParamSpec, Process};
-use cvm_math::{exp, ln, log1p, sigmoid, softplus};
+use cvm_math::{exp, expm1, ln, log1p, sigmoid, softplus};
 
 /// The BG/NBD model at given parameters.
+pub type BgNbd = BetaGeometricNbd<false>;
+
+/// Repeat buying with a beta-geometric chance to leave after every purchase: after the repeat
+/// purchases only ([`BgNbd`]) or, `AT_FIRST`, after the first one too ([`crate::MbgNbd`]).
 #[derive(Debug, Clone)]
-pub struct BgNbd {
+pub struct BetaGeometricNbd<const AT_FIRST: bool> {
     /// Shape of the purchase rate across customers.
     r: f64,
     /// Scale of the purchase rate, in periods.
@@ -52,6 +56,11 @@ pub struct BgNbd {
     dropout: Dropout,
 }
 
+/// Purchases after which a customer could have left.
+fn chances_to_leave(x: f64, at_first: bool) -> f64 {
+    if at_first { x + 1.0 } else { x }
+}
+
 /// Log-odds of having lapsed by `T`, and their derivatives in `(r, α, a, b)`.
 struct LapseOdds {
     log_odds: f64,
@@ -60,7 +69,7 @@ struct LapseOdds {
     curvature: [f64; 4],
 }
 
-impl BgNbd {
+impl<const AT_FIRST: bool> BetaGeometricNbd<AT_FIRST> {
     /// The model with shapes `r`, `a`, `b` and scale `alpha` in periods, all finite and positive.
     ///
     /// # Errors
@@ -70,7 +79,17 @@ impl BgNbd {
         for (spec, value) in Self::PARAMS.iter().zip(params) {
             spec.check(value)?;
         }
-        Ok(BgNbd::at(&params))
+        Ok(Self::at(&params))
+    }
+
+    /// Purchases after which the customer could have left: `x`, or `x + 1` where the first counts.
+    fn chances(x: f64) -> f64 {
+        chances_to_leave(x, AT_FIRST)
+    }
+
+    /// `B`: of a living customer, `p ~ Beta(a, B)`.
+    fn stay_shape(&self, row: &Rfm) -> f64 {
+        self.b + Self::chances(row.frequency)
     }
 
     /// Log-likelihood of the branch "alive at `T`": all of `L` but the second term of the bracket.
@@ -78,17 +97,28 @@ impl BgNbd {
         let x = row.frequency;
         let counts = Rising::new(self.r, x).log - x * ln(self.alpha + row.age);
         let silent = -self.r * log1p(row.age / self.alpha);
-        let stay = Rising::new(self.b, x).log - Rising::new(self.a + self.b, x).log;
+        let chances = Self::chances(x);
+        let stay = Rising::new(self.b, chances).log - Rising::new(self.a + self.b, chances).log;
         counts + silent + stay
     }
 
-    /// The odds of a repeat buyer; `x` is 1 or more.
+    /// Log-likelihood of a customer who never came back: of one with a chance to leave at the first
+    /// purchase it is `ln(1 + b/(a+b)·((α/(α+T))^r − 1))`, which keeps its digits as `T` falls to 0.
+    fn log_lik_of_silence(&self, row: &Rfm) -> f64 {
+        if !AT_FIRST {
+            return self.log_lik_alive(row);
+        }
+        let bought = expm1(-self.r * log1p(row.age / self.alpha));
+        log1p(self.b / (self.a + self.b) * bought)
+    }
+
+    /// The odds of a customer who has had a chance to leave.
     fn lapse_odds(&self, row: &Rfm) -> LapseOdds {
         let x = row.frequency;
         let shape = self.r + x;
         let (at_end, at_last) = (self.alpha + row.age, self.alpha + row.recency);
-        // `x − 1` first: at x = 1 the sum is exactly b.
-        let stay = self.b + (x - 1.0);
+        // `− 1` first: at one chance the sum is exactly b.
+        let stay = self.b + (Self::chances(x) - 1.0);
         let log_ratio = log1p((row.age - row.recency) / at_last);
         let (by_end, by_last) = (1.0 / at_end, 1.0 / at_last);
         LapseOdds {
@@ -113,8 +143,8 @@ impl BgNbd {
         let x = row.frequency;
         let at_end = self.alpha + row.age;
         let buy = Rising::new(self.r, x);
-        let stay = Rising::new(self.b, x);
-        let either = Rising::new(self.a + self.b, x);
+        let stay = Rising::new(self.b, Self::chances(x));
+        let either = Rising::new(self.a + self.b, Self::chances(x));
         out.gradient.copy_from_slice(&[
             buy.first + ln(self.alpha) - ln(at_end),
             self.r / self.alpha - (self.r + x) / at_end,
@@ -145,9 +175,13 @@ impl BgNbd {
     }
 }
 
-impl Formulas for BgNbd {
-    const KIND: &'static str = "clv.bg_nbd";
-    const TITLE: &'static str = "BG/NBD";
+impl<const AT_FIRST: bool> Formulas for BetaGeometricNbd<AT_FIRST> {
+    const KIND: &'static str = if AT_FIRST {
+        "clv.mbg_nbd"
+    } else {
+        "clv.bg_nbd"
+    };
+    const TITLE: &'static str = if AT_FIRST { "MBG/NBD" } else { "BG/NBD" };
     const PARAMS: &'static [ParamSpec] = &[
         ParamSpec::positive("r", "1", "shape of the purchase rate across customers"),
         ParamSpec::positive("alpha", "periods", "scale of the purchase rate"),
@@ -184,12 +218,12 @@ impl Formulas for BgNbd {
         let &[r, alpha, a, b] = params else {
             unreachable!("the number of parameters has been checked")
         };
-        BgNbd {
+        Self {
             r,
             alpha,
             a,
             b,
-            dropout: Dropout::new(r, a, b),
+            dropout: Dropout::new(r, a, b + Self::chances(0.0)),
         }
     }
 
@@ -197,12 +231,12 @@ impl Formulas for BgNbd {
         let &[r, alpha, a, b] = params else {
             unreachable!("the number of parameters has been checked")
         };
-        BgNbd {
+        Self {
             r,
             alpha,
             a,
             b,
-            dropout: Dropout::without_tables(r, a, b),
+            dropout: Dropout::without_tables(r, a, b + Self::chances(0.0)),
         }
     }
 
@@ -215,11 +249,10 @@ impl Formulas for BgNbd {
     }
 
     fn log_lik(&self, row: &Rfm) -> f64 {
-        let alive = self.log_lik_alive(row);
         if row.frequency == 0.0 {
-            return alive;
+            return self.log_lik_of_silence(row);
         }
-        alive + softplus(self.lapse_odds(row).log_odds)
+        self.log_lik_alive(row) + softplus(self.lapse_odds(row).log_odds)
     }
 
     fn derivatives(&self, row: &Rfm, order: Order, out: &mut Derivatives) {
@@ -228,7 +261,7 @@ impl Formulas for BgNbd {
             return;
         }
         self.alive_derivatives(row, out);
-        if row.frequency == 0.0 {
+        if Self::chances(row.frequency) == 0.0 {
             return;
         }
         let odds = self.lapse_odds(row);
@@ -249,7 +282,7 @@ impl Formulas for BgNbd {
     }
 
     fn likelihood(rows: &[Rfm], weights: Option<&[f64]>) -> BgNbdLikelihood {
-        BgNbdLikelihood::new(rows, weights)
+        BgNbdLikelihood::new(rows, weights, AT_FIRST)
     }
 
     fn starts(likelihood: &BgNbdLikelihood) -> Vec<Vec<f64>> {
@@ -265,7 +298,8 @@ impl Formulas for BgNbd {
         let age = template.age;
         let log_rate = random.ln_gamma_variate(self.r) - ln(self.alpha);
         let leave = random.beta(self.a, self.b);
-        let last_possible = random.geometric(leave);
+        let trials = random.geometric(leave);
+        let last_possible = if AT_FIRST { trials - 1.0 } else { trials };
         let events = random.poisson((exp(log_rate) * age).min(LARGEST_MEAN));
         let frequency = last_possible.min(events);
         let place = if frequency == 0.0 {

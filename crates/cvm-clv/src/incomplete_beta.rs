@@ -9,14 +9,24 @@ const MOST_STEPS: u32 = 100_000;
 /// loses digits. The continued fraction of DLMF 8.17.22, on the side where it converges fast; the
 /// other side is one minus it, and not small there.
 pub(crate) fn ln_incomplete_beta(p: f64, q: f64, z: f64, one_minus_z: f64) -> f64 {
-    if z <= (p + 1.0) / (p + q + 2.0) {
-        return ln_direct(p, q, z, one_minus_z);
-    }
-    log1p(-exp(ln_direct(q, p, one_minus_z, z)))
+    ln_incomplete_beta_with(ln_beta(p, q), (p, q), z, one_minus_z)
 }
 
-fn ln_direct(p: f64, q: f64, z: f64, one_minus_z: f64) -> f64 {
-    let front = p * ln(z) + q * ln(one_minus_z) - ln(p) - ln_beta(p, q);
+/// The same for a caller who has `ln B(p, q)`: most of the cost otherwise.
+pub(crate) fn ln_incomplete_beta_with(
+    log_beta: f64,
+    (p, q): (f64, f64),
+    z: f64,
+    one_minus_z: f64,
+) -> f64 {
+    if z <= (p + 1.0) / (p + q + 2.0) {
+        return ln_direct(log_beta, p, q, z, one_minus_z);
+    }
+    log1p(-exp(ln_direct(log_beta, q, p, one_minus_z, z)))
+}
+
+fn ln_direct(log_beta: f64, p: f64, q: f64, z: f64, one_minus_z: f64) -> f64 {
+    let front = p * ln(z) + q * ln(one_minus_z) - ln(p) - log_beta;
     front - ln(fraction(p, q, z))
 }
 

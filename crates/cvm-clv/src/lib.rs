@@ -11,6 +11,7 @@ mod beta_mixture;
 mod beta_ratio;
 mod bg_bb;
 mod bg_nbd;
+mod cnbd;
 mod contract;
 mod covariates;
 mod dense;
@@ -25,11 +26,14 @@ mod incomplete_beta;
 mod independence;
 mod lifetime_value;
 mod log_normal_spend;
+mod mbg_nbd;
 mod merge;
 mod merged;
+mod nbd;
 mod pareto_nbd;
 mod purchase;
 mod random;
+mod regularity;
 mod rfm;
 mod rising;
 mod sbg;
@@ -40,7 +44,8 @@ mod state;
 pub use attrition::AttritionLikelihood;
 pub use bdw::Bdw;
 pub use bg_bb::BgBb;
-pub use bg_nbd::{BgNbd, BgNbdLikelihood};
+pub use bg_nbd::{BetaGeometricNbd, BgNbd, BgNbdLikelihood};
+pub use cnbd::{BgCnbdK, CnbdK, CnbdLikelihood, MbgCnbdK, choose_k};
 pub use contract::{
     Contract, ContractForecast, ContractFormulas, ContractModel, Hazard, MOST_PARAMS, Subscribers,
     Tenure, cohort_tenures, contract_from_state,
@@ -53,12 +58,15 @@ pub use ggompertz_nbd::GGompertzNbd;
 pub use independence::{Correlation, Independence, IndependenceSettings, SpendBin, independence};
 pub use lifetime_value::{Flow, LifetimeValue, Orders, StreamChunk, ValueStream};
 pub use log_normal_spend::{LogNormalSpend, LogNormalSpendLikelihood};
+pub use mbg_nbd::MbgNbd;
 pub use merged::MergedRows;
+pub use nbd::Nbd;
 pub use pareto_nbd::ParetoNbd;
 pub use purchase::{
     Clock, Customers, Forecast, Purchase, PurchaseFormulas, PurchaseModel, purchase_from_state,
 };
 pub use random::Random;
+pub use regularity::k_wheat;
 pub use rfm::{Rfm, rfm_schema};
 pub use sbg::Sbg;
 pub use spend::{

@@ -228,6 +228,10 @@ const KINDS: &[(&str, OpenFn)] = &[
     (crate::ParetoNbd::KIND, open::<crate::ParetoNbd>),
     (crate::GGompertzNbd::KIND, open::<crate::GGompertzNbd>),
     (crate::BgBb::KIND, open::<crate::BgBb>),
+    (crate::MbgNbd::KIND, open::<crate::MbgNbd>),
+    (crate::Nbd::KIND, open::<crate::Nbd>),
+    (crate::BgCnbdK::KIND, open::<crate::BgCnbdK>),
+    (crate::MbgCnbdK::KIND, open::<crate::MbgCnbdK>),
 ];
 
 /// The purchase model stored as `state`, of any kind this crate has.

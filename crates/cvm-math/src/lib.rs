@@ -46,6 +46,7 @@ mod poly;
 pub mod quadrature;
 pub mod slice;
 pub mod sums;
+pub mod tanh_sinh;
 
 /// Number of the arithmetic of this build: of this crate's functions and of every model on them.
 ///

@@ -60,10 +60,10 @@ fn any_options() -> impl Strategy<Value = SummaryOptions> {
     (
         prop::sample::select(grains.to_vec()),
         prop::sample::select(policies.to_vec()),
-        any::<[bool; 3]>(),
+        any::<[bool; 4]>(),
     )
         .prop_map(
-            |(grain, negative_amounts, [split, include_first_purchase, log_spend])| {
+            |(grain, negative_amounts, [split, include_first_purchase, log_spend, regularity])| {
                 SummaryOptions {
                     amount: Some("amount".to_owned()),
                     time_unit: TimeUnit::Week,
@@ -71,6 +71,7 @@ fn any_options() -> impl Strategy<Value = SummaryOptions> {
                     negative_amounts,
                     include_first_purchase,
                     log_spend,
+                    regularity,
                     calibration_end: split.then(|| "2024-01-20".to_owned()),
                     observation_end: Some("2024-02-20".to_owned()),
                     ..SummaryOptions::default()
@@ -199,7 +200,13 @@ proptest! {
         );
         for bits in by_customer(&summary).values() {
             let row: Vec<f64> = bits.iter().map(|bits| f64::from_bits(*bits)).collect();
-            let (frequency, recency, age, monetary_value) = (row[0], row[1], row[2], row[3]);
+            let (frequency, recency, age) = (row[0], row[1], row[2]);
+            let monetary_value = row[3 + usize::from(options.regularity)];
+            if options.regularity && frequency > 0.0 {
+                // The mean of logarithms is at most the logarithm of the mean.
+                let most = frequency * cvm_math::ln(recency / frequency);
+                prop_assert!(row[3] <= most + 1e-9, "{} {most}", row[3]);
+            }
             prop_assert!(frequency >= 0.0 && frequency.fract() == 0.0);
             prop_assert!(0.0 <= recency && recency <= age && age <= 51.0 / 7.0);
             prop_assert_eq!(frequency == 0.0, recency == 0.0);

@@ -95,6 +95,52 @@ fn one_customer_by_hand() {
     assert_eq!(names, ["customer_id", "frequency", "recency", "T"]);
 }
 
+/// What the CNBD-k models are fitted on: beside the other columns, which it does not change.
+#[test]
+fn gaps_between_purchases_on_request() {
+    let rows = [
+        "a 2024-01-01 10",
+        "a 2024-01-03 20",
+        "a 2024-01-03 5",
+        "a 2024-01-11 1",
+        "b 2024-01-11 5",
+    ];
+    let asked = SummaryOptions {
+        regularity: true,
+        time_unit: TimeUnit::Week,
+        ..options()
+    };
+    let summary = summarize(&rows, &asked).unwrap();
+    let names: Vec<&str> = summary
+        .frame
+        .columns
+        .iter()
+        .map(|(n, _)| n.as_str())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "customer_id",
+            "frequency",
+            "recency",
+            "T",
+            "log_gap_sum",
+            "monetary_value"
+        ]
+    );
+    // Two days, then eight; purchases of one day are one.
+    let expected = cvm_math::ln(2.0 / 7.0) + cvm_math::ln(8.0 / 7.0);
+    assert_eq!(row(&summary, "a")[3], expected);
+    assert_eq!(row(&summary, "b")[3], 0.0);
+    let plain = SummaryOptions {
+        regularity: false,
+        ..asked
+    };
+    let mut kept = summary.frame.clone();
+    kept.columns.remove(4);
+    assert_eq!(summarize(&rows, &plain).unwrap().frame, kept);
+}
+
 #[test]
 fn units_are_exact_durations() {
     let rows = ["a 2024-01-01 1", "a 2024-03-01 1", "b 2024-12-31 1"];

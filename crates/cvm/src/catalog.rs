@@ -70,6 +70,10 @@ pub static CATALOG: &[Entry] = &[
     Entry::parametric::<cvm_clv::Contract<cvm_clv::DiscreteWeibull>>(),
     Entry::parametric::<cvm_clv::Spending<cvm_clv::GammaGamma>>(),
     Entry::parametric::<cvm_clv::Spending<cvm_clv::LogNormalSpend>>(),
+    Entry::parametric::<cvm_clv::Purchase<cvm_clv::MbgNbd>>(),
+    Entry::parametric::<cvm_clv::Purchase<cvm_clv::Nbd>>(),
+    Entry::parametric::<cvm_clv::Purchase<cvm_clv::BgCnbdK>>(),
+    Entry::parametric::<cvm_clv::Purchase<cvm_clv::MbgCnbdK>>(),
     Entry::composed("clv.lifetime_value", "Lifetime value", |state| {
         Ok(Box::new(cvm_clv::LifetimeValue::from_state(state)?))
     }),

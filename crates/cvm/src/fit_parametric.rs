@@ -1,7 +1,7 @@
 //! A fit of a parametric model made ready: rows, names, coordinates, settings; and the fit itself.
 
 use crate::fit_rows::{Counts, Data, data_facts, finish, read, read_weights, report, run_with};
-use crate::fit_settings::{covariates, estimator, own_settings};
+use crate::fit_settings::{choices, covariates, estimator, own_settings};
 use crate::{Error, FitOptions, Fitted};
 use cvm_core::{
     Batch, Covariates, Domain, InputField, InputSchema, Likelihood, ParametricModel, Transform,
@@ -27,9 +27,26 @@ pub(crate) fn fit<M: ParametricModel>(
     batch: &Batch<'_>,
     options: &FitOptions,
 ) -> Result<Fitted, Error> {
-    let prepared = Prepared::<M>::new(batch, options)?;
-    let estimates = prepared.estimate(options)?;
-    prepared.finish(estimates, options)
+    let Some(choices) = choices(options)? else {
+        let prepared = Prepared::<M>::new(batch, options)?;
+        let estimates = prepared.estimate(options)?;
+        return prepared.finish(estimates, options);
+    };
+    let mut best: Option<(Prepared<M>, Fit, FitOptions)> = None;
+    for choice in choices {
+        let prepared = Prepared::<M>::new(batch, &choice)?;
+        let fit = prepared.estimate(&choice)?;
+        let value = |fit: &Fit| fit.penalized_log_likelihood;
+        if best
+            .as_ref()
+            .is_none_or(|(_, own, _)| value(&fit) > value(own))
+        {
+            best = Some((prepared, fit, choice));
+        }
+    }
+    let (prepared, fit, choice) =
+        best.ok_or_else(|| Error::invalid("options.settings.choose", "names no value"))?;
+    prepared.finish(fit, &choice)
 }
 
 impl<M: ParametricModel> Prepared<M> {

@@ -6,6 +6,7 @@
 //! | `covariate_l1`, `_l2`  | weights of the penalties on coefficients                     |
 //! | `priors`               | `{"r": {"gamma": {"shape": 2, "rate": 1}}}`                  |
 //! | `bounds`               | `{"a": [0.01, 10]}`; equal ends hold a parameter fixed       |
+//! | `choose`               | `{"k": [1, 2, 3]}`: the value with the highest log-likelihood |
 
 use crate::fit::thread_count;
 use crate::{Error, FitOptions};
@@ -37,7 +38,7 @@ impl From<PriorSetting> for Prior {
     }
 }
 
-const GENERAL: [&str; 4] = ["covariate_l1", "covariate_l2", "priors", "bounds"];
+const GENERAL: [&str; 5] = ["covariate_l1", "covariate_l2", "priors", "bounds", "choose"];
 
 /// The covariates that the settings name.
 pub(crate) fn covariates<M: ParametricModel>(options: &FitOptions) -> Result<Covariates, Error> {
@@ -106,6 +107,49 @@ pub(crate) fn estimator(
         log_likelihood_bound: None,
         threads: thread_count(options.threads),
     })
+}
+
+/// The options with each value of the parameter that the setting `choose` names held in turn;
+/// `None` without the setting.
+pub(crate) fn choices(options: &FitOptions) -> Result<Option<Vec<FitOptions>>, Error> {
+    const MOST: usize = 100;
+    let Some(setting) = options.settings.get("choose") else {
+        return Ok(None);
+    };
+    let refuse = || {
+        let why = format!(
+            "is {setting}: must name one parameter with a list of at most {MOST} numbers, such as \
+             {{\"k\": [1, 2, 3]}}"
+        );
+        Error::invalid("options.settings.choose", why)
+    };
+    let named = setting.as_object().filter(|object| object.len() == 1);
+    let (name, values) = named
+        .and_then(|object| object.iter().next())
+        .ok_or_else(refuse)?;
+    let values = values
+        .as_array()
+        .filter(|values| (1..=MOST).contains(&values.len()));
+    let values = values.ok_or_else(refuse)?;
+    if values.iter().any(|value| !value.is_number()) {
+        return Err(refuse());
+    }
+    let held = |value: &Value| {
+        let mut options = options.clone();
+        options.settings.remove("choose");
+        let bounds = options
+            .settings
+            .entry("bounds")
+            .or_insert_with(|| Map::new().into());
+        if let Some(bounds) = bounds.as_object_mut() {
+            bounds.insert(
+                name.clone(),
+                Value::from(vec![value.clone(), value.clone()]),
+            );
+        }
+        options
+    };
+    Ok(Some(values.iter().map(held).collect()))
 }
 
 fn weight(options: &FitOptions, name: &str) -> Result<f64, Error> {

@@ -1,6 +1,7 @@
 """Customer lifetime value: purchase models, contract models, spend models, and their product."""
 
 from cvm.clv._bg_bb import BgBb
+from cvm.clv._bg_cnbd_k import BgCnbdK
 from cvm.clv._bg_nbd import BgNbd
 from cvm.clv._contract import Bdw, DiscreteWeibull, Geometric, Sbg
 from cvm.clv._gamma_gamma import GammaGamma
@@ -8,6 +9,9 @@ from cvm.clv._ggompertz_nbd import GGompertzNbd
 from cvm.clv._independence import SpendIndependence, plot_spend_independence, spend_independence
 from cvm.clv._lifetime_value import LifetimeValue
 from cvm.clv._log_normal_spend import LogNormalSpend
+from cvm.clv._mbg_cnbd_k import MbgCnbdK
+from cvm.clv._mbg_nbd import MbgNbd
+from cvm.clv._nbd import Nbd
 from cvm.clv._parametric import ParameterInterval
 from cvm.clv._pareto_nbd import ParetoNbd
 from cvm.clv._recommend import Candidate, Recommendation, recommend
@@ -15,6 +19,7 @@ from cvm.clv._recommend import Candidate, Recommendation, recommend
 __all__ = [
     "Bdw",
     "BgBb",
+    "BgCnbdK",
     "BgNbd",
     "Candidate",
     "DiscreteWeibull",
@@ -23,6 +28,9 @@ __all__ = [
     "Geometric",
     "LifetimeValue",
     "LogNormalSpend",
+    "MbgCnbdK",
+    "MbgNbd",
+    "Nbd",
     "ParameterInterval",
     "ParetoNbd",
     "Recommendation",

@@ -1,5 +1,6 @@
-//! Laying merged BG/NBD rows out in blocks.
+//! Laying merged BG/NBD and MBG/NBD rows out in blocks.
 
+use super::chances_to_leave;
 use crate::merge::{Dictionary, Merged, merge};
 use crate::rfm::Rfm;
 
@@ -16,7 +17,7 @@ pub(super) struct Layout {
 
 impl Layout {
     /// Merges `rows` (weight 1 each without `weights`).
-    pub(super) fn new(rows: &[Rfm], weights: Option<&[f64]>) -> Self {
+    pub(super) fn new(rows: &[Rfm], weights: Option<&[f64]>, at_first: bool) -> Self {
         let columns = [
             Dictionary::of_values(rows.iter().map(|row| row.frequency)),
             Dictionary::of_values(rows.iter().map(|row| row.recency)),
@@ -28,7 +29,7 @@ impl Layout {
             .collect();
         let mut blocks = frequency_blocks(&columns[0], &groups);
         blocks.extend(age_blocks(&columns, &groups));
-        blocks.extend(row_blocks(&columns, &groups));
+        blocks.extend(row_blocks(&columns, &groups, at_first));
         Layout {
             blocks,
             totals: totals(&columns, &groups),
@@ -67,7 +68,7 @@ pub(super) struct AgeBlock {
     pub(super) weighted_x: Vec<f64>,
 }
 
-/// Distinct rows of repeat buyers: indices into the block's own lists.
+/// Distinct rows of those who could have left: indices into the block's own lists.
 #[derive(Debug, Default)]
 pub(super) struct RowBlock {
     pub(super) x: Vec<f64>,
@@ -152,10 +153,12 @@ fn age_blocks([frequencies, _, ages]: &[Dictionary; 3], groups: &[Group]) -> Vec
     coded.chunks(BLOCK).map(block).collect()
 }
 
-/// Blocks over the repeat buyers: groups are in order of `x`, so those without repeats come first.
-fn row_blocks(columns: &[Dictionary; 3], groups: &[Group]) -> Vec<Block> {
-    let repeats = |group: &Group| columns[0].value(group.codes[0]) > 0.0;
-    let first = groups.partition_point(|group| !repeats(group));
+/// Blocks over those who could have left: the repeat buyers (groups are in order of `x`, so those
+/// without repeats come first), or everyone.
+fn row_blocks(columns: &[Dictionary; 3], groups: &[Group], at_first: bool) -> Vec<Block> {
+    let may_have_left =
+        |group: &Group| chances_to_leave(columns[0].value(group.codes[0]), at_first) > 0.0;
+    let first = groups.partition_point(|group| !may_have_left(group));
     let mut lists = columns.each_ref().map(LocalList::new);
     let block = |chunk: &[Group]| {
         let mut codes = Vec::with_capacity(chunk.len());

@@ -1,4 +1,4 @@
-//! The BG/NBD log-likelihood over merged rows, with gradient and Hessian.
+//! The BG/NBD and MBG/NBD log-likelihood over merged rows, with gradient and Hessian.
 //!
 //! The log-likelihood falls into three sums, each with its own blocks:
 //!
@@ -13,9 +13,10 @@
 //! so a row costs one exponential and one `log1p`. With `ω = sigmoid(d)` the derivatives of
 //! `softplus(d)` are `ω∇d` and `ω∇²d + ω(1−ω)∇d∇dᵀ`.
 
-use super::BgNbd;
 use super::layout::{AgeBlock, Block, FrequencyEntry, Layout, RowBlock, Totals};
+use super::{BetaGeometricNbd, chances_to_leave};
 use crate::dense::Dense;
+use crate::formulas::Formulas;
 use crate::rfm::{CHUNK, Rfm};
 use crate::rising::Rising;
 use cvm_core::{Derivatives, Likelihood, Order};
@@ -30,15 +31,21 @@ const B: usize = 3;
 #[derive(Debug)]
 pub struct BgNbdLikelihood {
     layout: Layout,
+    /// Whether a customer may leave after the first purchase (MBG/NBD).
+    at_first: bool,
     cost_ns: f64,
 }
 
 impl BgNbdLikelihood {
     /// Merges `rows` (weight 1 each without `weights`; weights are finite and zero or greater).
-    pub(super) fn new(rows: &[Rfm], weights: Option<&[f64]>) -> Self {
-        let layout = Layout::new(rows, weights);
+    pub(super) fn new(rows: &[Rfm], weights: Option<&[f64]>, at_first: bool) -> Self {
+        let layout = Layout::new(rows, weights, at_first);
         let cost_ns = layout.blocks.iter().map(Block::cost_ns).sum();
-        BgNbdLikelihood { layout, cost_ns }
+        BgNbdLikelihood {
+            layout,
+            at_first,
+            cost_ns,
+        }
     }
 
     /// Number of distinct rows.
@@ -73,21 +80,32 @@ impl BgNbdLikelihood {
             [3.0, 2.0, 6.0],
             [0.1, 0.1, 0.2],
         ];
-        let start = |[r, a, b]: [f64; 3]| vec![r, match_mean(r, a, b, mean, age_mean), a, b];
+        let start = |[r, a, b]: [f64; 3]| {
+            let expected = |alpha: f64| self.expected_new([r, alpha, a, b], age_mean);
+            vec![r, match_mean(expected, mean, age_mean), a, b]
+        };
         shapes.map(start).to_vec()
+    }
+
+    /// Purchases expected of a new customer by age `age`, as they are observed: by one who may have
+    /// left at once.
+    fn expected_new(&self, params: [f64; 4], age: f64) -> f64 {
+        if self.at_first {
+            BetaGeometricNbd::<true>::at(&params).expected_purchases(&Rfm::NEW, age)
+        } else {
+            BetaGeometricNbd::<false>::at(&params).expected_purchases_new(age)
+        }
     }
 }
 
 /// The `alpha` at which a customer of age `age` is expected to have made `mean` purchases, within a
 /// factor of 1.1 (bisection on the logarithm); the expectation falls as `alpha` grows.
-fn match_mean(r: f64, a: f64, b: f64, mean: f64, age: f64) -> f64 {
+fn match_mean(expected_at: impl Fn(f64) -> f64, mean: f64, age: f64) -> f64 {
     const SPAN: f64 = 1e6;
     let (mut low, mut high) = (age / SPAN, age * SPAN);
     while high > low * 1.1 {
         let middle = low.sqrt() * high.sqrt();
-        let expected =
-            BgNbd::new(r, middle, a, b).map_or(f64::NAN, |model| model.expected_purchases_new(age));
-        if expected > mean {
+        if expected_at(middle) > mean {
             low = middle;
         } else {
             high = middle;
@@ -118,7 +136,13 @@ impl Likelihood for BgNbdLikelihood {
             sum.value = f64::NAN;
             return;
         };
-        let theta = Theta { r, alpha, a, b };
+        let theta = Theta {
+            r,
+            alpha,
+            a,
+            b,
+            at_first: self.at_first,
+        };
         let mut local = Dense::<4>::zero();
         match &self.layout.blocks[block] {
             Block::Frequencies(entries) => add_frequencies(theta, entries, &mut local),
@@ -136,6 +160,7 @@ struct Theta {
     alpha: f64,
     a: f64,
     b: f64,
+    at_first: bool,
 }
 
 fn add_frequencies(theta: Theta, entries: &[FrequencyEntry], sum: &mut Dense<4>) {
@@ -146,8 +171,9 @@ fn add_frequencies(theta: Theta, entries: &[FrequencyEntry], sum: &mut Dense<4>)
     let mut weight_total = 0.0;
     for &FrequencyEntry { x, weight } in entries {
         buy = buy.advance(x);
-        stay = stay.advance(x);
-        either = either.advance(x);
+        let chances = chances_to_leave(x, theta.at_first);
+        stay = stay.advance(chances);
+        either = either.advance(chances);
         weight_total += weight;
         sum.value += weight * (buy.log + (stay.log - either.log));
         sum.gradient[R] += weight * buy.first;
@@ -195,7 +221,7 @@ impl Tables {
     fn new(theta: Theta, block: &RowBlock) -> Self {
         let log_a = ln(theta.a);
         let of_x = |x: &f64| {
-            let stay = theta.b + (x - 1.0);
+            let stay = theta.b + (chances_to_leave(*x, theta.at_first) - 1.0);
             [theta.r + x, log_a - ln(stay), 1.0 / stay]
         };
         Tables {

@@ -1,7 +1,7 @@
-//! Forecasts of the BG/NBD.
+//! Forecasts of the BG/NBD and the MBG/NBD.
 //!
 //! Given alive at `T`, `λ ~ Gamma(R, A)` with `R = r + x`, `A = α + T`, and `p ~ Beta(a, B)` with
-//! `B = b + x`; with `τ = t/A`:
+//! `B = b + x` (MBG/NBD: `b + x + 1`); with `τ = t/A`:
 //!
 //! ```text
 //! S(t)        = E_p[(1 + pτ)^−R]                       p_alive_ahead
@@ -12,7 +12,7 @@
 //! `n` purchases are made if a customer who never leaves would make them and the first `n − 1` did
 //! not end it.
 
-use super::BgNbd;
+use super::BetaGeometricNbd;
 use crate::discount::discounted_purchases;
 use crate::dropout::{purchases_forever, survival, survival_integral};
 use crate::incomplete_beta::ln_incomplete_beta;
@@ -21,7 +21,7 @@ use crate::rfm::{CHUNK, Rfm};
 use crate::rising::Rising;
 use cvm_math::{expm1, ln, ln_gamma, log_add_exp, log1p, slice, softplus};
 
-impl BgNbd {
+impl<const AT_FIRST: bool> BetaGeometricNbd<AT_FIRST> {
     /// Purchases expected in `(T, T + t]` of a customer who may have lapsed.
     #[must_use]
     pub fn expected_purchases(&self, row: &Rfm, t: f64) -> f64 {
@@ -36,7 +36,7 @@ impl BgNbd {
 
     fn lapse_log_odds(&self, row: &Rfm) -> f64 {
         let argument = (row.age - row.recency) / (self.alpha + row.recency);
-        let stay = self.b + (row.frequency - 1.0);
+        let stay = self.b + (Self::chances(row.frequency) - 1.0);
         ln(self.a) - ln(stay) + (self.r + row.frequency) * log1p(argument)
     }
 
@@ -47,8 +47,9 @@ impl BgNbd {
         let count = rows.len();
         for (index, row) in rows.iter().enumerate() {
             argument[index] = (row.age - row.recency) / (self.alpha + row.recency);
-            if row.frequency > 0.0 {
-                stay[index] = self.b + (row.frequency - 1.0);
+            let chances = Self::chances(row.frequency);
+            if chances > 0.0 {
+                stay[index] = self.b + (chances - 1.0);
             }
         }
         slice::log1p(&argument[..count], &mut log_ratio[..count]);
@@ -60,7 +61,7 @@ impl BgNbd {
         }
         slice::sigmoid(&argument[..count], out);
         for (row, slot) in rows.iter().zip(out) {
-            if row.frequency == 0.0 {
+            if Self::chances(row.frequency) == 0.0 {
                 *slot = 1.0;
             }
         }
@@ -89,7 +90,7 @@ impl BgNbd {
     }
 }
 
-impl PurchaseFormulas for BgNbd {
+impl<const AT_FIRST: bool> PurchaseFormulas for BetaGeometricNbd<AT_FIRST> {
     fn scale_periods(&self) -> f64 {
         self.alpha
     }
@@ -101,7 +102,7 @@ impl PurchaseFormulas for BgNbd {
     }
 
     fn ln_p_alive(&self, row: &Rfm) -> f64 {
-        if row.frequency == 0.0 {
+        if Self::chances(row.frequency) == 0.0 {
             return 0.0;
         }
         -softplus(self.lapse_log_odds(row))
@@ -109,7 +110,7 @@ impl PurchaseFormulas for BgNbd {
 
     fn p_alive_ahead(&self, row: &Rfm, t: f64) -> f64 {
         let (shape, end) = (self.r + row.frequency, self.alpha + row.age);
-        survival(self.a, self.b + row.frequency, shape, t / end)
+        survival(self.a, self.stay_shape(row), shape, t / end)
     }
 
     fn purchases(&self, row: &Rfm, t: f64) -> f64 {
@@ -123,10 +124,10 @@ impl PurchaseFormulas for BgNbd {
         let shape = self.r + x;
         let tau = t / (self.alpha + row.age);
         if tau == 0.0 || tau == f64::INFINITY {
-            return ln_pmf_at_the_ends(tau, self.a, self.b + x, n);
+            return ln_pmf_at_the_ends(tau, self.a, self.stay_shape(row), n);
         }
         let (log_tau1, log_z) = (log1p(tau), -log1p(1.0 / tau));
-        let stay = self.b + x;
+        let stay = self.stay_shape(row);
         let either = Rising::new(self.a + stay, n).log;
         let counts = Rising::new(shape, n).log - ln_gamma(n + 1.0);
         let stayed = Rising::new(stay, n).log - either;
@@ -144,7 +145,7 @@ impl PurchaseFormulas for BgNbd {
         if n == 0.0 {
             return 0.0;
         }
-        let stay = self.b + row.frequency;
+        let stay = self.stay_shape(row);
         let kept = Rising::new(stay, n - 1.0).log - Rising::new(self.a + stay, n - 1.0).log;
         let tau = t / (self.alpha + row.age);
         if tau == f64::INFINITY {
@@ -161,7 +162,7 @@ impl PurchaseFormulas for BgNbd {
 
     fn lifetime(&self, row: &Rfm, t: f64, delta: f64) -> f64 {
         let (shape, end) = (self.r + row.frequency, self.alpha + row.age);
-        survival_integral(self.a, self.b + row.frequency, shape, end, t, delta)
+        survival_integral(self.a, self.stay_shape(row), shape, end, t, delta)
     }
 
     /// `P(X(t) ≥ 1) = 1 − (1 + τ)^−R` in closed form.
@@ -179,7 +180,7 @@ impl PurchaseFormulas for BgNbd {
     fn purchases_rows(&self, rows: &[Rfm], t: f64, out: &mut [f64]) {
         if t == f64::INFINITY {
             for (row, slot) in rows.iter().zip(out) {
-                *slot = purchases_forever(self.a, self.b + row.frequency);
+                *slot = purchases_forever(self.a, self.stay_shape(row));
             }
             return;
         }

@@ -181,3 +181,55 @@ pub fn records<const N: usize>(bytes: &[u8]) -> Vec<[f64; N]> {
     let record = |bytes: &[u8]| std::array::from_fn(|i| double(&bytes[8 * i..8 * i + 8]));
     bytes.chunks_exact(8 * N).map(record).collect()
 }
+
+/// Rows of a table of 64-bit floats, little-endian.
+pub fn binary(bytes: &[u8], width: usize) -> Vec<Vec<f64>> {
+    let number = |bytes: &[u8]| f64::from_le_bytes(bytes.try_into().unwrap());
+    assert_eq!(bytes.len() % (8 * width), 0);
+    let values: Vec<f64> = bytes.chunks_exact(8).map(number).collect();
+    values.chunks_exact(width).map(<[f64]>::to_vec).collect()
+}
+
+/// Asserts that every row of a table is met within `relative`, or within `absolute` where the
+/// number itself is smaller than that is worth; expected NaN means not computed. Prints the worst.
+pub fn check_table(
+    name: &str,
+    table: &[Vec<f64>],
+    (relative, absolute): (f64, f64),
+    pair: impl Fn(&[f64]) -> (f64, f64),
+) {
+    let (mut worst, mut place, mut compared) = (0.0f64, 0, 0);
+    for (index, row) in table.iter().enumerate() {
+        let (got, expected) = pair(row);
+        if expected.is_nan() {
+            continue;
+        }
+        compared += 1;
+        let equal = got == expected;
+        let allowed = (relative * expected.abs()).max(absolute);
+        let error = if equal {
+            0.0
+        } else {
+            (got - expected).abs() / allowed
+        };
+        assert!(!error.is_nan(), "{name}: {got} for {row:?}");
+        if error > worst {
+            (worst, place) = (error, index);
+        }
+    }
+    println!("{name}: {compared} rows, worst {:e}", worst * relative);
+    assert!(compared * 20 >= table.len(), "{name}: {compared} compared");
+    assert!(
+        worst <= 1.0,
+        "{name}: {worst} times what is allowed, got {:?} for {:?}",
+        pair(&table[place]),
+        table[place]
+    );
+}
+
+/// The CDNOW sample in exact days.
+pub fn cdnow_exact() -> Vec<Rfm> {
+    let weeks = |value: f64| (value * 7.0).round() / 7.0;
+    let exact = |row: &Rfm| Rfm::new(row.frequency, weeks(row.recency), weeks(row.age)).unwrap();
+    cdnow().0.iter().map(exact).collect()
+}

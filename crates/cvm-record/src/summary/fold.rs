@@ -5,6 +5,7 @@
 //! | `x` | `frequency` | purchases | buckets with a purchase, less the first |
 //! | `t_x` | `recency` | time unit | first purchase → last purchase; 0 if `x = 0` |
 //! | `T` | `T` | time unit | first purchase → end of calibration (or observation) |
+//! | `G` | `log_gap_sum` | log time unit | sum of `ln` of the `x` times between purchases; on request |
 //! | `z̄` | `monetary_value` | currency | mean of the `x` repeat purchases; 0 if `x = 0` |
 //! | `ȳ`, `s` | `log_spend_mean`, `log_spend_sd` | log currency | of the same purchases, on request |
 //!
@@ -37,6 +38,8 @@ pub(super) struct Columns {
     pub(super) frequency: Vec<f64>,
     pub(super) recency: Vec<f64>,
     pub(super) age: Vec<f64>,
+    /// Empty unless asked for.
+    pub(super) log_gap_sum: Vec<f64>,
     pub(super) monetary_value: Vec<f64>,
     pub(super) holdout_frequency: Vec<f64>,
     pub(super) holdout_monetary_value: Vec<f64>,
@@ -69,6 +72,7 @@ pub(super) struct Folder {
     unit_seconds: i64,
     include_first_purchase: bool,
     log_spend: bool,
+    regularity: bool,
     /// End of the period summarized: of calibration if there is one, else of observation.
     end: i64,
     pub(super) columns: Columns,
@@ -81,6 +85,8 @@ struct Period {
     purchase_count: u64,
     first_start: i64,
     last_start: i64,
+    /// Sum of the logarithms of the times between purchases, if asked for.
+    log_gap_sum: f64,
     first_total: f64,
     /// Sum over all purchases but the first, in order of time.
     repeat_total: f64,
@@ -96,6 +102,7 @@ impl Folder {
             unit_seconds: options.time_unit.seconds(),
             include_first_purchase: options.include_first_purchase,
             log_spend: options.log_spend,
+            regularity: options.regularity,
             end: plan.calibration_end.unwrap_or(observation_end),
             columns: Columns::default(),
             counts: FoldCounts::default(),
@@ -134,6 +141,9 @@ impl Folder {
         columns
             .age
             .push(periods(self.end - past.first_start, self.unit_seconds));
+        if self.regularity {
+            columns.log_gap_sum.push(past.log_gap_sum);
+        }
         columns.monetary_value.push(if self.include_first_purchase {
             past.mean_of_all()
         } else {
@@ -168,6 +178,10 @@ impl Folder {
             if let Some(total) = self.total(bucket) {
                 if self.log_spend && (period.purchase_count > 0 || self.include_first_purchase) {
                     period.log_spend.add(total);
+                }
+                if self.regularity && period.purchase_count > 0 {
+                    let gap = periods(start - period.last_start, self.unit_seconds);
+                    period.log_gap_sum += cvm_math::ln(gap);
                 }
                 period.add(start, total);
             }

@@ -71,6 +71,10 @@ pub struct SummaryOptions {
     /// Whether to add the mean and standard deviation of the logarithms of the purchases behind the
     /// monetary value, as the log-normal model of spend reads them; default false.
     pub log_spend: bool,
+    /// Whether to add the column `log_gap_sum`, which models of regular buying are fitted on: the sum
+    /// of the natural logarithms of the times between successive purchases, in the time unit; 0
+    /// without a repeat purchase. Default false.
+    pub regularity: bool,
     /// Policy for amounts below zero; default exclude.
     pub negative_amounts: NegativeAmounts,
     /// Format of dates given as text, in `strftime` notation; default ISO 8601 or `YYYYMMDD`.
@@ -91,6 +95,7 @@ impl Default for SummaryOptions {
             calibration_end: None,
             include_first_purchase: false,
             log_spend: false,
+            regularity: false,
             negative_amounts: NegativeAmounts::Exclude,
             date_format: None,
             epoch_unit: None,

@@ -324,6 +324,7 @@ fn frame(plan: &Plan, customers: &Customers, columns: Columns, observation_end: 
         frequency,
         recency,
         age,
+        log_gap_sum,
         monetary_value,
         holdout_frequency,
         holdout_monetary_value,
@@ -340,6 +341,9 @@ fn frame(plan: &Plan, customers: &Customers, columns: Columns, observation_end: 
         .with_numbers("frequency", frequency)
         .with_numbers("recency", recency)
         .with_numbers("T", age);
+    if plan.options.regularity {
+        frame = frame.with_numbers("log_gap_sum", log_gap_sum);
+    }
     if has_amount {
         frame = frame.with_numbers("monetary_value", monetary_value);
     }

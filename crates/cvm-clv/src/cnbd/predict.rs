@@ -1,0 +1,460 @@
+//! Forecasts of the CNBD-k models, exact for any regularity.
+//!
+//! Given alive at `T`, `p ~ Beta(a, B)` with `B = b + c`, and the next purchase comes after `Y` (see
+//! `renewal`); the customer stays after it with probability `B/(a+B)`. With `F(y) = P(Y ≤ y)`,
+//! `z = t/(A+t)`, by parts,
+//!
+//! ```text
+//! E[X(t)] = F(t) + B/(a+B) · ∫_0^z F(t − v(A+t)) g(v) dv
+//! 1 − S(t) = a/(a+B) F(t) + B/(a+B) · ∫_0^z F(t − v(A+t)) g_leave(v) dv
+//! P(X ≥ n) = E[(1−p)^{n−1}] · ∫_0^z F(t − v(A+t)) β_{k(n−1), R+k}(v) dv
+//! ```
+//!
+//! Discounted sums integrate the rates of purchases and of leaving over time; with no horizon they
+//! are means over `λ` of `φ_1 Σ q_n φ^{n−1}`, `φ = (λ/(λ+δ))^k`, `φ_1` that of the waiting gap.
+
+use super::renewal::{Later, Next, Weigh, ln_one_minus_exp};
+use super::{CnbdK, softplus};
+use crate::dropout::purchases_forever;
+use crate::incomplete_beta::{ln_incomplete_beta, ln_incomplete_beta_with};
+use crate::purchase::PurchaseFormulas;
+use crate::rfm::Rfm;
+use crate::rising::Rising;
+use cvm_math::tanh_sinh::{Extent, Point, integrals, ln_integral};
+use cvm_math::{exp, expm1, ln, ln_beta, ln_gamma_q, ln_hyp2f1, log1p, sigmoid};
+
+/// Nodes of one integral at most.
+const MOST_NODES: u32 = 4096;
+/// Nodes of an integral inside another at most.
+const MOST_INNER_NODES: u32 = 512;
+/// An end of the range falls like `e^{−|ξ|}` times its exponent: beyond this over it is nothing.
+const FADED: f64 = 38.0;
+/// Discounting by more than `e^{−40}` forgets the horizon.
+const FORGOTTEN: f64 = 40.0;
+
+/// `S` below this is summed from what is left.
+const UNLIKELY: f64 = 0.1;
+
+/// Steps to begin with for a feature of this width, `shift` away from the centre.
+fn density(width: f64, shift: f64) -> f64 {
+    (1.2 / width).max(2.0) * (1.0 + 0.2 * shift.max(0.0))
+}
+
+impl<const AT_FIRST: bool> CnbdK<AT_FIRST> {
+    /// Purchases expected in `(T, T + t]` of a customer who may have lapsed.
+    #[must_use]
+    pub fn expected_purchases(&self, row: &Rfm, t: f64) -> f64 {
+        self.p_alive(row) * self.purchases(row, t)
+    }
+
+    /// `B`.
+    fn stay_shape(&self, row: &Rfm) -> f64 {
+        self.b + Self::chances(row.frequency)
+    }
+
+    fn next(&self, row: &Rfm) -> Next {
+        Next {
+            k: self.k,
+            shape: self.rate_shape(row),
+            last: self.alpha + row.recency,
+            end: self.alpha + row.age,
+            silent: row.age - row.recency,
+            log_silence: self.log_silence(row),
+            log_beta: ln_beta(self.k, self.rate_shape(row)),
+        }
+    }
+
+    /// Purchases after the next one up to `t` periods from now.
+    fn later(&self, weigh: Weigh, row: &Rfm, next: &Next, t: f64) -> Later {
+        let total = next.end + t;
+        let stay = self.stay_shape(row) + 1.0;
+        Later::new(
+            weigh,
+            (self.a, stay),
+            (self.k, next.shape + self.k),
+            (t / total, next.end / total),
+        )
+    }
+
+    /// Chance that the next purchase counts: for leaving, that the customer leaves after it.
+    fn first_weight(&self, weigh: Weigh, row: &Rfm) -> f64 {
+        match weigh {
+            Weigh::Purchases => 1.0,
+            Weigh::Leaving => self.a / (self.a + self.stay_shape(row)),
+        }
+    }
+
+    fn stay_chance(&self, row: &Rfm) -> f64 {
+        let stay = self.stay_shape(row);
+        stay / (self.a + stay)
+    }
+
+    /// Where an integral of `F` and `g` over `v = zu` lives.
+    fn extent(&self, later: &Later, z: f64, rest: f64) -> Extent {
+        let shift = ln(z * (1.0 + later.shape / self.k)).max(0.0);
+        Extent {
+            left: FADED / self.k + shift + 3.0,
+            right: FADED + log1p(self.k),
+            density: density(later.width(z, rest), shift),
+            most_nodes: MOST_NODES,
+        }
+    }
+
+    /// Expected purchases, or the chance of leaving, by a finite `t > 0`.
+    fn count(&self, weigh: Weigh, row: &Rfm, t: f64) -> f64 {
+        let next = self.next(row);
+        let later = self.later(weigh, row, &next, t);
+        let (z, rest) = (t / (next.end + t), next.end / (next.end + t));
+        let first = exp(next.ln_by(t));
+        let ln_z = ln(z);
+        let rest_of = ln_integral(self.extent(&later, z, rest), |at| {
+            let (ln_v, ln_rest) = (ln_z + at.ln_u, ln(rest + z * at.rest));
+            next.ln_by(t * at.rest) + later.ln_density(ln_v, ln_rest) + ln_z
+        });
+        self.first_weight(weigh, row) * first + self.stay_chance(row) * exp(rest_of)
+    }
+
+    /// `S(t)` where it is small, by terms that are all positive; `None` if they are too many:
+    ///
+    /// ```text
+    /// S = P(Y>t) + B/(a+B) · [ F(t) S'(z) + ∫_0^z g_leave(v) P(y(v) < Y ≤ t) dv ]
+    /// ```
+    ///
+    /// with `S'(z)` that of a customer who bought and stayed at `T`.
+    fn small_survival(&self, row: &Rfm, t: f64) -> Option<f64> {
+        let next = self.next(row);
+        let later = self.later(Weigh::Leaving, row, &next, t);
+        let total = next.end + t;
+        let (z, rest) = (t / total, next.end / total);
+        let after = self.survival_after(row, later.shape, z, rest)?;
+        let (ln_z, last) = (ln(z), next.ln_later(t));
+        let between = ln_integral(self.extent(&later, z, rest), |at| {
+            let (ln_v, ln_rest) = (ln_z + at.ln_u, ln(rest + z * at.rest));
+            let first = next.ln_later(t * at.rest);
+            let gap = first + ln_one_minus_exp((last - first).min(0.0));
+            gap + later.ln_density(ln_v, ln_rest) + ln_z
+        });
+        let stayed = exp(next.ln_by(t)) * after + exp(between);
+        Some(exp(last) + self.stay_chance(row) * stayed)
+    }
+
+    /// `S'(z) = Σ_m E[p(1−p)^{m−1}] I_{1−z}(R', km)`: the `m`-th purchase, after which the customer
+    /// leaves, has not come.
+    fn survival_after(&self, row: &Rfm, shape: f64, z: f64, rest: f64) -> Option<f64> {
+        const MOST_TERMS: u32 = 20_000;
+        const CERTAIN: f64 = 1e-17;
+        let stay = self.stay_shape(row) + 1.0;
+        let (mut kept, mut sum) = (1.0, 0.0);
+        for m in 1..=MOST_TERMS {
+            let before = f64::from(m) - 1.0;
+            let chances = self.a + stay + before;
+            let stages = self.k * f64::from(m);
+            let log_beta = ln_beta(shape, stages);
+            let come = ln_incomplete_beta_with(log_beta, (stages, shape), z, rest);
+            let waiting = -expm1(come);
+            let reached = if waiting > 0.5 {
+                waiting
+            } else {
+                exp(ln_incomplete_beta_with(log_beta, (shape, stages), rest, z))
+            };
+            sum += kept * (self.a / chances) * reached;
+            kept *= (stay + before) / chances;
+            if exp(come) < CERTAIN {
+                return Some(sum + kept);
+            }
+        }
+        None
+    }
+
+    /// Logarithm of the rate of purchases, or of leaving, at `T + s`.
+    fn ln_rate(&self, weigh: Weigh, row: &Rfm, next: &Next, later: &Later, s: f64) -> f64 {
+        let total = next.end + s;
+        let (z, rest) = (s / total, next.end / total);
+        let shift = ln(z * (1.0 + later.shape / self.k)).max(0.0);
+        let near = ln(s * next.shape / next.end).max(0.0);
+        let extent = Extent {
+            left: FADED / self.k + shift + 3.0,
+            right: FADED / self.k.min(1.0) + near + 3.0,
+            density: density(later.width(z, rest).min(next.width()), shift.max(near)),
+            most_nodes: MOST_INNER_NODES,
+        };
+        let ln_z = ln(z);
+        let rest_of = ln_integral(extent, |at| {
+            let y = s * at.rest;
+            let ln_v = ln_z + at.ln_u;
+            let ln_rest = ln(rest + z * at.rest);
+            let turn = ln((next.end + y) / total) + ln_z;
+            next.ln_density(y) + later.ln_density(ln_v, ln_rest) + turn
+        });
+        let first = ln(self.first_weight(weigh, row)) + next.ln_density(s);
+        cvm_math::log_add_exp(first, ln(self.stay_chance(row)) + rest_of)
+    }
+
+    /// `∫_0^t W(s) rate(s) ds` of a weight given by its logarithm.
+    fn over_time(&self, weigh: Weigh, row: &Rfm, t: f64, ln_weight: impl Fn(f64) -> f64) -> f64 {
+        let next = self.next(row);
+        let later = self.later(weigh, row, &next, t);
+        let near = ln(t * next.shape / next.end).max(0.0);
+        let extent = Extent {
+            left: FADED / self.k.min(1.0) + near + 3.0,
+            right: FADED,
+            density: density(next.width(), near),
+            most_nodes: MOST_INNER_NODES,
+        };
+        let ln_t = ln(t);
+        exp(ln_integral(extent, |at| {
+            let s = t * at.u;
+            ln_weight(s) + self.ln_rate(weigh, row, &next, &later, s) + ln_t
+        }))
+    }
+
+    /// `ln ∫_0^1` over the time of the next purchase and the `m`-th after it, see the module.
+    fn ln_reached(&self, next: &Next, t: f64, m: f64) -> f64 {
+        let (stages, shape) = (self.k * m, next.shape + self.k);
+        let total = next.end + t;
+        let (z, rest) = (t / total, next.end / total);
+        let ln_z = ln(z);
+        let constant = stages * ln_z - ln_beta(stages, shape);
+        ln_integral(self.reach(next, t, stages, 1.0), |at| {
+            let ln_rest = ln(rest + z * at.rest);
+            next.ln_by(t * at.rest) + (stages - 1.0) * at.ln_u + (shape - 1.0) * ln_rest + constant
+        })
+    }
+
+    /// Where an integral over `v = zu` of a beta density of `stages` and the next purchase lives.
+    fn reach(&self, next: &Next, t: f64, stages: f64, right: f64) -> Extent {
+        let shape = next.shape + self.k;
+        let z = t / (next.end + t);
+        let shift = ln(z * (1.0 + shape / stages)).max(0.0);
+        let near = ln(t * next.shape / next.end).max(0.0);
+        let width = (1.0 / stages + 1.0 / shape).sqrt().min(next.width());
+        Extent {
+            left: FADED / stages + shift + 12.0 * width + 3.0,
+            right: FADED / right + near + log1p(stages) + 3.0,
+            density: density(width, shift.max(near)),
+            most_nodes: MOST_NODES,
+        }
+    }
+
+    /// `ln P(n purchases in (T, T+t] by one who never leaves)`, `n ≥ 1`.
+    fn ln_exactly(&self, next: &Next, t: f64, n: f64) -> f64 {
+        let shape = next.shape + self.k;
+        let total = next.end + t;
+        let (z, rest) = (t / total, next.end / total);
+        let (few, many) = (self.k * (n - 1.0), self.k * n);
+        let constant = ln(t);
+        let log_many = ln_beta(many, shape);
+        let log_few = if few > 0.0 { ln_beta(few, shape) } else { 0.0 };
+        let extent = Extent {
+            left: FADED + self.reach(next, t, few.max(self.k), 1.0).left,
+            ..self.reach(next, t, few.max(self.k), self.k.min(1.0))
+        };
+        ln_integral(extent, |at: &Point| {
+            let (v, stay) = (z * at.u, rest + z * at.rest);
+            let count = ln_between((few, log_few), (many, log_many), shape, v, stay);
+            next.ln_density(t * at.rest) + count + constant
+        })
+    }
+
+    /// Means over `λ` of a living customer, for ever at rate `δ`: discounted purchases and periods.
+    fn forever(&self, row: &Rfm, delta: f64) -> (f64, f64) {
+        let next = self.next(row);
+        let (stay, shape) = (self.stay_shape(row), next.shape);
+        let centre = (shape + 1.0) / next.end;
+        let most = (shape + 12.0 * shape.sqrt() + 60.0) / (next.end * centre);
+        let extent = Extent {
+            left: FADED / shape + 4.0 / shape.sqrt().min(1.0),
+            right: ln(most) + 1.0,
+            density: density((1.0 / shape.sqrt()).min(1.0), 0.0),
+            most_nodes: MOST_NODES,
+        };
+        let silent = next.silent;
+        let moments = integrals(extent, |at| {
+            let rate = centre * at.u / at.rest;
+            let ln_rate = ln(centre) + at.ln_u - at.ln_rest;
+            let quiet = ln_gamma_q(self.k, rate * silent);
+            let mass = shape * ln_rate - next.last * rate + quiet - at.ln_u - at.ln_rest;
+            let log_gap = -self.k * log1p(delta / rate);
+            let wait = ln_gamma_q(self.k, (rate + delta) * silent) - quiet;
+            let log_first = log_gap + (delta * silent + wait);
+            let (first, gap, lost) = (exp(log_first), exp(log_gap), -expm1(log_gap));
+            let series = |stay: f64| exp(ln_hyp2f1(stay, 1.0, self.a + stay, gap, lost).0);
+            let purchases = first * series(stay);
+            let stayed = stay / (self.a + stay) * series(stay + 1.0);
+            let periods = (-expm1(log_first) + first * lost * stayed) / delta;
+            (mass, [1.0, purchases, periods])
+        });
+        let [total, purchases, periods] = moments.sums;
+        (purchases / total, periods / total)
+    }
+
+    /// Mean time to leaving, without discount: that of the next purchase, and `k/λ` for each of the
+    /// `E[1/p] − 1` after it.
+    fn mean_lifetime(&self, row: &Rfm) -> f64 {
+        let next = self.next(row);
+        if self.a <= 1.0 || next.shape <= 1.0 {
+            return f64::INFINITY;
+        }
+        let (w, rest) = (next.last / next.end, next.silent / next.end);
+        let silence = |shape: f64, k: f64| {
+            if rest == 0.0 {
+                return 1.0;
+            }
+            exp(ln_incomplete_beta(shape, k, w, rest) - next.log_silence)
+        };
+        let gap = self.k * next.last / (next.shape - 1.0);
+        let wait = gap * silence(next.shape - 1.0, self.k + 1.0) - next.silent;
+        let more = self.stay_shape(row) / (self.a - 1.0);
+        wait + more * gap * silence(next.shape - 1.0, self.k)
+    }
+}
+
+/// `ln(I_v(few, shape) − I_v(many, shape))`, each with its `ln B`; `few` may be 0.
+fn ln_between(
+    (few, log_few): (f64, f64),
+    (many, log_many): (f64, f64),
+    shape: f64,
+    v: f64,
+    rest: f64,
+) -> f64 {
+    if v == 0.0 {
+        return if few == 0.0 { 0.0 } else { f64::NEG_INFINITY };
+    }
+    let above =
+        |stages: f64, log_beta: f64| ln_incomplete_beta_with(log_beta, (shape, stages), rest, v);
+    let below =
+        |stages: f64, log_beta: f64| ln_incomplete_beta_with(log_beta, (stages, shape), v, rest);
+    if few == 0.0 {
+        return above(many, log_many);
+    }
+    let low = below(few, log_few);
+    if low < -0.7 {
+        return low + ln_one_minus_exp((below(many, log_many) - low).min(0.0));
+    }
+    let high = above(many, log_many);
+    high + ln_one_minus_exp((above(few, log_few) - high).min(0.0))
+}
+
+impl<const AT_FIRST: bool> PurchaseFormulas for CnbdK<AT_FIRST> {
+    const REGULAR: bool = true;
+
+    fn scale_periods(&self) -> f64 {
+        self.alpha * self.k
+    }
+
+    fn p_alive(&self, row: &Rfm) -> f64 {
+        if Self::chances(row.frequency) == 0.0 {
+            return 1.0;
+        }
+        sigmoid(self.log_silence(row) - self.log_leave_odds(row))
+    }
+
+    fn ln_p_alive(&self, row: &Rfm) -> f64 {
+        if Self::chances(row.frequency) == 0.0 {
+            return 0.0;
+        }
+        -softplus(self.log_leave_odds(row) - self.log_silence(row))
+    }
+
+    fn p_alive_ahead(&self, row: &Rfm, t: f64) -> f64 {
+        if t == 0.0 {
+            return 1.0;
+        }
+        if self.alpha + row.age + t == f64::INFINITY {
+            return 0.0;
+        }
+        let direct = 1.0 - self.count(Weigh::Leaving, row, t);
+        if direct > UNLIKELY || direct.is_nan() {
+            return direct.min(1.0);
+        }
+        self.small_survival(row, t)
+            .unwrap_or(direct)
+            .clamp(0.0, 1.0)
+    }
+
+    fn purchases(&self, row: &Rfm, t: f64) -> f64 {
+        if t == 0.0 {
+            return 0.0;
+        }
+        if self.alpha + row.age + t == f64::INFINITY {
+            return purchases_forever(self.a, self.stay_shape(row));
+        }
+        self.count(Weigh::Purchases, row, t)
+    }
+
+    fn ln_pmf(&self, row: &Rfm, t: f64, n: f64) -> f64 {
+        let next = self.next(row);
+        let stay = self.stay_shape(row);
+        let forever = next.end + t == f64::INFINITY;
+        if n == 0.0 {
+            return if forever {
+                f64::NEG_INFINITY
+            } else {
+                next.ln_later(t)
+            };
+        }
+        if t == 0.0 {
+            return f64::NEG_INFINITY;
+        }
+        let kept = Rising::new(stay, n - 1.0).log - Rising::new(self.a + stay, n - 1.0).log;
+        let chances = self.a + stay + (n - 1.0);
+        let left = kept + ln(self.a / chances);
+        if forever {
+            return left;
+        }
+        let still = kept + ln((stay + (n - 1.0)) / chances);
+        let exactly = self.ln_exactly(&next, t, n);
+        let reached = self.ln_tail(row, t, n) - kept;
+        cvm_math::log_add_exp(left + reached, still + exactly)
+    }
+
+    fn ln_tail(&self, row: &Rfm, t: f64, n: f64) -> f64 {
+        if n == 0.0 {
+            return 0.0;
+        }
+        let next = self.next(row);
+        let stay = self.stay_shape(row);
+        let kept = Rising::new(stay, n - 1.0).log - Rising::new(self.a + stay, n - 1.0).log;
+        if next.end + t == f64::INFINITY {
+            return kept;
+        }
+        if t == 0.0 {
+            return f64::NEG_INFINITY;
+        }
+        if n == 1.0 {
+            return next.ln_by(t);
+        }
+        kept + self.ln_reached(&next, t, n - 1.0).min(0.0)
+    }
+
+    fn discounted(&self, row: &Rfm, t: f64, delta: f64) -> f64 {
+        if t == 0.0 {
+            return 0.0;
+        }
+        if delta * t > FORGOTTEN {
+            return self.forever(row, delta).0;
+        }
+        self.over_time(Weigh::Purchases, row, t, |s| -delta * s)
+    }
+
+    fn lifetime(&self, row: &Rfm, t: f64, delta: f64) -> f64 {
+        if t == 0.0 {
+            return 0.0;
+        }
+        if delta == 0.0 && self.alpha + row.age + t == f64::INFINITY {
+            return self.mean_lifetime(row);
+        }
+        if delta * t > FORGOTTEN {
+            return self.forever(row, delta).1;
+        }
+        let ln_worth = |s: f64| {
+            if delta == 0.0 {
+                ln(s)
+            } else {
+                ln(-expm1(-delta * s) / delta)
+            }
+        };
+        let whole = exp(ln_worth(t)) * self.p_alive_ahead(row, t);
+        whole + self.over_time(Weigh::Leaving, row, t, ln_worth)
+    }
+}

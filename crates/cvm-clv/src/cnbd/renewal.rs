@@ -1,0 +1,365 @@
+//! The next purchase of a living customer, and the purchases after it.
+//!
+//! With `R = r + kx`, `A_0 = α + t_x`, `A = α + T` and `s = T − t_x` silent so far, the time `Y` to
+//! the next purchase, mixed over `λ`, has
+//!
+//! ```text
+//! P(Y > y) = I_{A_0/(A+y)}(R, k) / I_{A_0/A}(R, k)
+//! f(y)     = (s+y)^{k−1} A_0^R (A+y)^{−(R+k)} / B(k, R) / I_{A_0/A}(R, k)
+//! ```
+//!
+//! and after a purchase at `T + y`, `λ ~ Gamma(R+k, A+y)` again. So the `m`-th purchase after it has
+//! come by `T + t` with probability `I_v(km, R+k)`, `v = (t−y)/(A+t)`: a function of `v` alone, which
+//! carries the sum over `m` of whatever weights, as a power series in `v^k`.
+
+use crate::incomplete_beta::ln_incomplete_beta_with;
+use cvm_math::quadrature::{GAUSS_LEGENDRE_16, gauss_legendre_16};
+use cvm_math::{exp, expm1, ln, ln_beta, ln_gamma, ln_rising, log1p};
+
+/// `ln(1 − e^x)` for `x ≤ 0` (Mächler 2012).
+pub(super) fn ln_one_minus_exp(x: f64) -> f64 {
+    if x > -std::f64::consts::LN_2 {
+        ln(-expm1(x))
+    } else {
+        log1p(-exp(x))
+    }
+}
+
+/// The time to the next purchase.
+pub(super) struct Next {
+    pub(super) k: f64,
+    /// `R`.
+    pub(super) shape: f64,
+    /// `A_0`.
+    pub(super) last: f64,
+    /// `A`.
+    pub(super) end: f64,
+    /// `s`.
+    pub(super) silent: f64,
+    /// `ln I_{A_0/A}(R, k)`.
+    pub(super) log_silence: f64,
+    /// `ln B(k, R)`.
+    pub(super) log_beta: f64,
+}
+
+impl Next {
+    /// `ln P(Y > y)`.
+    pub(super) fn ln_later(&self, y: f64) -> f64 {
+        let end = self.end + y;
+        let (w, rest) = (self.last / end, (self.silent + y) / end);
+        if rest == 0.0 {
+            return 0.0;
+        }
+        let reach = ln_incomplete_beta_with(self.log_beta, (self.shape, self.k), w, rest);
+        (reach - self.log_silence).min(0.0)
+    }
+
+    /// The same to 1e-14 absolute, and cheaper for few whole stages.
+    fn ln_later_roughly(&self, y: f64) -> f64 {
+        const FEW_STAGES: f64 = 16.0;
+        if self.k > FEW_STAGES || self.k.fract() != 0.0 {
+            return self.ln_later(y);
+        }
+        let end = self.end + y;
+        let rest = (self.silent + y) / end;
+        let (mut term, mut sum) = (1.0, 0.0);
+        for stage in 0..self.k as u32 {
+            let j = f64::from(stage);
+            sum += term;
+            term *= (self.shape + j) * rest / (j + 1.0);
+        }
+        (self.shape * ln(self.last / end) + ln(sum) - self.log_silence).min(0.0)
+    }
+
+    /// `ln P(Y ≤ y)`, right however small the probability.
+    pub(super) fn ln_by(&self, y: f64) -> f64 {
+        /// Above this the complement loses at most a digit.
+        const LIKELY_LATER: f64 = -0.1;
+        if y == 0.0 {
+            return f64::NEG_INFINITY;
+        }
+        if y < self.silent && self.is_rare(y) {
+            return self.ln_mass(y);
+        }
+        let later = self.ln_later_roughly(y);
+        if later < LIKELY_LATER {
+            return log1p(-exp(later));
+        }
+        if y < self.silent {
+            return self.ln_mass(y);
+        }
+        let below = |y: f64| {
+            let (u, rest) = (
+                (self.silent + y) / (self.end + y),
+                self.last / (self.end + y),
+            );
+            ln_incomplete_beta_with(self.log_beta, (self.k, self.shape), u, rest)
+        };
+        let reach = below(y);
+        if self.silent == 0.0 {
+            return reach;
+        }
+        reach + ln_one_minus_exp((below(0.0) - reach).min(0.0)) - self.log_silence
+    }
+
+    /// Whether the density, which is smooth up to `s`, leaves a small chance of `Y ≤ y`.
+    fn is_rare(&self, y: f64) -> bool {
+        const LOG_RARE: f64 = -2.5;
+        self.ln_density(0.0).max(self.ln_density(y)) + ln(y) < LOG_RARE
+    }
+
+    /// `ln P(Y ≤ y)` for `y` below `s`, where `f` has no singularity near.
+    fn ln_mass(&self, y: f64) -> f64 {
+        let now = self.ln_density(0.0);
+        now + ln(gauss_legendre_16(|y| exp(self.ln_density(y) - now), 0.0, y))
+    }
+
+    /// `ln f(y)`.
+    pub(super) fn ln_density(&self, y: f64) -> f64 {
+        let since = self.silent + y;
+        (self.k - 1.0) * ln(since)
+            - self.shape * log1p(since / self.last)
+            - self.k * ln(self.end + y)
+            - self.log_beta
+            - self.log_silence
+    }
+
+    /// Width of `ln Y`, at most 1.
+    pub(super) fn width(&self) -> f64 {
+        (1.0 / self.k + 1.0 / self.shape).sqrt().min(1.0)
+    }
+}
+
+/// What is summed over the purchases after the next one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Weigh {
+    /// `E[(1−p)^{m−1}]`: the `m`-th is made if the customer has not left before.
+    Purchases,
+    /// `E[p(1−p)^{m−1}]`: the customer leaves right after it.
+    Leaving,
+}
+
+/// `g(v) = Σ_m q_m · v^{km−1} (1−v)^{R'−1} / B(km, R')` for `v ≤ z`, with `R' = R + k`.
+pub(super) struct Later {
+    k: f64,
+    /// `R'`.
+    pub(super) shape: f64,
+    ln_z: f64,
+    /// Terms `m = 1, 2, …` as logarithms of `q_m/B(km, R')`.
+    logs: Vec<f64>,
+    /// The same times `z^{km}`, over the largest; empty where their range is too wide.
+    scaled: Vec<f64>,
+    /// Logarithm of the largest.
+    log_largest: f64,
+    /// The sum beyond the terms as an integral over `m`: `(m, log of weight and coefficient)`.
+    beyond: Vec<(f64, f64)>,
+}
+
+/// Terms summed one by one before the rest is integrated, at least.
+const FEW_TERMS: f64 = 512.0;
+/// And at most.
+const MOST_TERMS: f64 = 20_000.0;
+/// `e^{−x}` beyond this is nothing beside the rest.
+const NOTHING: f64 = 42.0;
+
+impl Later {
+    /// `p ~ Beta(a, stay)` after the next purchase; `z = t/(A+t)`, `rest = 1 − z`.
+    pub(super) fn new(
+        weigh: Weigh,
+        (a, stay): (f64, f64),
+        (k, shape): (f64, f64),
+        (z, rest): (f64, f64),
+    ) -> Self {
+        let reach = (shape + 12.0 * shape.sqrt() + 60.0) * (1.0 + 1.0 / shape) / (k * rest);
+        let needed = (reach * z).ceil().max(3.0) + 40.0 / k.max(0.5);
+        // The terms are smooth in `m` on a scale of `m/√R'`.
+        let terms = needed
+            .min((250.0 * shape.sqrt()).clamp(FEW_TERMS, MOST_TERMS))
+            .floor();
+        let coefficient = Coefficient {
+            weigh,
+            a,
+            stay,
+            k,
+            shape,
+            ln_gamma_shape: ln_gamma(shape),
+        };
+        let mut later = Later {
+            k,
+            shape,
+            ln_z: -log1p(rest / z),
+            logs: coefficient.first(terms as usize),
+            scaled: Vec::new(),
+            log_largest: 0.0,
+            beyond: Vec::new(),
+        };
+        if needed > terms + 1.0 {
+            later.integrate_beyond(&coefficient, terms, needed);
+        }
+        later.scale(rest);
+        later
+    }
+
+    /// Euler-Maclaurin at `M + 1/2`: `Σ_{m>M} φ = ∫ φ dm + (φ(M+1) − φ(M))/24`, the integral by
+    /// Gauss-Legendre in `ln m`.
+    fn integrate_beyond(&mut self, coefficient: &Coefficient, terms: f64, needed: f64) {
+        const PANELS: f64 = 400.0;
+        if let Some(log) = self.logs.last_mut() {
+            *log += log1p(-1.0 / 24.0);
+        }
+        let next = terms + 1.0;
+        self.beyond.push((next, coefficient.log(next) - ln(24.0)));
+        let (low, high) = (ln(terms + 0.5), ln(needed * 4.0));
+        let longest = (4.0 / self.shape.sqrt()).min(0.5);
+        let panels = ((high - low) / longest).ceil().clamp(1.0, PANELS);
+        let radius = 0.5 * (high - low) / panels;
+        for panel in 0..panels as u32 {
+            let middle = low + radius * (2.0 * f64::from(panel) + 1.0);
+            for (node, weight) in GAUSS_LEGENDRE_16 {
+                for side in [-1.0, 1.0] {
+                    let log_m = middle + side * radius * node;
+                    let m = exp(log_m);
+                    self.beyond
+                        .push((m, coefficient.log(m) + ln(weight * radius) + log_m));
+                }
+            }
+        }
+    }
+
+    /// Takes the terms out of their logarithms if no product of powers can leave the doubles.
+    fn scale(&mut self, rest: f64) {
+        const WIDEST: f64 = 300.0;
+        if -self.shape * ln(rest) > WIDEST {
+            return;
+        }
+        let places = (1u32..).map(|m| self.k * f64::from(m) * self.ln_z);
+        let logs: Vec<f64> = self.logs.iter().zip(places).map(|(l, p)| l + p).collect();
+        self.log_largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        self.scaled = logs.iter().map(|log| exp(log - self.log_largest)).collect();
+    }
+
+    /// `ln g(v)`, given `ln v` and `ln(1 − v)`.
+    pub(super) fn ln_density(&self, ln_v: f64, ln_rest: f64) -> f64 {
+        let front = (self.shape - 1.0) * ln_rest - ln_v;
+        if self.scaled.is_empty() {
+            return front + self.ln_walk(ln_v, ln_rest);
+        }
+        let ratio = exp(self.k * (ln_v - self.ln_z));
+        let near = power_sum(&self.scaled, ratio);
+        let far = self.beyond.iter().map(|(m, log)| {
+            let exponent = log + self.k * m * ln_v - self.log_largest;
+            if exponent < -745.0 {
+                0.0
+            } else {
+                exp(exponent)
+            }
+        });
+        front + self.log_largest + ln(near + far.sum::<f64>())
+    }
+
+    /// The sum by walking from its largest term to both sides.
+    fn ln_walk(&self, ln_v: f64, ln_rest: f64) -> f64 {
+        let mode = self.shape * exp(ln_v - ln_rest) / self.k;
+        let start = (mode.max(1.0) as usize).min(self.logs.len()) - 1;
+        let term = |index: usize| {
+            let m = index as f64 + 1.0;
+            self.logs
+                .get(index)
+                .map_or(0.0, |log| log + self.k * m * ln_v)
+        };
+        let top = term(start);
+        let mut sum = 0.0;
+        for index in start..self.logs.len() {
+            let gap = term(index) - top;
+            sum += exp(gap);
+            if gap < -NOTHING {
+                break;
+            }
+        }
+        for index in (0..start).rev() {
+            let gap = term(index) - top;
+            sum += exp(gap);
+            if gap < -NOTHING {
+                break;
+            }
+        }
+        let far = self
+            .beyond
+            .iter()
+            .map(|(m, log)| log + self.k * m * ln_v - top);
+        let far = far.map(|gap| if gap < -745.0 { 0.0 } else { exp(gap) });
+        top + ln(sum + far.sum::<f64>())
+    }
+
+    /// Width in `ln v` of the finest part of `g` up to `z`, at most 1.
+    pub(super) fn width(&self, z: f64, rest: f64) -> f64 {
+        let stages = self.k + self.shape * z / rest;
+        (1.0 / stages + 1.0 / self.shape).sqrt().min(1.0)
+    }
+}
+
+/// `q_m/B(km, R')`.
+struct Coefficient {
+    weigh: Weigh,
+    a: f64,
+    stay: f64,
+    k: f64,
+    shape: f64,
+    ln_gamma_shape: f64,
+}
+
+impl Coefficient {
+    fn first(&self, count: usize) -> Vec<f64> {
+        let mut log_kept = 0.0;
+        (0..count)
+            .map(|index| {
+                let before = index as f64;
+                let log = log_kept + self.log_leaving(before) - self.log_beta(before + 1.0);
+                log_kept += log1p(-self.a / (self.a + self.stay + before));
+                log
+            })
+            .collect()
+    }
+
+    /// At any `m`.
+    fn log(&self, m: f64) -> f64 {
+        let before = m - 1.0;
+        let kept = ln_rising(self.stay, before) - ln_rising(self.a + self.stay, before);
+        kept + self.log_leaving(before) - self.log_beta(m)
+    }
+
+    fn log_leaving(&self, before: f64) -> f64 {
+        match self.weigh {
+            Weigh::Purchases => 0.0,
+            Weigh::Leaving => ln(self.a / (self.a + self.stay + before)),
+        }
+    }
+
+    fn log_beta(&self, m: f64) -> f64 {
+        /// Below it three logarithms of gamma functions keep thirteen digits, and are cheaper.
+        const SMALL: f64 = 500.0;
+        let stages = self.k * m;
+        if stages + self.shape > SMALL {
+            return ln_beta(stages, self.shape);
+        }
+        ln_gamma(stages) + self.ln_gamma_shape - ln_gamma(stages + self.shape)
+    }
+}
+
+/// `Σ_{m≥1} c_m ρ^m` in four interleaved Horner chains.
+fn power_sum(coefficients: &[f64], ratio: f64) -> f64 {
+    let square = ratio * ratio;
+    let fourth = square * square;
+    let mut chains = [0.0; 4];
+    let (whole, tail) = coefficients.as_chunks::<4>();
+    for (chain, coefficient) in chains.iter_mut().zip(tail) {
+        *chain = *coefficient;
+    }
+    for four in whole.iter().rev() {
+        for (chain, coefficient) in chains.iter_mut().zip(four) {
+            *chain = *chain * fourth + coefficient;
+        }
+    }
+    let [c0, c1, c2, c3] = chains;
+    ratio * ((c0 + c1 * ratio) + (c2 + c3 * ratio) * square)
+}

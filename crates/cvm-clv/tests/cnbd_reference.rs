@@ -1,0 +1,61 @@
+//! BG/CNBD-k and MBG/CNBD-k against ball arithmetic.
+
+mod common;
+
+use common::{binary, check_table};
+use cvm_clv::{BgCnbdK, Formulas, MbgCnbdK, PurchaseFormulas, Rfm};
+
+fn row(v: &[f64]) -> Rfm {
+    let mut row = Rfm::new(v[5], v[6], v[7]).unwrap();
+    row.log_gap_sum = v[8];
+    row
+}
+
+/// r, alpha, a, b, k, x, t_x, T, G, t, n and eight answers; see data/cnbd_reference.py.
+#[test]
+fn whole_regularities_hold_ten_digits() {
+    let table = binary(include_bytes!("data/cnbd.bin"), 19);
+    assert_eq!(table.len(), 5000);
+    let bg = |v: &[f64]| BgCnbdK::at(&v[..5]);
+    let mbg = |v: &[f64]| MbgCnbdK::at(&v[..5]);
+    // A log-likelihood near zero is a sum of larger terms.
+    let logs = (1e-10, 1e-11);
+    check_table("bg log_lik", &table, logs, |v| {
+        (bg(v).log_lik(&row(v)), v[11])
+    });
+    check_table("mbg log_lik", &table, logs, |v| {
+        (mbg(v).log_lik(&row(v)), v[12])
+    });
+    let plain = (1e-10, 0.0);
+    check_table("bg p_alive", &table, plain, |v| {
+        (bg(v).p_alive(&row(v)), v[13])
+    });
+    check_table("mbg p_alive", &table, plain, |v| {
+        (mbg(v).p_alive(&row(v)), v[14])
+    });
+    forecasts(&table, 15);
+}
+
+/// The same inputs and four answers, at regularities that are no whole numbers.
+#[test]
+fn other_regularities_hold_ten_digits() {
+    let table = binary(include_bytes!("data/cnbd_fractional.bin"), 15);
+    assert_eq!(table.len(), 60);
+    forecasts(&table, 11);
+}
+
+fn forecasts(table: &[Vec<f64>], first: usize) {
+    let model = |v: &[f64]| MbgCnbdK::at(&v[..5]);
+    check_table("purchases", table, (1e-10, 0.0), |v| {
+        (model(v).purchases(&row(v), v[9]), v[first])
+    });
+    check_table("p_alive_ahead", table, (1e-10, 1e-14), |v| {
+        (model(v).p_alive_ahead(&row(v), v[9]), v[first + 1])
+    });
+    check_table("ln_tail", table, (1e-10, 1e-11), |v| {
+        (model(v).ln_tail(&row(v), v[9], v[10]), v[first + 2])
+    });
+    check_table("ln_pmf", table, (1e-10, 1e-11), |v| {
+        (model(v).ln_pmf(&row(v), v[9], v[10]), v[first + 3])
+    });
+}
