@@ -23,11 +23,13 @@ mod geometric;
 mod ggompertz_nbd;
 mod incomplete_beta;
 mod independence;
+mod jet;
 mod lifetime_value;
 mod log_normal_spend;
 mod merge;
 mod merged;
 mod pareto_nbd;
+mod pareto_nbd_correlated;
 mod purchase;
 mod random;
 mod rfm;
@@ -55,6 +57,7 @@ pub use lifetime_value::{Flow, LifetimeValue, Orders, StreamChunk, ValueStream};
 pub use log_normal_spend::{LogNormalSpend, LogNormalSpendLikelihood};
 pub use merged::MergedRows;
 pub use pareto_nbd::ParetoNbd;
+pub use pareto_nbd_correlated::ParetoNbdCorrelated;
 pub use purchase::{
     Clock, Customers, Forecast, Purchase, PurchaseFormulas, PurchaseModel, purchase_from_state,
 };

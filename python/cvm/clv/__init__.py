@@ -10,6 +10,7 @@ from cvm.clv._lifetime_value import LifetimeValue
 from cvm.clv._log_normal_spend import LogNormalSpend
 from cvm.clv._parametric import ParameterInterval
 from cvm.clv._pareto_nbd import ParetoNbd
+from cvm.clv._pareto_nbd_correlated import ParetoNbdCorrelated
 from cvm.clv._recommend import Candidate, Recommendation, recommend
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "LogNormalSpend",
     "ParameterInterval",
     "ParetoNbd",
+    "ParetoNbdCorrelated",
     "Recommendation",
     "Sbg",
     "SpendIndependence",
