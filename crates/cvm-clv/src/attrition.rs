@@ -24,8 +24,8 @@ mod starts;
 mod tables;
 
 pub(crate) use law::Law;
-pub(crate) use moments::Attrited;
-pub(crate) use starts::Start;
+pub(crate) use moments::{Attrited, draw_row};
+pub(crate) use starts::{Start, starts, totals};
 pub use tables::AttritionLikelihood;
 
 use cvm_math::{exp, ln, log1p, softplus};

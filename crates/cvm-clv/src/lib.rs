@@ -24,6 +24,7 @@ mod geometric;
 mod ggompertz_nbd;
 mod incomplete_beta;
 mod independence;
+mod jet;
 mod lifetime_value;
 mod log_normal_spend;
 mod mbg_nbd;
@@ -31,6 +32,7 @@ mod merge;
 mod merged;
 mod nbd;
 mod pareto_nbd;
+mod pareto_nbd_correlated;
 mod purchase;
 mod random;
 mod regularity;
@@ -62,6 +64,7 @@ pub use mbg_nbd::MbgNbd;
 pub use merged::MergedRows;
 pub use nbd::Nbd;
 pub use pareto_nbd::ParetoNbd;
+pub use pareto_nbd_correlated::ParetoNbdCorrelated;
 pub use purchase::{
     Clock, Customers, Forecast, Purchase, PurchaseFormulas, PurchaseModel, purchase_from_state,
 };

@@ -227,6 +227,10 @@ const KINDS: &[(&str, OpenFn)] = &[
     (crate::BgNbd::KIND, open::<crate::BgNbd>),
     (crate::ParetoNbd::KIND, open::<crate::ParetoNbd>),
     (crate::GGompertzNbd::KIND, open::<crate::GGompertzNbd>),
+    (
+        crate::ParetoNbdCorrelated::KIND,
+        open::<crate::ParetoNbdCorrelated>,
+    ),
     (crate::BgBb::KIND, open::<crate::BgBb>),
     (crate::MbgNbd::KIND, open::<crate::MbgNbd>),
     (crate::Nbd::KIND, open::<crate::Nbd>),

@@ -63,6 +63,7 @@ pub static CATALOG: &[Entry] = &[
     Entry::parametric::<cvm_clv::Purchase<cvm_clv::BgNbd>>(),
     Entry::parametric::<cvm_clv::Purchase<cvm_clv::ParetoNbd>>(),
     Entry::parametric::<cvm_clv::Purchase<cvm_clv::GGompertzNbd>>(),
+    Entry::parametric::<cvm_clv::Purchase<cvm_clv::ParetoNbdCorrelated>>(),
     Entry::parametric::<cvm_clv::Purchase<cvm_clv::BgBb>>(),
     Entry::parametric::<cvm_clv::Contract<cvm_clv::Sbg>>(),
     Entry::parametric::<cvm_clv::Contract<cvm_clv::Bdw>>(),

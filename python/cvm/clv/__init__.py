@@ -14,6 +14,7 @@ from cvm.clv._mbg_nbd import MbgNbd
 from cvm.clv._nbd import Nbd
 from cvm.clv._parametric import ParameterInterval
 from cvm.clv._pareto_nbd import ParetoNbd
+from cvm.clv._pareto_nbd_correlated import ParetoNbdCorrelated
 from cvm.clv._recommend import Candidate, Recommendation, recommend
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Nbd",
     "ParameterInterval",
     "ParetoNbd",
+    "ParetoNbdCorrelated",
     "Recommendation",
     "Sbg",
     "SpendIndependence",

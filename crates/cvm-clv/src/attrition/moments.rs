@@ -278,34 +278,42 @@ impl<const N: usize> Attrited<N> {
         sum.hessian[Self::BETA][Self::BETA] -= weight * s * by_beta * by_beta;
     }
 
-    /// One drawn row: the purchases of a living customer are Poisson, and given their number the
-    /// last is the largest of uniforms.
+    /// Logarithm of the density of the purchases and of being alive at `T`.
+    pub(crate) fn ln_alive(&self, row: &Rfm) -> f64 {
+        let x = row.frequency;
+        let counts = Rising::new(self.r, x).log - x * ln(self.alpha);
+        let silent = (self.r + x) * log1p(row.age / self.alpha);
+        counts - silent - self.law.shape * self.law.ln_growth(row.age)
+    }
+
+    /// One drawn row.
     pub(crate) fn simulate_one(&self, template: &Rfm, random: &mut Random) -> Rfm {
-        /// Poisson means beyond this are not told apart.
-        const LARGEST_MEAN: f64 = 1e15;
-        let age = template.age;
-        let log_rate = random.ln_gamma_variate(self.r) - ln(self.alpha);
-        // −ln U over a gamma is (M − 1)/1 of the law: a Lomax variate.
+        let rate = exp(random.ln_gamma_variate(self.r) - ln(self.alpha));
+        // An exponential over a gamma is M − 1: a Lomax variate.
         let log_odds = ln(random.exponential()) - random.ln_gamma_variate(self.law.shape);
-        let lifetime = self.law.at_log_odds(log_odds);
-        let active = age.min(lifetime);
-        let frequency = random.poisson((exp(log_rate) * active).min(LARGEST_MEAN));
-        if frequency == 0.0 {
-            return Rfm {
-                frequency,
-                recency: 0.0,
-                ..*template
-            };
-        }
+        draw_row(template, rate, self.law.at_log_odds(log_odds), random)
+    }
+}
+
+/// A drawn row of a customer with these: the purchases of a living customer are Poisson, and given
+/// their number the last is the largest of uniforms.
+pub(crate) fn draw_row(template: &Rfm, rate: f64, lifetime: f64, random: &mut Random) -> Rfm {
+    /// Poisson means beyond this are not told apart.
+    const LARGEST_MEAN: f64 = 1e15;
+    let age = template.age;
+    let active = age.min(lifetime);
+    let frequency = random.poisson((rate * active).min(LARGEST_MEAN));
+    let mut row = Rfm {
+        frequency,
+        recency: 0.0,
+        ..*template
+    };
+    if frequency > 0.0 {
         let place = exp(ln(random.uniform()) / frequency);
         // A repeat purchase at the very start would contradict its own frequency.
-        let recency = (active * place).max(age * 1e-15);
-        Rfm {
-            frequency,
-            recency,
-            ..*template
-        }
+        row.recency = (active * place).max(age * 1e-15);
     }
+    row
 }
 
 impl Term {

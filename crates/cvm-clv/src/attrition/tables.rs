@@ -41,6 +41,15 @@ pub(crate) struct Totals {
     pub(crate) age: f64,
 }
 
+impl Totals {
+    pub(super) fn add(&mut self, row: &Rfm, weight: f64) {
+        self.weight += weight;
+        self.frequency += weight * row.frequency;
+        self.frequency_squared += weight * row.frequency * row.frequency;
+        self.age += weight * row.age;
+    }
+}
+
 /// Rows of one block with the same `x`.
 #[derive(Debug)]
 struct Segment {
@@ -66,10 +75,7 @@ impl<const N: usize> AttritionLikelihood<N> {
         let mut keyed = Vec::with_capacity(groups.len());
         for group in &groups {
             let row = &rows[group.row as usize];
-            totals.weight += group.weight;
-            totals.frequency += group.weight * row.frequency;
-            totals.frequency_squared += group.weight * row.frequency * row.frequency;
-            totals.age += group.weight * row.age;
+            totals.add(row, group.weight);
             keyed.push((columns.codes(group.row), group.weight));
         }
         let mut maker = SegmentMaker::new(&columns);

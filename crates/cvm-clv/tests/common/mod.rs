@@ -141,7 +141,7 @@ pub fn check_derivatives(likelihood: &impl Likelihood, theta: &[f64], relative: 
     let dim = theta.len();
     let at = evaluate(likelihood, theta, Order::Hessian);
     for j in 0..dim {
-        let step = 1e-5 * theta[j];
+        let step = 1e-5 * theta[j].abs();
         let shifted = |sign: f64| {
             let mut moved = theta.to_vec();
             moved[j] += sign * step;

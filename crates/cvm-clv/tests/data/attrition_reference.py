@@ -11,7 +11,8 @@ rigorous integrals from first principles.
     python attrition_reference.py
 """
 # A script of samples and formulas:
-# ruff: noqa: ANN001, ANN201, D103, PLR0913, PLR2004, S311, T201
+# ruff: noqa: ANN001, ANN201, ANN202, ANN204, D102, D103, D401, FBT003, INP001, PLR2004, RUF005
+# ruff: noqa: RUF007, S311, SIM300, T201
 
 import math
 import random
@@ -46,8 +47,18 @@ TRAPS = [
     (0.55, 10.58, 0.61, 11.67, 132, 200, 200, 10, 6, 0.01),
     (0.55, 10.58, 0.61, 11.67, 133, 200, 200, 10, 6, 0.01),
     (0.553, 10.578, 0.606, 11.669, 600, 51.9, 52, 13, 170, 0.01),
-    (2.7308828517755, 1.54854255673816, 0.537396964002445, 46.4538038132067, 388, 4.88391008193515,
-     5.00981521176025, 3, 100, 0.01),
+    (
+        2.7308828517755,
+        1.54854255673816,
+        0.537396964002445,
+        46.4538038132067,
+        388,
+        4.88391008193515,
+        5.00981521176025,
+        3,
+        100,
+        0.01,
+    ),
     (0.5143, 2.8845, 0.2856, 14.1087, 254, 97.14286, 97.28571, 52, 130, 0.002),
     (*CDNOW, 0, 0, 0, 39, 0, 0.0027),
     (*CDNOW, 0, 0, 39, 39, 300, 0.0027),
@@ -64,7 +75,9 @@ def random_case(rng):
     x = rng.choice([0, 0, 0, 1, 1, 1, 2, 2, 3, 4, 5, 7, 12, 20, 40, 60, 127, 128, 400])
     if rng.random() < 0.03:
         x = rng.choice([1500, 4000, 10000])
-    recency = 0.0 if x == 0 else age * rng.choice([rng.random(), 1 - 10 ** rng.uniform(-9, -1), 1.0])
+    recency = (
+        0.0 if x == 0 else age * rng.choice([rng.random(), 1 - 10 ** rng.uniform(-9, -1), 1.0])
+    )
     r, s = log_uniform(rng, 0.05, 5), log_uniform(rng, 0.05, 5)
     alpha, beta = log_uniform(rng, 0.05, 300), log_uniform(rng, 0.05, 300)
     if rng.random() < 0.1:
@@ -91,8 +104,15 @@ def certain(value, what):
 
 def integral(function, low, high):
     """A rigorous integral of a positive function whose argument is ``exp`` of the variable."""
-    return acb.integral(function, low, high, rel_tol=arb(2) ** (20 - ctx.prec), abs_tol=arb(2) ** -100000,
-                        eval_limit=10**6, depth_limit=10**5)
+    return acb.integral(
+        function,
+        low,
+        high,
+        rel_tol=arb(2) ** (20 - ctx.prec),
+        abs_tol=arb(2) ** -100000,
+        eval_limit=10**6,
+        depth_limit=10**5,
+    )
 
 
 class Law:
@@ -148,6 +168,29 @@ def pareto_odds(shape, s, alpha, beta, recency, age):
     return before - after * stayed.exp(), stayed
 
 
+def extent(shape, scale, law, high, n):
+    """Where the integrand of `tail` exceeds e^-70 of its peak, in doubles; the peak; its width."""
+    b, s, c = float(law.b), float(law.s), float(law.scale)
+
+    def log(v):
+        u = scale * math.exp(v)
+        if b == 0:
+            survival = math.log1p(u / c)
+        elif b * u < 500:
+            survival = math.log1p(math.expm1(b * u) / (b * c))
+        else:
+            survival = b * u - math.log(b * c)
+        return n * v - (shape + n) * math.log1p(math.exp(v)) - s * survival
+
+    grid = [high - (high + 200) * (k / 1000) ** 2 for k in range(1001)]
+    values = [log(v) for v in grid]
+    most = max(values)
+    top = grid[values.index(most)]
+    low = min(v for v, value in zip(grid, values, strict=True) if value > most - 70) - 0.1
+    wide = [v for v, value in zip(grid, values, strict=True) if value > most - 1]
+    return low, top, max(max(wide) - min(wide), math.sqrt(1 / n + 1 / shape) / 3)
+
+
 def tail(shape, scale, law, t, n):
     """P(X(t) >= n), by the moment of the n-th purchase; the variable is u/(scale + u) in logs."""
     if n == 0:
@@ -161,15 +204,14 @@ def tail(shape, scale, law, t, n):
         return (log - law.s * law.log_m(u, analytic)).exp()
 
     high = (t / scale).log()
-    top = min(float(high), math.log(n / float(shape)))
-    # Below `low` the integrand is less than e^{-60} of what is above it.
-    low = top - 60.0 / n - 3
-    width = math.sqrt(1 / n + 1 / float(shape))
+    low, top, width = extent(float(shape), float(scale), law, float(high), n)
     cuts = [top - 20 * width, top - 6 * width, top, top + 6 * width, top + 20 * width]
     pieces = [arb(low), *(arb(cut) for cut in cuts if low < cut < float(high)), high]
     if BITS < ctx.prec:
         pieces[0] = arb(low - 0.7 * ctx.prec / n)
-    return sum((integral(inner, a, b).real for a, b in zip(pieces, pieces[1:], strict=False)), arb(0))
+    return sum(
+        (integral(inner, a, b).real for a, b in zip(pieces, pieces[1:], strict=False)), arb(0)
+    )
 
 
 def time_alive(law, t, delta):
@@ -242,7 +284,7 @@ def with_precision(case, b):
 
 
 def make(name, cases):
-    with Pool(3) as pool:
+    with Pool(4) as pool:
         made = pool.starmap(with_precision, cases, chunksize=20)
     records = [record for record in made if record]
     (HERE / name).write_bytes(b"".join(records))
