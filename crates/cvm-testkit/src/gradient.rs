@@ -28,7 +28,9 @@ pub fn worst_error(harness: &Harness, params: &[f64], row: &[f64]) -> Result<f64
 
 /// Five-point rule: the error falls with the fourth power of the step.
 fn difference(harness: &Harness, params: &[f64], row: &[f64], index: usize) -> Result<f64, Error> {
-    let step = STEP * params[index].abs();
+    // A parameter of zero (a coefficient, a dependence) moves on its own scale.
+    let size = params[index].abs();
+    let step = STEP * if size == 0.0 { 1.0 } else { size };
     let at = |steps: f64| {
         let mut moved = params.to_vec();
         moved[index] += steps * step;

@@ -29,9 +29,12 @@ impl<const AT_FIRST: bool> CnbdLikelihood<AT_FIRST> {
     pub(super) fn new(rows: &[Rfm], weights: Option<&[f64]>, fixed_k: Option<f64>) -> Self {
         let weight_of = |index: usize| weights.map_or(1.0, |weights| weights[index]);
         let gaps = rows.iter().enumerate();
-        let log_gaps = gaps
+        let mut gaps: Vec<f64> = gaps
             .map(|(index, row)| weight_of(index) * row.log_gap_sum)
-            .sum();
+            .collect();
+        // In ascending order, so that the order of the rows changes no bit.
+        gaps.sort_unstable_by(f64::total_cmp);
+        let log_gaps = cvm_math::sums::pairwise(&gaps);
         let without_gaps: Vec<Rfm> = rows
             .iter()
             .map(|row| Rfm {
