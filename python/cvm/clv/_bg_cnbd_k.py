@@ -22,9 +22,8 @@ class BgCnbdK(PurchaseModel):
     need it. ``bounds={"k": (2, 2)}`` holds ``k``.
 
     **When not.** Where purchases come at random (``k`` near 1): the model without ``k`` is the
-    same, faster. Without a repeat purchase a customer counts as alive for ever: where many buy once and never
-    again, `MbgCnbdK`. Grains coarser than the usual gap hide the
-    rhythm.
+    same, faster. Without a repeat purchase a customer counts as alive for ever: where many buy once
+    and never again, `MbgCnbdK`. Grains coarser than the usual gap hide the rhythm.
 
     Parameters
     ----------

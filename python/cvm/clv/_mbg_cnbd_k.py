@@ -22,8 +22,8 @@ class MbgCnbdK(PurchaseModel):
     need it. ``bounds={"k": (2, 2)}`` holds ``k``.
 
     **When not.** Where purchases come at random (``k`` near 1): the model without ``k`` is the
-    same, faster. Where nobody can leave before the first repeat purchase, `BgCnbdK`. Grains coarser than the usual gap hide the
-    rhythm.
+    same, faster. Where nobody can leave before the first repeat purchase, `BgCnbdK`. Grains coarser
+    than the usual gap hide the rhythm.
 
     Parameters
     ----------
