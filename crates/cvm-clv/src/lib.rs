@@ -30,6 +30,7 @@ mod merge;
 mod merged;
 mod pareto_nbd;
 mod pareto_nbd_correlated;
+mod pareto_nbd_tv;
 mod purchase;
 mod random;
 mod rfm;
@@ -58,6 +59,9 @@ pub use log_normal_spend::{LogNormalSpend, LogNormalSpendLikelihood};
 pub use merged::MergedRows;
 pub use pareto_nbd::ParetoNbd;
 pub use pareto_nbd_correlated::ParetoNbdCorrelated;
+pub use pareto_nbd_tv::{
+    CovariatePath, ParetoNbdTv, TimedLikelihood, TimedRow, paths_of_long_table,
+};
 pub use purchase::{
     Clock, Customers, Forecast, Purchase, PurchaseFormulas, PurchaseModel, purchase_from_state,
 };
