@@ -25,6 +25,7 @@ mod tables;
 
 pub(crate) use law::Law;
 pub(crate) use moments::{Attrited, draw_row};
+pub(crate) use nodes::Nodes;
 pub(crate) use starts::{Start, starts, totals};
 pub use tables::AttritionLikelihood;
 
@@ -47,12 +48,12 @@ pub(crate) struct Buyer {
 
 impl Buyer {
     /// Logarithm of the probability of no purchase in `H` periods *and* being alive after them.
-    fn ln_silent_and_alive(&self, periods: f64) -> f64 {
+    pub(crate) fn ln_silent_and_alive(&self, periods: f64) -> f64 {
         -self.shape * log1p(periods / self.scale) - self.law.shape * self.law.ln_growth(periods)
     }
 
     /// The density of leaving at once, per unit of the integrand.
-    fn leaving_front(&self, integrand: &Integrand) -> f64 {
+    pub(crate) fn leaving_front(&self, integrand: &Integrand) -> f64 {
         self.law.shape * (integrand.unit() / self.law.scale)
     }
 

@@ -33,6 +33,7 @@ mod merged;
 mod nbd;
 mod pareto_nbd;
 mod pareto_nbd_correlated;
+mod pareto_nbd_tv;
 mod purchase;
 mod random;
 mod regularity;
@@ -65,6 +66,9 @@ pub use merged::MergedRows;
 pub use nbd::Nbd;
 pub use pareto_nbd::ParetoNbd;
 pub use pareto_nbd_correlated::ParetoNbdCorrelated;
+pub use pareto_nbd_tv::{
+    CovariatePath, ParetoNbdTv, TimedLikelihood, TimedRow, paths_of_long_table,
+};
 pub use purchase::{
     Clock, Customers, Forecast, Purchase, PurchaseFormulas, PurchaseModel, purchase_from_state,
 };

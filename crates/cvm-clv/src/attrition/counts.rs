@@ -106,19 +106,20 @@ impl Count {
         if late {
             let (first, second) = (peak.min(hump), peak.max(hump));
             let middle = 0.5 * (first + second);
-            sum += self.outwards(first, -LARGEST_LOG, top);
-            sum += self.outwards(first, middle, top);
-            sum += self.outwards(second, middle, top);
-            sum += self.outwards(second, end, top);
+            sum += self.outwards(first, -LARGEST_LOG, top, false);
+            sum += self.outwards(first, middle, top, true);
+            sum += self.outwards(second, middle, top, true);
+            sum += self.outwards(second, end, top, false);
         } else {
-            sum += self.outwards(peak, -LARGEST_LOG, top);
-            sum += self.outwards(peak, end, top);
+            sum += self.outwards(peak, -LARGEST_LOG, top, false);
+            sum += self.outwards(peak, end, top, false);
         }
         top + ln(sum)
     }
 
-    /// The integral from a peak to `end`, while it matters, over `e^top`.
-    fn outwards(&self, peak: f64, end: f64, top: f64) -> f64 {
+    /// The integral from a peak to `end`, while it matters, over `e^top`; all of it `between` two
+    /// peaks, one of which may be a shoulder of the other.
+    fn outwards(&self, peak: f64, end: f64, top: f64, between: bool) -> f64 {
         /// Panels at most: reached at parameters that mean nothing.
         const MOST_PANELS: u32 = 2_000;
         const LONGEST: f64 = 1.0;
@@ -137,7 +138,7 @@ impl Count {
             }
             sum += self.panel(near.min(far), (far - near).abs(), top);
             near = far;
-            if near == end || self.ln_density(near) < top - FORGOTTEN {
+            if near == end || (!between && self.ln_density(near) < top - FORGOTTEN) {
                 return sum;
             }
         }

@@ -335,7 +335,7 @@ impl Term {
 
 impl Buyer {
     /// The integrand of leaving silently, without its front factor.
-    pub(super) fn leaving(&self) -> Integrand {
+    pub(crate) fn leaving(&self) -> Integrand {
         Integrand {
             scale: self.scale,
             power: self.shape,

@@ -8,7 +8,7 @@ const LONGEST_RULE: usize = 16;
 
 /// A buffer of nodes of panels that may belong to different integrals.
 #[derive(Debug)]
-pub(super) struct Nodes<const CAPACITY: usize> {
+pub(crate) struct Nodes<const CAPACITY: usize> {
     count: usize,
     /// Weights in `w`, then those times the integrand: an integral in units of `c`.
     pub(super) values: [f64; CAPACITY],
@@ -24,7 +24,7 @@ pub(super) struct Nodes<const CAPACITY: usize> {
 }
 
 impl<const CAPACITY: usize> Nodes<CAPACITY> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Nodes {
             count: 0,
             values: [0.0; CAPACITY],
@@ -37,13 +37,23 @@ impl<const CAPACITY: usize> Nodes<CAPACITY> {
         }
     }
 
+    /// Distance of a node from the start of the integral.
+    pub(crate) fn passed(&self, index: usize) -> f64 {
+        self.passed[index]
+    }
+
+    /// A node's part of the integral, in units of [`Integrand::unit`].
+    pub(crate) fn value(&self, index: usize) -> f64 {
+        self.values[index]
+    }
+
     /// Whether another panel might not fit.
-    pub(super) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.count + LONGEST_RULE > CAPACITY
     }
 
     /// Adds the nodes of a panel; returns their places.
-    pub(super) fn push(&mut self, integrand: &Integrand, panel: Panel) -> std::ops::Range<usize> {
+    pub(crate) fn push(&mut self, integrand: &Integrand, panel: Panel) -> std::ops::Range<usize> {
         let first = self.count;
         let unit = integrand.unit();
         for &(node, weight) in panel.rule {
@@ -66,7 +76,7 @@ impl<const CAPACITY: usize> Nodes<CAPACITY> {
 
     /// Evaluates all nodes and empties the buffer; returns their number. Powers and rates are those
     /// of `integrand`; scales are those each panel was pushed with.
-    pub(super) fn evaluate(&mut self, integrand: &Integrand) -> usize {
+    pub(crate) fn evaluate(&mut self, integrand: &Integrand) -> usize {
         let count = std::mem::take(&mut self.count);
         if count == 0 {
             return 0;

@@ -21,7 +21,7 @@ const MOST_PANELS: u32 = 2_000;
 
 /// A panel in `w`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Panel {
+pub(crate) struct Panel {
     pub(super) start: f64,
     pub(super) length: f64,
     pub(super) rule: &'static [(f64, f64)],
@@ -29,7 +29,7 @@ pub(super) struct Panel {
 
 /// `(1 + u/A)^−p · M(u)^−k · e^{gu}`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Integrand {
+pub(crate) struct Integrand {
     /// `A`.
     pub(super) scale: f64,
     /// `p`.
@@ -43,7 +43,7 @@ pub(super) struct Integrand {
 
 impl Integrand {
     /// The unit `c` of `w`.
-    pub(super) fn unit(&self) -> f64 {
+    pub(crate) fn unit(&self) -> f64 {
         self.scale.min(self.law.scale)
     }
 
@@ -62,7 +62,7 @@ impl Integrand {
     }
 
     /// Panels that cover `(0, end)` or as much of it as matters; whether there was room for them.
-    pub(super) fn plan(&self, end: f64, mut each: impl FnMut(Panel)) -> bool {
+    pub(crate) fn plan(&self, end: f64, mut each: impl FnMut(Panel)) -> bool {
         let unit = self.unit();
         let length = if end == f64::INFINITY {
             self.stop() / unit
