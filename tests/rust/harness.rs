@@ -247,7 +247,10 @@ fn random_rows_are_scored_or_refused_and_never_both() {
         let scores = score(&model, &frame, 1);
         let scored = |code: RowCode| matches!(code, RowCode::Ok | RowCode::Infinite);
         let good = scores.status.iter().filter(|s| scored(s.code)).count();
-        assert!(good > ROWS / 10, "{name}: only {good} of {ROWS} rows are good");
+        assert!(
+            good > ROWS / 10,
+            "{name}: only {good} of {ROWS} rows are good"
+        );
         refused += ROWS - good;
         for (output, values) in &scores.outputs {
             for (row, (value, status)) in values.iter().zip(&scores.status).enumerate() {

@@ -104,26 +104,55 @@ impl Budgeted {
 }
 
 /// The smallest `t` at which `log_probability`, which never falls, reaches `target`; infinite if it
-/// does not by `1e15` scales. Bisection on the logarithm, to the last bits.
+/// does not by `1e15` scales. On the logarithm of `t`, to the last bits, by Chandrupatla's method
+/// (1997, *Advances in Engineering Software* 28(3)): inverse quadratic interpolation where the last
+/// three points allow it, bisection where not.
 pub(crate) fn first_reaching(log_probability: impl Fn(f64) -> f64, target: f64, scale: f64) -> f64 {
     const SPAN: f64 = 1e15;
     const ROUNDS: u32 = 200;
-    let (mut low, mut high) = (ln(scale / SPAN), ln(scale * SPAN));
-    if log_probability(exp(high)) < target {
+    let gap = |v: f64| log_probability(exp(v)).max(-1e300) - target;
+    let (mut near, mut far) = (ln(scale * SPAN), ln(scale / SPAN));
+    let (mut gap_near, mut gap_far) = (gap(near), gap(far));
+    if gap_near < 0.0 {
         return f64::INFINITY;
     }
+    let mut share = 0.5;
     for _ in 0..ROUNDS {
-        let middle = 0.5 * (low + high);
-        if middle <= low || middle >= high {
+        let trial = near + share * (far - near);
+        if trial == near || trial == far || gap_near == 0.0 {
             break;
         }
-        if log_probability(exp(middle)) < target {
-            low = middle;
+        let gap_trial = gap(trial);
+        let (last, gap_last) = if (gap_trial < 0.0) == (gap_near < 0.0) {
+            (near, gap_near)
         } else {
-            high = middle;
-        }
+            let last = (far, gap_far);
+            (far, gap_far) = (near, gap_near);
+            last
+        };
+        (near, gap_near) = (trial, gap_trial);
+        share = next_share([near, far, last], [gap_near, gap_far, gap_last]);
     }
-    exp(high)
+    // Of the two ends, the one that has reached the target.
+    exp(if gap_near >= 0.0 { near } else { far })
+}
+
+/// Where to try next between the first two places, as a share of their distance.
+fn next_share([a, b, c]: [f64; 3], [fa, fb, fc]: [f64; 3]) -> f64 {
+    let xi = (a - b) / (c - b);
+    let phi = (fa - fb) / (fc - fb);
+    if !(phi * phi < xi && (1.0 - phi) * (1.0 - phi) < 1.0 - xi) {
+        return 0.5;
+    }
+    let share =
+        fa / (fb - fa) * fc / (fb - fc) + (c - a) / (b - a) * fa / (fc - fa) * fb / (fc - fb);
+    // Never closer to an end than the last bits can tell.
+    let least = 4.0 * f64::EPSILON * a.abs().max(1.0) / (b - a).abs();
+    if share.is_finite() {
+        share.max(least).min(1.0 - least)
+    } else {
+        0.5
+    }
 }
 
 #[cfg(test)]
