@@ -141,13 +141,13 @@ fn lifetimes() {
         }
     }
     let mut bdw = Worst::new("BdW lifetime");
-    for row in &table::<7>(include_bytes!("data/bdw_lifetime.bin"), 1000) {
+    for row in &table::<7>(include_bytes!("data/bdw_lifetime.bin"), 5000) {
         let [alpha, beta, c, tenure, t, delta, want] = *row;
         let model = Bdw::new(alpha, beta, c).unwrap();
         bdw.see(model.lifetime(tenure, t, delta), want, row);
     }
     let mut weibull = Worst::new("Weibull lifetime");
-    for row in &table::<6>(include_bytes!("data/weibull_lifetime.bin"), 2000) {
+    for row in &table::<6>(include_bytes!("data/weibull_lifetime.bin"), 5000) {
         let [odds, c, tenure, t, delta, want] = *row;
         let model = DiscreteWeibull::new(odds, c).unwrap();
         weibull.see(model.lifetime(tenure, t, delta), want, row);
