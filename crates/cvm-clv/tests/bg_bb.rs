@@ -78,14 +78,7 @@ fn published_log_likelihoods() {
     ];
     for (x, recency, want) in cells {
         let row = Rfm::new(x, recency, 6.0).unwrap();
-        // The sheet's are of all orders of the purchases before the last.
-        let ways = choose(recency - 1.0, x - 1.0);
-        let got = [model.log_lik(&row), model.log_lik(&row) + ln(ways)];
-        let error = got.map(|got| ((got - want) / want).abs());
-        assert!(
-            error[0].min(error[1]) < 1e-3,
-            "{x} {recency}: {got:?} {want}"
-        );
+        close(model.log_lik(&row), want, 3e-4);
     }
 }
 
@@ -125,15 +118,6 @@ fn traps() {
     let row = Rfm::new(2.0, 4.0, 6.0).unwrap();
     let got = pole.p_alive(&row) * pole.purchases(&row, 5.0);
     close(got, 0.799_200_758_283_732_27, 1e-13);
-}
-
-fn choose(n: f64, k: f64) -> f64 {
-    if n < 1.0 || k <= 0.0 {
-        return 1.0;
-    }
-    (1..=k as u32)
-        .map(f64::from)
-        .fold(1.0, |ways, j| ways * (n - k + j) / j)
 }
 
 /// Probability of a path of purchases and of living through exactly the first `alive` of its periods
@@ -295,9 +279,9 @@ fn long_horizons_join_on() {
             assert!(gap.is_finite() && steps == 9);
         }
         // The sum over m of P(X >= m) is the mean.
-        let t = 5000.0;
+        let t = 400.0;
         let mut mean = 0.0;
-        for m in 1..=5000 {
+        for m in 1..=400 {
             let tail = exp(model.ln_tail(&row, t, f64::from(m)));
             mean += tail;
             if tail < 1e-16 {
