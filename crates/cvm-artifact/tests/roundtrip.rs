@@ -167,6 +167,7 @@ fn options() -> impl Strategy<Value = ScoreOptions> {
             discount_rate_per_year: rate,
             margin,
             outputs,
+            ..ScoreOptions::default()
         },
     )
 }

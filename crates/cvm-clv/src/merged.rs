@@ -207,12 +207,12 @@ fn to_logs<F: Formulas>(params: &[f64], order: Order, row: &mut Derivatives) {
     let is_log = |index: usize| F::PARAMS[index].transform == Transform::Log;
     let rate = |index: usize| if is_log(index) { params[index] } else { 1.0 };
     if order == Order::Hessian {
-        for i in 0..base {
+        for (i, param) in params.iter().enumerate() {
             for j in 0..base {
                 row.hessian[i * base + j] *= rate(i) * rate(j);
             }
             if is_log(i) {
-                row.hessian[i * base + i] += params[i] * row.gradient[i];
+                row.hessian[i * base + i] += param * row.gradient[i];
             }
         }
     }

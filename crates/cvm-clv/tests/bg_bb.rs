@@ -117,7 +117,7 @@ fn traps() {
     let pole = BgBb::new(1.204, 0.75, 1.0, 2.783).unwrap();
     let row = Rfm::new(2.0, 4.0, 6.0).unwrap();
     let got = pole.p_alive(&row) * pole.purchases(&row, 5.0);
-    close(got, 0.799_200_758_283_732_27, 1e-13);
+    close(got, 0.799_200_758_283_732_3, 1e-13);
 }
 
 /// Probability of a path of purchases and of living through exactly the first `alive` of its periods

@@ -82,7 +82,7 @@ fn sbg_curve_and_lifetimes() {
 /// A ratio of beta functions that both underflow (retenmod gives NaN); 50-digit reference.
 #[test]
 fn narrow_shapes_do_not_underflow() {
-    let want = 0.306_897_101_086_065_13;
+    let want = 0.306_897_101_086_065_1;
     let sbg = Sbg::new(800.0, 3000.0).unwrap();
     close(cvm_math::exp(-sbg.hazard(0.0, 5.0)), want, 1e-14);
     let bdw = Bdw::new(800.0, 3000.0, 1.0).unwrap();

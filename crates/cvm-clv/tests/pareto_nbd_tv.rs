@@ -290,8 +290,9 @@ fn solve(matrix: &[f64], right: &[f64]) -> Vec<f64> {
         rows.swap(i, pivot);
         for k in (0..n).filter(|k| *k != i) {
             let factor = rows[k][i] / rows[i][i];
-            for j in i..=n {
-                rows[k][j] -= factor * rows[i][j];
+            let pivot_row = rows[i].clone();
+            for (slot, value) in rows[k].iter_mut().zip(&pivot_row).skip(i) {
+                *slot -= factor * value;
             }
         }
     }

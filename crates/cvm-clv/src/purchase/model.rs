@@ -246,7 +246,7 @@ fn answer<F: PurchaseFormulas>(formulas: &F, what: Forecast, rows: &[Rfm], out: 
         Forecast::LnPAlive => each(&|row| formulas.ln_p_alive(row)),
         Forecast::PAliveAhead { t } => each(&|row| formulas.p_alive_ahead(row, t)),
         Forecast::Purchases { t } => formulas.purchases_rows(rows, t, out),
-        Forecast::Discounted { t, delta } if delta == 0.0 => {
+        Forecast::Discounted { t, delta: 0.0 } => {
             formulas.purchases_rows(rows, t, out);
         }
         Forecast::Discounted { t, delta } => each(&|row| formulas.discounted(row, t, delta)),

@@ -140,6 +140,9 @@ pub(crate) fn horizon_periods(options: &ScoreOptions, clock: Clock) -> f64 {
     }
 }
 
+/// What makes an output of a forecast, given P(alive).
+type Finish = fn(&mut [f64], &[f64]);
+
 /// Buffers of one chunk of rows.
 struct Chunk {
     rows: [Rfm; CHUNK],
@@ -158,7 +161,7 @@ impl<F: PurchaseFormulas> Purchase<F> {
         let t = horizon_periods(options, F::CLOCK);
         let delta = delta_per_period(options, self.time_unit);
         let n = options.purchases.unwrap_or(1.0);
-        let (forecast, finish): (Forecast, fn(&mut [f64], &[f64])) = match output {
+        let (forecast, finish): (Forecast, Finish) = match output {
             0 => return out.copy_from_slice(&chunk.p_alive[..count]),
             1 => (Forecast::Purchases { t }, multiply),
             2 => (Forecast::Discounted { t, delta }, multiply),
