@@ -8,6 +8,7 @@ use cvm_clv::{
 };
 use cvm_core::{Derivatives, Likelihood, Order, ParametricModel};
 use cvm_math::exp;
+use std::time::{Duration, Instant};
 
 /// Customers of every kind, with horizons.
 fn cases(seed: u64, count: usize) -> Vec<([f64; 4], Rfm, f64)> {
@@ -350,4 +351,95 @@ fn discounts_meet_their_limits() {
         1e-4,
     );
     close(model.purchases(&row, inf), 1.0 + 7.1 / 2.4, 1e-13);
+}
+
+/// Heavy buyers, at one stage the special case; the references B5 and B14 among them.
+#[test]
+fn heavy_buyers() {
+    let cases = [
+        ([0.243, 4.414, 0.793, 2.426], (2000.0, 99.0, 100.0), 50.0),
+        ([0.243, 4.414, 0.793, 2.426], (10_000.0, 99.99, 100.0), 52.0),
+        (
+            [
+                1.663_832_293_818_02,
+                46.251_451_135_341_5,
+                2.502_399_759_432_12,
+                2.966_287_463_699_75,
+            ],
+            (438.0, 19.006_286_075_191_5, 20.629_504_421_48),
+            484.180_603_412_18,
+        ),
+    ];
+    for (params, (x, t_x, age), t) in cases {
+        let row = Rfm::new(x, t_x, age).unwrap();
+        let special = BgNbd::at(&params);
+        let general = BgCnbdK::at(&with_k(&params, 1.0));
+        close(
+            general.expected_purchases(&row, t),
+            special.expected_purchases(&row, t),
+            1e-10,
+        );
+        close(
+            general.p_alive_ahead(&row, t),
+            special.p_alive_ahead(&row, t),
+            1e-10,
+        );
+        let regular = BgCnbdK::at(&with_k(&params, 2.0));
+        assert!(regular.purchases(&row, t) > 1.0);
+    }
+}
+
+/// Whatever the parameters, a forecast ends soon, and is either absent or within its bounds.
+#[test]
+fn absurd_parameters_end_within_bounds() {
+    let values = [1e-300, 1e-9, 0.3, 1e9, 1e300];
+    let (mut answered, mut absent, mut slowest) = (0, 0, Duration::ZERO);
+    for index in (0..1250usize).step_by(3) {
+        let pick = |place: u32| values[index / 5usize.pow(place) % 5];
+        let params = [
+            pick(0),
+            pick(1),
+            pick(2),
+            pick(3),
+            [0.4, 3.0, 1e6][index / 3 % 3],
+        ];
+        let (x, t_x) = [(0.0, 0.0), (3.0, 2.0), (1e6, 2.0)][index / 9 % 3];
+        let model = MbgCnbdK::at(&params);
+        let row = Rfm::new(x, t_x, 5.0).unwrap();
+        let start = Instant::now();
+        let probabilities = [
+            model.p_alive(&row),
+            model.p_alive_ahead(&row, 7.0),
+            exp(model.ln_tail(&row, 7.0, 2.0)),
+            exp(model.ln_pmf(&row, 7.0, 2.0)),
+        ];
+        let counts = [
+            model.purchases(&row, 7.0),
+            model.discounted(&row, 7.0, 0.01),
+            model.discounted(&row, f64::INFINITY, 0.01),
+            model.lifetime(&row, 7.0, 0.01),
+        ];
+        let took = start.elapsed();
+        if took > Duration::from_secs(2) {
+            println!("{params:?} {x} {took:?}");
+        }
+        slowest = slowest.max(took);
+        for value in probabilities {
+            assert!(
+                value.is_nan() || (0.0..=1.0 + 1e-9).contains(&value),
+                "{params:?} {value}"
+            );
+        }
+        for value in counts {
+            assert!(value.is_nan() || value >= 0.0, "{params:?} {value}");
+        }
+        let whole = probabilities
+            .iter()
+            .chain(&counts)
+            .all(|value| !value.is_nan());
+        answered += u32::from(whole);
+        absent += u32::from(!whole);
+    }
+    println!("{answered} answered, {absent} absent, slowest {slowest:?}");
+    assert!(slowest < Duration::from_secs(20), "{slowest:?}");
 }

@@ -24,9 +24,11 @@ use cvm_math::tanh_sinh::{Extent, Point, integrals, ln_integral};
 use cvm_math::{exp, expm1, ln, ln_beta, ln_gamma_q, ln_hyp2f1, log1p, sigmoid};
 
 /// Nodes of one integral at most.
-const MOST_NODES: u32 = 4096;
+const MOST_NODES: u32 = 16_384;
 /// Nodes of an integral inside another at most.
-const MOST_INNER_NODES: u32 = 512;
+const MOST_INNER_NODES: u32 = 4096;
+/// Nodes of an integral with another inside at most.
+const MOST_OUTER_NODES: u32 = 512;
 /// An end of the range falls like `e^{−|ξ|}` times its exponent: beyond this over it is nothing.
 const FADED: f64 = 38.0;
 /// Discounting by more than `e^{−40}` forgets the horizon.
@@ -100,8 +102,21 @@ impl<const AT_FIRST: bool> CnbdK<AT_FIRST> {
         }
     }
 
-    /// Expected purchases, or the chance of leaving, by a finite `t > 0`.
+    /// Whether the integrals would take too long: at parameters that mean nothing.
+    fn is_absurd(&self, row: &Rfm) -> bool {
+        const MOST_STAGES: f64 = 1.5e5;
+        const MOST_CHANCES: f64 = 1e7;
+        let stages = self.rate_shape(row) + self.k;
+        let chances = self.a + self.stay_shape(row);
+        stages > MOST_STAGES || chances > MOST_CHANCES
+    }
+
+    /// Expected purchases, or the chance of leaving, by a finite `t > 0`; NaN where
+    /// [`CnbdK::is_absurd`].
     fn count(&self, weigh: Weigh, row: &Rfm, t: f64) -> f64 {
+        if self.is_absurd(row) {
+            return f64::NAN;
+        }
         let next = self.next(row);
         let later = self.later(weigh, row, &next, t);
         let (z, rest) = (t / (next.end + t), next.end / (next.end + t));
@@ -192,6 +207,9 @@ impl<const AT_FIRST: bool> CnbdK<AT_FIRST> {
 
     /// `∫_0^t W(s) rate(s) ds` of a weight given by its logarithm.
     fn over_time(&self, weigh: Weigh, row: &Rfm, t: f64, ln_weight: impl Fn(f64) -> f64) -> f64 {
+        if self.is_absurd(row) {
+            return f64::NAN;
+        }
         let next = self.next(row);
         let later = self.later(weigh, row, &next, t);
         let near = ln(t * next.shape / next.end).max(0.0);
@@ -199,7 +217,7 @@ impl<const AT_FIRST: bool> CnbdK<AT_FIRST> {
             left: FADED / self.k.min(1.0) + near + 3.0,
             right: FADED,
             density: density(next.width(), near),
-            most_nodes: MOST_INNER_NODES,
+            most_nodes: MOST_OUTER_NODES,
         };
         let ln_t = ln(t);
         exp(ln_integral(extent, |at| {
@@ -258,6 +276,9 @@ impl<const AT_FIRST: bool> CnbdK<AT_FIRST> {
 
     /// Means over `λ` of a living customer, for ever at rate `δ`: discounted purchases and periods.
     fn forever(&self, row: &Rfm, delta: f64) -> (f64, f64) {
+        if self.is_absurd(row) {
+            return (f64::NAN, f64::NAN);
+        }
         let next = self.next(row);
         let (stay, shape) = (self.stay_shape(row), next.shape);
         let centre = (shape + 1.0) / next.end;
@@ -402,6 +423,9 @@ impl<const AT_FIRST: bool> PurchaseFormulas for CnbdK<AT_FIRST> {
         if forever {
             return left;
         }
+        if self.is_absurd(row) {
+            return f64::NAN;
+        }
         let still = kept + ln((stay + (n - 1.0)) / chances);
         let exactly = self.ln_exactly(&next, t, n);
         let reached = self.ln_tail(row, t, n) - kept;
@@ -423,6 +447,9 @@ impl<const AT_FIRST: bool> PurchaseFormulas for CnbdK<AT_FIRST> {
         }
         if n == 1.0 {
             return next.ln_by(t);
+        }
+        if self.is_absurd(row) {
+            return f64::NAN;
         }
         kept + self.ln_reached(&next, t, n - 1.0).min(0.0)
     }

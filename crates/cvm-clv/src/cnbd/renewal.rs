@@ -257,38 +257,41 @@ impl Later {
         front + self.log_largest + ln(near + far.sum::<f64>())
     }
 
-    /// The sum by walking from its largest term to both sides.
+    /// The sum by walking from its largest term to both sides, in strides where the terms are a wide
+    /// smooth hill: the trapezoid rule at two thirds of its standard deviation errs by `e^{−44}`.
     fn ln_walk(&self, ln_v: f64, ln_rest: f64) -> f64 {
-        let mode = self.shape * exp(ln_v - ln_rest) / self.k;
+        let stages = self.shape * exp(ln_v - ln_rest);
+        let mode = stages / self.k;
         let start = (mode.max(1.0) as usize).min(self.logs.len()) - 1;
-        let term = |index: usize| {
-            let m = index as f64 + 1.0;
-            self.logs
-                .get(index)
-                .map_or(0.0, |log| log + self.k * m * ln_v)
+        let spread = (stages * (stages + self.shape) / self.shape).sqrt() / self.k;
+        let reach = 12.0 * spread + 3.0;
+        let inside = mode > reach && mode + reach < self.logs.len() as f64;
+        let stride = if inside {
+            (spread / 1.5).max(1.0) as usize
+        } else {
+            1
         };
+        let term = |index: usize| self.logs[index] + self.k * (index as f64 + 1.0) * ln_v;
         let top = term(start);
-        let mut sum = 0.0;
-        for index in start..self.logs.len() {
-            let gap = term(index) - top;
-            sum += exp(gap);
-            if gap < -NOTHING {
-                break;
+        let hill = |places: &mut dyn Iterator<Item = usize>| {
+            let mut sum = 0.0;
+            for index in places {
+                let gap = term(index) - top;
+                sum += exp(gap);
+                if gap < -NOTHING {
+                    break;
+                }
             }
-        }
-        for index in (0..start).rev() {
-            let gap = term(index) - top;
-            sum += exp(gap);
-            if gap < -NOTHING {
-                break;
-            }
-        }
+            sum
+        };
+        let above = hill(&mut (start..self.logs.len()).step_by(stride));
+        let below = hill(&mut (0..start).rev().skip(stride - 1).step_by(stride));
         let far = self
             .beyond
             .iter()
             .map(|(m, log)| log + self.k * m * ln_v - top);
         let far = far.map(|gap| if gap < -745.0 { 0.0 } else { exp(gap) });
-        top + ln(sum + far.sum::<f64>())
+        top + ln((above + below) * stride as f64 + far.sum::<f64>())
     }
 
     /// Width in `ln v` of the finest part of `g` up to `z`, at most 1.

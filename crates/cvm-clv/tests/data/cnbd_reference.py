@@ -1,10 +1,10 @@
-# ruff: noqa: INP001, PLR2004, S311 - a script of formulas in the symbols of the paper
+# ruff: noqa: INP001, PLR2004, S311, B019, ARG002 - formulas in the symbols of the paper; few customers
 """Writes cnbd.bin and cnbd_fractional.bin: the (M)BG/CNBD-k, with python-flint's ball arithmetic.
 
-For whole k a purchase is the k-th of as many stages of a Poisson process: with `j` stages done since
-the last purchase, the n-th purchase comes with stage `kn - j`, so counts are negative binomial sums.
-For other k, the counts of a customer who never leaves are integrals over a Dirichlet simplex. The
-crate uses neither: it integrates over the time of the next purchase.
+For whole k a purchase is the k-th of as many stages of a Poisson process: with `j` stages done
+since the last purchase, the n-th purchase comes with stage `kn - j`, so counts are negative
+binomial sums. For other k, the counts of a customer who never leaves are integrals over a Dirichlet
+simplex. The crate uses neither: it integrates over the time of the next purchase.
 """
 
 import math
@@ -88,7 +88,6 @@ class Customer:
             weight *= (big_r + j) * u / (j + 1)
         total = sum(weights, arb(0))
         weights = [weight / total for weight in weights]
-        # Beyond a count, with what is left of the mass: stop when it is far below the smallest asked.
         tails = [arb(0)] * (most + 2)
         tails[0] = arb(1)
         for j, weight in enumerate(weights):

@@ -19,6 +19,7 @@ pub struct Summary {
     ///
     /// - `customer_id`: text, or numbers if the log has whole numbers and all are at most 2^53;
     /// - `frequency`: repeat purchases; `recency`, `T`: in the time unit;
+    /// - `log_gap_sum`: sum of the logarithms of the times between purchases (only on request);
     /// - `monetary_value`: mean of the repeat purchases, 0 without any (only with an amount column);
     /// - `log_spend_mean`, `log_spend_sd`: mean and standard deviation of the logarithms of the
     ///   purchases behind it, 0 without any, the mean missing where all were free (only on request);
