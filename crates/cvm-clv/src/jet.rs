@@ -70,12 +70,12 @@ impl<const N: usize> Jet<N> {
         out
     }
 
-    pub(crate) fn ln(&self) -> Self {
+    pub(crate) fn logarithm(&self) -> Self {
         let inverse = 1.0 / self.value;
         self.apply([cvm_math::ln(self.value), inverse, -inverse * inverse])
     }
 
-    pub(crate) fn exp(&self) -> Self {
+    pub(crate) fn exponential(&self) -> Self {
         let value = cvm_math::exp(self.value);
         self.apply([value; 3])
     }
@@ -102,7 +102,11 @@ mod tests {
     fn a_composition_has_its_derivatives() {
         let (x, y) = (0.7, 1.9);
         let (jx, jy) = (Jet::<2>::variable(0, x), Jet::variable(1, y));
-        let f = jx.times(&jy).plus(&jx.exp()).ln().times(&jy.inverse());
+        let f = jx
+            .times(&jy)
+            .plus(&jx.exponential())
+            .logarithm()
+            .times(&jy.inverse());
         let inner = x * y + exp(x);
         let by_x = (y + exp(x)) / inner;
         assert!((f.value - ln(inner) / y).abs() < 1e-15);

@@ -154,10 +154,10 @@ impl Formulas for ParetoNbdCorrelated {
         });
         let mut mixture = Jet::constant(1.0).plus(&self.sarmanov.k);
         for (log, sign) in logs.iter().zip([0.0, -1.0, -1.0, 1.0]).skip(1) {
-            let ratio = log.minus(&logs[0]).exp();
+            let ratio = log.minus(&logs[0]).exponential();
             mixture = mixture.plus(&self.sarmanov.k.times(&ratio).scale(sign));
         }
-        let total = logs[0].plus(&mixture.ln());
+        let total = logs[0].plus(&mixture.logarithm());
         out.gradient.copy_from_slice(&total.gradient);
         for (index, slot) in out.hessian.iter_mut().enumerate() {
             *slot = total.hessian[index / 5][index % 5];

@@ -22,7 +22,8 @@ fn every_start_reaches_the_known_fit() {
     for start in Model::starts(&likelihood) {
         let (theta, at) = newton(&likelihood, &start);
         for (got, expected) in theta.iter().zip(CDNOW_FIT) {
-            close(*got, expected, 2e-5);
+            // BTYDplus stops a few 1e-5 before the maximum.
+            close(*got, expected, 5e-5);
         }
         assert!((at.value - -9_582.135_716).abs() < 2e-6, "{}", at.value);
     }

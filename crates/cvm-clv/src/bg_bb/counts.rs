@@ -117,13 +117,13 @@ impl Counts {
             j += 1.0;
             // The fall in `ln j` only steepens: the rest is at most term·j/(fall − 1).
             if j * (1.0 - ratio) >= 3.0 && sum.last * j <= 1e-19 * sum.total {
-                return sum.ln();
+                return sum.log_value();
             }
         }
         if j >= last {
-            return sum.ln();
+            return sum.log_value();
         }
-        log_add_exp(sum.ln(), series.rest(j + 1.0, last))
+        log_add_exp(sum.log_value(), series.rest(j + 1.0, last))
     }
 }
 
@@ -287,7 +287,7 @@ impl ScaledSum {
         }
     }
 
-    fn ln(&self) -> f64 {
+    fn log_value(&self) -> f64 {
         self.ln_scale + ln(self.total)
     }
 }

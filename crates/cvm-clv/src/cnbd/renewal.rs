@@ -208,7 +208,7 @@ impl Later {
             *log += log1p(-1.0 / 24.0);
         }
         let next = terms + 1.0;
-        self.beyond.push((next, coefficient.log(next) - ln(24.0)));
+        self.beyond.push((next, coefficient.ln_at(next) - ln(24.0)));
         let (low, high) = (ln(terms + 0.5), ln(needed * 4.0));
         let longest = (4.0 / self.shape.sqrt()).min(0.5);
         let panels = ((high - low) / longest).ceil().clamp(1.0, PANELS);
@@ -220,7 +220,7 @@ impl Later {
                     let log_m = middle + side * radius * node;
                     let m = exp(log_m);
                     self.beyond
-                        .push((m, coefficient.log(m) + ln(weight * radius) + log_m));
+                        .push((m, coefficient.ln_at(m) + ln(weight * radius) + log_m));
                 }
             }
         }
@@ -325,7 +325,7 @@ impl Coefficient {
     }
 
     /// At any `m`.
-    fn log(&self, m: f64) -> f64 {
+    fn ln_at(&self, m: f64) -> f64 {
         let before = m - 1.0;
         let kept = ln_rising(self.stay, before) - ln_rising(self.a + self.stay, before);
         kept + self.log_leaving(before) - self.log_beta(m)

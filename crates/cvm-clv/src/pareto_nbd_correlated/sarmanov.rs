@@ -37,7 +37,7 @@ fn norm(x: &Jet<5>, y: &Jet<5>) -> Jet<5> {
     let share = sigmoid(gap.value);
     let spread = share * sigmoid(-gap.value);
     let more = gap.apply([softplus(gap.value), share, spread]);
-    x.plus(&more.scale(1.0 / POWER)).exp()
+    x.plus(&more.scale(1.0 / POWER)).exponential()
 }
 
 /// `tanh`, with derivatives.
@@ -52,7 +52,7 @@ impl Sarmanov {
     pub(super) fn new(r: f64, alpha: f64, s: f64, beta: f64, z: f64) -> Self {
         let (ln_a, ln_c) = (log_mean(0, r, alpha), log_mean(2, s, beta));
         let (rest_a, rest_c) = (ln_a.expm1().scale(-1.0), ln_c.expm1().scale(-1.0));
-        let (ln_rest_a, ln_rest_c) = (rest_a.ln(), rest_c.ln());
+        let (ln_rest_a, ln_rest_c) = (rest_a.logarithm(), rest_c.logarithm());
         let above = norm(&ln_a.plus(&ln_rest_c), &ln_c.plus(&ln_rest_a));
         let below = norm(&ln_a.plus(&ln_c), &ln_rest_a.plus(&ln_rest_c));
         let u = Jet::variable(4, z).apply(tanh(z));
@@ -62,7 +62,7 @@ impl Sarmanov {
         let m = u.scale(2.0).times(&upper.plus(&lower).inverse());
         Sarmanov {
             m: m.value,
-            k: m.times(&ln_a.plus(&ln_c).exp()),
+            k: m.times(&ln_a.plus(&ln_c).exponential()),
             a: exp(ln_a.value),
             c: exp(ln_c.value),
             rest: rest_c.value,
