@@ -198,6 +198,10 @@ fn traps_of_other_implementations() {
         let row = Rfm::new(x, t_x, age).unwrap();
         close(model(params).log_lik(&row), expected, 1e-11);
     }
+}
+
+#[test]
+fn traps_of_forecasts_in_other_implementations() {
     let fitted = model(PUBLISHED);
     let row = Rfm::new(3.0, 38.859_999_999_999, 38.86).unwrap();
     close(fitted.p_alive(&row), 0.999_999_999_999_988, 1e-14);

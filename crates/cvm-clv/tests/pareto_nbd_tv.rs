@@ -82,6 +82,24 @@ fn over_rates(value: &dyn Fn(f64, f64) -> f64) -> f64 {
     })
 }
 
+/// The path goes on after `age`, an odd number; a forecast counts from there.
+fn path_after(age: f64) -> CovariatePath {
+    let step = |i: i32| {
+        if i == 0 {
+            0.0
+        } else {
+            f64::from(i) * 2.0 - 1.0
+        }
+    };
+    let starts: Vec<f64> = (0..9).map(step).collect();
+    let at = |t: f64| ((t + age) / 2.0) as usize;
+    let flag = |on: bool| f64::from(u8::from(on));
+    let both = |t: &f64| [flag(at(*t) % 5 == 2), 0.1 * at(*t) as f64 - 1.0];
+    let purchase: Vec<f64> = starts.iter().flat_map(both).collect();
+    let dropout: Vec<f64> = starts.iter().map(|t| flag(at(*t) > 7)).collect();
+    CovariatePath::new(&starts, &purchase, 2, &dropout, 1).unwrap()
+}
+
 #[test]
 fn likelihood_and_forecasts_agree_with_quadrature_over_both_rates() {
     let (gamma, kappa) = ([0.8, -0.4], [0.6]);
@@ -123,31 +141,7 @@ fn likelihood_and_forecasts_agree_with_quadrature_over_both_rates() {
         let still = over_rates(&alive);
         close(exp(model.log_lik(&row)), likelihood, 1e-9);
         close(model.p_alive(&row), still / likelihood, 1e-9);
-        // The path goes on after T; a forecast counts from T.
-        let future: Vec<f64> = (0..9)
-            .map(|i| {
-                if i == 0 {
-                    0.0
-                } else {
-                    f64::from(i) * 2.0 - 1.0
-                }
-            })
-            .collect();
-        let at = |t: f64| ((t + age) / 2.0) as usize;
-        let purchase: Vec<f64> = future
-            .iter()
-            .flat_map(|t| {
-                [
-                    f64::from(u8::from(at(*t) % 5 == 2)),
-                    0.1 * at(*t) as f64 - 1.0,
-                ]
-            })
-            .collect();
-        let dropout: Vec<f64> = future
-            .iter()
-            .map(|t| f64::from(u8::from(at(*t) > 7)))
-            .collect();
-        let future = CovariatePath::new(&future, &purchase, 2, &dropout, 1).unwrap();
+        let future = path_after(age);
         let horizon = 12.5;
         let later = |hazard: f64| {
             let rate = |t: f64| {
