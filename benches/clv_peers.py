@@ -156,10 +156,12 @@ def known(model: str) -> dict[str, float]:
 def predict_cvm(model: str, what: str, data: Data) -> Callable[[], Any]:
     """Forecast with cvm on one thread."""
     fitted: Any = type(cvm_model(model)).from_params(known(model))
-    if what == "p_alive":
-        return lambda: fitted.score_frame(data, outputs=["p_alive"], threads=1)
-    outputs = ["expected_purchases"]
-    return lambda: fitted.score_frame(data, horizon=HORIZON, outputs=outputs, threads=1)
+    options = {} if what == "p_alive" else {"horizon": HORIZON}
+
+    def forecast() -> Any:
+        return fitted.score_frame(data, outputs=[what], threads=1, **options)
+
+    return forecast
 
 
 def predict_lifetimes(model: str, what: str, data: Data) -> Callable[[], Any]:
