@@ -155,8 +155,21 @@ def ever_leaving(shape, s, alpha, beta, t):
     z = abs(beta - alpha) / ((alpha + t) if alpha > beta else (beta + t))
     front = s / (shape + s)
     if beta > alpha:
-        return front * (1 - z) * z.hypgeom_2f1(1, s + 1, shape + s + 1)
-    return front * z.hypgeom_2f1(1, shape, shape + s + 1)
+        return front * (1 - z) * one_and(s + 1, shape + s + 1, z)
+    return front * one_and(shape, shape + s + 1, z)
+
+
+def one_and(b, c, z):
+    """2F1(1, b; c; z) for b < c and 0 <= z < 1: terms fall by z at least, which bounds the rest."""
+    if float(z) > 0.9:
+        return z.hypgeom_2f1(1, b, c)
+    term, total, n = arb(1), arb(0), 0
+    while float(term) > 2.0 ** (-ctx.prec - 10):
+        total += term
+        term *= z * (b + n) / (c + n)
+        n += 1
+    rest = term / (1 - z)
+    return total + rest / 2 + arb(0, 1) * rest / 2
 
 
 def pareto_odds(shape, s, alpha, beta, recency, age):
@@ -298,7 +311,7 @@ def growths(rng, case):
 
 if __name__ == "__main__":
     rng = random.Random(19870101)
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 5200
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 5000
     random_cases = [random_case(rng) for _ in range(count)]
     compound = []
     for case in TRAPS + random_cases:
