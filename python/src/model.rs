@@ -159,6 +159,16 @@ impl RawModel {
         enter(py, compose).map(RawModel::from)
     }
 
+    /// The lifetime-value model of a contract model's customers.
+    #[staticmethod]
+    fn contract_value(
+        py: Python<'_>,
+        contract: &RawModel,
+        currency: Option<&str>,
+    ) -> PyResult<Self> {
+        enter(py, || cvm::contract_value(&contract.model, currency)).map(RawModel::from)
+    }
+
     /// The model of the bytes of a file, verified.
     #[staticmethod]
     fn from_bytes(py: Python<'_>, data: &[u8]) -> PyResult<Self> {

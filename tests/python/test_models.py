@@ -217,6 +217,31 @@ def test_lifetime_value_follows_its_parts(cdnow, purchase, spend, published):
         cvm.LifetimeValue().predict(cdnow, horizon=39)
 
 
+def test_contract_value_is_the_payment_times_the_lifetime():
+    history = {"tenure": [1.0, 2.0, 2.0, 4.0, 5.0], "churned": [1.0, 1.0, 0.0, 1.0, 0.0]}
+    model = cvm.clv.ContractValue(cvm.clv.Geometric(), currency="EUR")
+    assert model.fit(history, time_unit="year") is model
+    assert model.contract._fitted is None
+    customers = {"tenure": np.array([0.0, 3.0]), "value_per_period": np.array([40.0, -2.5])}
+    options = {"horizon": np.inf, "discount_rate": 0.1}
+    value = model.predict(customers, margin=0.5, cost_per_period=1, **options)
+    paid = model.contract_.expected_lifetime(customers, **options)
+    assert value.tolist() == ([19.0, -2.25] * paid).tolist()
+    residual = model.residual_value(customers, margin=0.5, cost_per_period=1, **options)
+    assert value == pytest.approx(np.array([19.0, -2.25]) + residual / 1.1, rel=1e-13)
+    scores = model.score_frame(customers, interval=0.9, **options)
+    assert (scores["lifetime_value_lower"] < scores["lifetime_value"]).all()
+    assert [row.parameter for row in model.summary()] == ["odds"]
+    again = cvm.from_bytes(model.to_bytes())
+    assert isinstance(again, cvm.clv.ContractValue)
+    assert again.currency == "EUR"
+    assert again.contract_.params_ == model.contract_.params_
+    again_value = again.predict(customers, margin=0.5, cost_per_period=1, **options)
+    assert again_value.tobytes() == value.tobytes()
+    with pytest.raises(cvm.InvalidInputError, match="contract: is None"):
+        cvm.clv.ContractValue().predict(customers)
+
+
 def test_an_unfitted_model_says_so(rows):
     with pytest.raises(cvm.NotFittedError, match="this BgNbd is not fitted"):
         cvm.BgNbd().predict(rows, horizon=1)

@@ -1,6 +1,6 @@
 //! The grammar of the command line.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 use std::path::PathBuf;
 
 /// Customer lifetime value and churn: from a transaction log to scores.
@@ -31,7 +31,7 @@ pub enum Command {
     Fit(FitArgs),
     /// Make a model from known parameters, such as a paper's.
     New(NewArgs),
-    /// Join a purchase model and a spend model into a lifetime-value model.
+    /// Join a purchase and a spend model, or a contract model and its payments, into lifetime value.
     Compose(ComposeArgs),
     /// Score every row of a table with a model.
     Score(ScoreArgs),
@@ -196,15 +196,27 @@ pub struct NewArgs {
 /// Arguments of `cvm compose`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example:
-  cvm compose --purchase purchases.cvm --spend spend.cvm -o value.cvm")]
+Examples:
+  cvm compose --purchase purchases.cvm --spend spend.cvm -o value.cvm
+  cvm compose --contract renewals.cvm -o value.cvm
+
+What a contract customer pays per period is a column of the table scored: value_per_period.")]
+#[command(group(ArgGroup::new("orders").args(["purchase", "spend"]).multiple(true)))]
 pub struct ComposeArgs {
-    /// Model of purchases.
-    #[arg(long, value_name = "MODEL")]
-    pub purchase: PathBuf,
-    /// Model of spend per purchase.
-    #[arg(long, value_name = "MODEL")]
-    pub spend: PathBuf,
+    /// Model of purchases; goes with --spend.
+    #[arg(long, value_name = "MODEL", requires = "spend")]
+    pub purchase: Option<PathBuf>,
+    /// Model of spend per purchase; goes with --purchase.
+    #[arg(long, value_name = "MODEL", requires = "purchase")]
+    pub spend: Option<PathBuf>,
+    /// Model of how long contract customers keep renewing; in place of the other two.
+    #[arg(
+        long,
+        value_name = "MODEL",
+        conflicts_with = "orders",
+        required_unless_present = "orders"
+    )]
+    pub contract: Option<PathBuf>,
     /// Currency of spend and value: three letters, as in ISO 4217.
     #[arg(long, value_name = "CODE")]
     pub currency: Option<String>,

@@ -23,12 +23,18 @@ pub fn run_new(args: &NewArgs) -> Result<(), Failure> {
 
 /// Runs `cvm compose`.
 pub fn run_compose(args: &ComposeArgs) -> Result<(), Failure> {
-    let purchase = open(&args.purchase)?;
-    let spend = open(&args.spend)?;
-    save(
-        cvm::lifetime_value(&purchase, &spend, args.currency.as_deref())?,
-        &args.save,
-    )
+    let currency = args.currency.as_deref();
+    let composed = match (&args.purchase, &args.spend, &args.contract) {
+        (Some(purchase), Some(spend), None) => {
+            cvm::lifetime_value(&open(purchase)?, &open(spend)?, currency)?
+        }
+        (None, None, Some(contract)) => cvm::contract_value(&open(contract)?, currency)?,
+        _ => {
+            let why = "give --purchase and --spend, or --contract";
+            return Err(Failure::argument("compose", why));
+        }
+    };
+    save(composed, &args.save)
 }
 
 /// Opens and verifies a model file.

@@ -28,6 +28,7 @@ mod tenure;
 pub(crate) use likelihood::{censored_or_churned, exposure, renewal_derivatives};
 pub use model::Contract;
 pub(crate) use power_step::PowerStep;
+pub(crate) use scorer::{EXPECTED_LIFETIME_OUTPUT, P_RETAINED_OUTPUT, RESIDUAL_LIFETIME_OUTPUT};
 pub use tenure::{Tenure, cohort_tenures};
 
 use crate::formulas::Formulas;

@@ -2,8 +2,9 @@
 //!
 //! A purchase model ([`BgNbd`]) says how often a customer will still buy, a spend model
 //! ([`GammaGamma`], [`LogNormalSpend`]) how much per purchase; [`LifetimeValue`] multiplies them over a discounted
-//! horizon. Under contract a model ([`Sbg`]) says how long a customer will keep renewing. Fitting is
-//! elsewhere: a model offers its `Likelihood` and start vectors.
+//! horizon. Under contract a model ([`Sbg`]) says how long a customer will keep renewing, and
+//! [`ContractValue`] what that is worth. Fitting is elsewhere: a model offers its `Likelihood` and
+//! start vectors.
 
 mod attrition;
 mod bdw;
@@ -13,6 +14,7 @@ mod bg_bb;
 mod bg_nbd;
 mod cnbd;
 mod contract;
+mod contract_value;
 mod covariates;
 mod dense;
 mod discount;
@@ -53,13 +55,14 @@ pub use contract::{
     Contract, ContractForecast, ContractFormulas, ContractModel, Hazard, MOST_PARAMS, Subscribers,
     Tenure, cohort_tenures, contract_from_state,
 };
+pub use contract_value::ContractValue;
 pub use discrete_weibull::DiscreteWeibull;
 pub use formulas::Formulas;
 pub use gamma_gamma::{GammaGamma, GammaGammaLikelihood};
 pub use geometric::Geometric;
 pub use ggompertz_nbd::GGompertzNbd;
 pub use independence::{Correlation, Independence, IndependenceSettings, SpendBin, independence};
-pub use lifetime_value::{Flow, LifetimeValue, Orders, StreamChunk, ValueStream};
+pub use lifetime_value::{Flow, LifetimeValue, Orders, StreamChunk, Subscription, ValueStream};
 pub use log_normal_spend::{LogNormalSpend, LogNormalSpendLikelihood};
 pub use mbg_nbd::MbgNbd;
 pub use merged::MergedRows;

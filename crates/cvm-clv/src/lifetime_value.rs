@@ -22,12 +22,17 @@
 //!
 //! Source: Fader, Hardie & Lee (2005), RFM and CLV, *J. Marketing Research* 42(4), 415–430.
 
+mod currency;
 mod orders;
 mod spread;
 mod stream;
+mod subscription;
 
+pub(crate) use currency::{currency, load_currency, store_currency};
 pub use orders::Orders;
 pub use stream::{Flow, StreamChunk, ValueStream};
+pub use subscription::Subscription;
+pub(crate) use subscription::SubscriptionChunk;
 
 use crate::purchase::{
     DISCOUNTED_PURCHASES_OUTPUT, EXPECTED_PURCHASES_OUTPUT, P_ALIVE_OUTPUT, PurchaseModel,
@@ -39,7 +44,6 @@ use cvm_core::{
     BoundBatch, Frame, InputError, InputSchema, ModelState, OutputSpec, ScoreBlock, ScoreOptions,
     Scorer, StateError,
 };
-use serde_json::Value;
 
 /// Outputs, in their order.
 const OUTPUTS: &[OutputSpec] = &[
@@ -87,7 +91,8 @@ impl LifetimeValue {
         LifetimeValue::of_stream(Box::new(Orders::new(purchase, spend)))
     }
 
-    /// Any stream of payments.
+    /// Any stream of payments. Only that of orders comes back from this kind's state;
+    /// [`crate::ContractValue`] is the kind of a [`Subscription`].
     #[must_use]
     pub fn of_stream(stream: Box<dyn ValueStream>) -> Self {
         LifetimeValue {
@@ -101,11 +106,7 @@ impl LifetimeValue {
     /// # Errors
     /// Anything else.
     pub fn with_currency(mut self, code: &str) -> Result<Self, InputError> {
-        if code.len() != 3 || !code.bytes().all(|byte| byte.is_ascii_uppercase()) {
-            let why = format!("is {code:?}: must be three capital letters (ISO 4217), such as EUR");
-            return Err(InputError::new("currency", why));
-        }
-        self.currency = Some(code.to_owned());
+        self.currency = Some(currency(code)?);
         Ok(self)
     }
 
@@ -114,18 +115,14 @@ impl LifetimeValue {
     /// # Errors
     /// A state of another kind, or a nested model absent or not rebuildable.
     pub fn from_state(state: &ModelState) -> Result<Self, StateError> {
-        let malformed = |problem: String| StateError::malformed(&state.kind, problem);
         if state.kind != Self::KIND {
-            return Err(malformed(format!("expected kind `{}`", Self::KIND)));
+            let problem = format!("expected kind `{}`", Self::KIND);
+            return Err(StateError::malformed(&state.kind, problem));
         }
-        let model = LifetimeValue::of_stream(Box::new(Orders::from_state(state)?));
-        match state.settings.get("currency") {
-            None | Some(Value::Null) => Ok(model),
-            Some(Value::String(code)) => model
-                .with_currency(code)
-                .map_err(|error| malformed(error.to_string())),
-            Some(other) => Err(malformed(format!("setting `currency` is {other}"))),
-        }
+        Ok(LifetimeValue {
+            stream: Box::new(Orders::from_state(state)?),
+            currency: load_currency(state)?,
+        })
     }
 
     /// Where the value comes from.
@@ -175,21 +172,32 @@ fn fill_value(
     options: &ScoreOptions,
     out: &mut [f64],
 ) {
-    let mut buffer = [0.0; CHUNK];
-    let buffer = &mut buffer[..out.len()];
     chunk.flow(Flow::Payments { t, delta }, out);
-    chunk.flow(Flow::PaymentValue, buffer);
     let margin = options.margin.unwrap_or(1.0);
-    let per_order = options.cost_per_order.unwrap_or(0.0);
-    for (value, spend) in out.iter_mut().zip(buffer.iter()) {
-        *value = product(*value, product(margin, *spend) - per_order);
-    }
+    multiply_gain(chunk, margin, options.cost_per_order.unwrap_or(0.0), out);
     let per_period = options.cost_per_period.unwrap_or(0.0);
     if per_period != 0.0 {
+        let mut buffer = [0.0; CHUNK];
+        let buffer = &mut buffer[..out.len()];
         chunk.flow(Flow::Periods { t, delta }, buffer);
         for (value, periods) in out.iter_mut().zip(buffer.iter()) {
             *value -= product(per_period, *periods);
         }
+    }
+}
+
+/// Multiplies numbers of payments by what each brings: the margin on its value less its cost.
+pub(crate) fn multiply_gain(
+    chunk: &dyn StreamChunk,
+    margin: f64,
+    per_payment: f64,
+    payments: &mut [f64],
+) {
+    let mut values = [0.0; CHUNK];
+    let values = &mut values[..payments.len()];
+    chunk.flow(Flow::PaymentValue, values);
+    for (payments, value) in payments.iter_mut().zip(values) {
+        *payments = product(*payments, product(margin, *value) - per_payment);
     }
 }
 
@@ -218,10 +226,7 @@ impl Scorer for LifetimeValue {
     fn state(&self) -> ModelState {
         let mut state = ModelState::new(Self::KIND);
         self.stream.store(&mut state);
-        if let Some(currency) = &self.currency {
-            let code = Value::String(currency.clone());
-            state.settings.insert("currency".to_owned(), code);
-        }
+        store_currency(&mut state, self.currency.as_ref());
         state
     }
 

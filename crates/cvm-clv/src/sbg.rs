@@ -189,6 +189,10 @@ impl ContractFormulas for Sbg {
     /// `Σ_{k≥1} e^{−δ(k−1)} S(T+k)/S(T)`: the sum of survival, moved by one payment.
     fn residual(&self, tenure: f64, t: f64, delta: f64) -> f64 {
         let sum = periods_survived(self.alpha, self.beta + tenure, t, delta);
+        // An infinite sum, which only a rate of zero leaves, is not to be multiplied by 0.
+        if delta == 0.0 {
+            return sum;
+        }
         sum + sum * expm1(delta)
     }
 }

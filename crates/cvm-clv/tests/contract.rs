@@ -385,6 +385,7 @@ fn an_infinite_mean_is_told_and_the_rest_stands() {
     assert_eq!(status[0].code, RowCode::Infinite);
     close(columns[0][0], 2.2 / 2.9, 1e-14);
     assert_eq!(columns[3][0], f64::INFINITY);
+    assert_eq!(columns[4][0], f64::INFINITY);
 }
 
 #[test]

@@ -57,6 +57,8 @@ pub struct ModelSpec {
     pub purchase: Option<PartSpec>,
     /// Parts of a composed model.
     pub spend: Option<PartSpec>,
+    /// The part of a contract value.
+    pub contract: Option<PartSpec>,
     /// Training rows and options, for kinds whose parameters depend on the data.
     pub fit: Option<TrainSpec>,
 }
@@ -241,15 +243,16 @@ impl ModelSpec {
     /// If the specification is wrong.
     #[must_use]
     pub fn build(&self, kind: &str) -> Model {
-        let built = match (&self.fit, &self.purchase, &self.spend) {
-            (Some(train), None, None) => train.fit(kind).map(|fitted| fitted.model),
-            (None, Some(purchase), Some(spend)) => {
-                let purchase = purchase.build(self.time_unit);
-                cvm::lifetime_value(&purchase, &spend.build(self.time_unit), None)
+        let unit = self.time_unit;
+        let built = match (&self.fit, &self.purchase, &self.spend, &self.contract) {
+            (Some(train), None, None, None) => train.fit(kind).map(|fitted| fitted.model),
+            (None, Some(purchase), Some(spend), None) => {
+                cvm::lifetime_value(&purchase.build(unit), &spend.build(unit), None)
             }
-            (None, None, None) => cvm::from_params(kind, &pairs(&self.params), self.time_unit),
+            (None, None, None, Some(contract)) => cvm::contract_value(&contract.build(unit), None),
+            (None, None, None, None) => cvm::from_params(kind, &pairs(&self.params), unit),
             _ => panic!(
-                "model {}: give params, or fit, or purchase and spend",
+                "model {}: give params, or fit, or purchase and spend, or contract",
                 self.name
             ),
         };

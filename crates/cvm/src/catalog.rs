@@ -78,6 +78,9 @@ pub static CATALOG: &[Entry] = &[
     Entry::composed("clv.lifetime_value", "Lifetime value", |state| {
         Ok(Box::new(cvm_clv::LifetimeValue::from_state(state)?))
     }),
+    Entry::composed("clv.contract_value", "Contract value", |state| {
+        Ok(Box::new(cvm_clv::ContractValue::from_state(state)?))
+    }),
     Entry::fitted(
         "churn.logistic",
         "Logistic regression",

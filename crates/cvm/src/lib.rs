@@ -29,7 +29,7 @@ pub use model::{Model, OpenedFile};
 pub use param_intervals::{
     IntervalMethod, ParamInterval, ProgressFn, param_intervals, partial_objective,
 };
-pub use params::{from_params, lifetime_value};
+pub use params::{contract_value, from_params, lifetime_value};
 
 pub use cvm_clv::{Correlation, Independence, IndependenceSettings, SpendBin};
 

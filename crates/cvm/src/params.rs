@@ -69,21 +69,45 @@ pub fn lifetime_value(
         Some(code) => composed.with_currency(code)?,
         None => composed,
     };
-    let scorer: Box<dyn Scorer> = Box::new(composed);
-    let mut training = Map::new();
-    training.insert("purchase".to_owned(), purchase.training().clone().into());
-    training.insert("spend".to_owned(), spend.training().clone().into());
-    let covariances = [("purchase", purchase), ("spend", spend)];
-    let covariances = covariances.into_iter().filter_map(|(part, model)| {
-        let own = model
-            .arrays()
-            .iter()
-            .find(|array| array.name == "fit.covariance")?;
-        let name = format!("fit.{part}.covariance");
+    compose(
+        Box::new(composed),
+        &[("purchase", purchase), ("spend", spend)],
+    )
+}
+
+/// The lifetime-value model of a contract model's customers, in `currency` if given (three letters,
+/// as in ISO 4217).
+///
+/// # Errors
+/// `InvalidInput` if the model is not one of contracts, or for a code that is no currency's.
+pub fn contract_value(contract: &Model, currency: Option<&str>) -> Result<Model, Error> {
+    let mut state = cvm_core::ModelState::new("clv.contract_value");
+    state.nest("contract", contract.scorer().state());
+    let composed = cvm_clv::ContractValue::from_state(&state)
+        .map_err(|error| Error::invalid("contract", error.to_string()))?;
+    let composed = match currency {
+        Some(code) => composed.with_currency(code)?,
+        None => composed,
+    };
+    compose(Box::new(composed), &[("contract", contract)])
+}
+
+/// A composed model with the training facts and covariances of its parts.
+fn compose(scorer: Box<dyn Scorer>, parts: &[(&str, &Model)]) -> Result<Model, Error> {
+    let facts =
+        |(name, part): &(&str, &Model)| ((*name).to_owned(), part.training().clone().into());
+    let training = parts.iter().map(facts).collect();
+    let covariance = |(name, part): &(&str, &Model)| {
+        let mut arrays = part.arrays().iter();
+        let own = arrays.find(|array| array.name == "fit.covariance")?;
         Some(cvm_core::Array {
-            name,
+            name: format!("fit.{name}.covariance"),
             ..own.clone()
         })
-    });
-    Model::new(scorer, training, covariances.collect())
+    };
+    Model::new(
+        scorer,
+        training,
+        parts.iter().filter_map(covariance).collect(),
+    )
 }

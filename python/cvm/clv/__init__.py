@@ -1,4 +1,4 @@
-"""Customer lifetime value: purchase models, contract models, spend models, and their product."""
+"""Customer lifetime value: purchase models, contract models, spend models, and their values."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from cvm.clv._bg_bb import BgBb
 from cvm.clv._bg_cnbd_k import BgCnbdK
 from cvm.clv._bg_nbd import BgNbd
 from cvm.clv._contract import Bdw, DiscreteWeibull, Geometric, Sbg
+from cvm.clv._contract_value import ContractValue
 from cvm.clv._gamma_gamma import GammaGamma
 from cvm.clv._ggompertz_nbd import GGompertzNbd
 from cvm.clv._lifetime_value import LifetimeValue
@@ -34,6 +35,7 @@ __all__ = [
     "BgCnbdK",
     "BgNbd",
     "Candidate",
+    "ContractValue",
     "DiscreteWeibull",
     "GGompertzNbd",
     "GammaGamma",

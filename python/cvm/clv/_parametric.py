@@ -222,9 +222,7 @@ class ParametricModel(FittedModel):
                 further[name] = dict(given)
         return further
 
-    def _refit(
-        self, data: Frame, columns: Sequence[str] | None, time_unit: str | None
-    ) -> ParametricModel:
+    def _refit(self, data: Frame, columns: Sequence[str] | None, time_unit: str | None) -> Self:
         """Return a fresh copy fitted to the data."""
         copy = type(self)(**self.get_params(deep=False))
         return copy.fit(data, time_unit=time_unit, columns=columns)

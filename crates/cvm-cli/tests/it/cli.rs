@@ -304,6 +304,10 @@ const FAILURES: &str = r#"
 2 | new clv.bg_nbd r=-1 alpha=1 a=1 b=1 -o m.cvm | params.r: is -1
 2 | new clv.bg_nbd r=x alpha=1 a=1 b=1 -o m.cvm | must be a number
 2 | compose --purchase spend.cvm --spend spend.cvm -o m.cvm | purchase
+2 | compose --purchase purchase.cvm -o m.cvm | --spend
+2 | compose --contract spend.cvm -o m.cvm | contract
+2 | compose --contract purchase.cvm --spend spend.cvm -o m.cvm | --contract
+2 | compose -o m.cvm | --contract
 2 | summarize other.csv --set grian="day" -o o.csv | grian
 2 | summarize empty.csv -o o.csv | empty.csv is empty
 2 | summarize other.csv -o o.csv | date

@@ -26,6 +26,33 @@ const fn output(
     }
 }
 
+pub(crate) const P_RETAINED_OUTPUT: OutputSpec = output(
+    "p_retained",
+    "probability",
+    true,
+    false,
+    "probability that the customer makes every renewal to the horizon",
+);
+
+pub(crate) const EXPECTED_LIFETIME_OUTPUT: OutputSpec = output(
+    "expected_lifetime_periods",
+    "periods",
+    true,
+    false,
+    "periods expected to be paid for out of as many as the horizon has, the first payment being \
+     made now, each discounted from its payment to now; at tenure 0 and an infinite horizon \
+     the DEL",
+);
+
+pub(crate) const RESIDUAL_LIFETIME_OUTPUT: OutputSpec = output(
+    "residual_lifetime_periods",
+    "periods",
+    true,
+    true,
+    "renewals expected out of as many as the horizon has, the first decision being now, each \
+     discounted from its payment to now; the DERL when the horizon is infinite",
+);
+
 /// Outputs of every contract model, in their order.
 const OUTPUTS: &[OutputSpec] = &[
     output(
@@ -35,13 +62,7 @@ const OUTPUTS: &[OutputSpec] = &[
         false,
         "probability that the customer makes the next renewal",
     ),
-    output(
-        "p_retained",
-        "probability",
-        true,
-        false,
-        "probability that the customer makes every renewal to the horizon",
-    ),
+    P_RETAINED_OUTPUT,
     output(
         "churn_probability",
         "probability",
@@ -49,23 +70,8 @@ const OUTPUTS: &[OutputSpec] = &[
         false,
         "probability that the customer leaves at a renewal to the horizon",
     ),
-    output(
-        "expected_lifetime_periods",
-        "periods",
-        true,
-        false,
-        "periods expected to be paid for out of as many as the horizon has, the first payment being \
-         made now, each discounted from its payment to now; at tenure 0 and an infinite horizon \
-         the DEL",
-    ),
-    output(
-        "residual_lifetime_periods",
-        "periods",
-        true,
-        true,
-        "renewals expected out of as many as the horizon has, the first decision being now, each \
-         discounted from its payment to now; the DERL when the horizon is infinite",
-    ),
+    EXPECTED_LIFETIME_OUTPUT,
+    RESIDUAL_LIFETIME_OUTPUT,
     output(
         "p_churn_at_horizon",
         "probability",

@@ -1,9 +1,8 @@
 //! Where value comes from: what lifetime value asks of orders, or of a contract.
 //!
 //! A stream pays at moments that a model of customers forecasts; each payment is worth what another
-//! model, or a price, says. [`super::Orders`] is the stream of a purchase and a spend model; a
-//! contract with its fee is another implementation, dispatched in
-//! [`super::LifetimeValue::from_state`].
+//! model, or a price, says. [`super::Orders`] is the stream of a purchase and a spend model,
+//! [`super::Subscription`] that of a contract with its fee.
 
 use crate::purchase::Clock;
 use cvm_core::{BoundBatch, Frame, InputSchema, ModelState, RowStatus, ScoreOptions, TimeUnit};
