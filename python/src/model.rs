@@ -17,6 +17,9 @@ pub(crate) struct RawModel {
     model: Arc<Model>,
 }
 
+/// Name, total, standard error, that of independent rows, lower, upper, rows.
+type TotalRow = (&'static str, f64, f64, f64, f64, f64, usize);
+
 /// How to fit, as a dictionary.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
@@ -217,7 +220,7 @@ impl RawModel {
         py: Python<'_>,
         columns: Columns<'_>,
         options: ScoreArgs,
-    ) -> PyResult<Vec<(&'static str, f64, f64, f64, f64, f64, usize)>> {
+    ) -> PyResult<Vec<TotalRow>> {
         let (batch, (options, threads)) = (columns.batch()?, options.options());
         let totals = enter(py, || self.model.portfolio(&batch, &options, threads))?;
         Ok(totals.into_iter().map(total_row).collect())
@@ -299,7 +302,7 @@ impl RawModel {
     }
 }
 
-fn total_row(total: cvm::PortfolioTotal) -> (&'static str, f64, f64, f64, f64, f64, usize) {
+fn total_row(total: cvm::PortfolioTotal) -> TotalRow {
     let cvm::PortfolioTotal {
         output,
         total,
