@@ -27,7 +27,14 @@ from cvm._client import Client, connect
 from cvm._core import __version__
 from cvm._files import from_bytes, load
 from cvm._summarize import SummaryReport, summarize
-from cvm.churn import LogisticChurn
+from cvm.churn import (
+    LogisticChurn,
+    TreeEnsemble,
+    from_catboost,
+    from_lightgbm,
+    from_sklearn,
+    from_xgboost,
+)
 from cvm.clv import BgNbd, GammaGamma, LifetimeValue, LogNormalSpend, ParetoNbd
 from cvm.errors import (
     ArtifactError,
@@ -65,6 +72,7 @@ __all__ = [
     "RowWarning",
     "ServerUnavailableError",
     "SummaryReport",
+    "TreeEnsemble",
     "__version__",
     "churn",
     "clv",
@@ -72,6 +80,10 @@ __all__ = [
     "datasets",
     "errors",
     "from_bytes",
+    "from_catboost",
+    "from_lightgbm",
+    "from_sklearn",
+    "from_xgboost",
     "load",
     "metrics",
     "plot",

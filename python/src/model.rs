@@ -3,8 +3,8 @@
 use crate::column::Columns;
 use crate::door::enter;
 use crate::errors::{invalid, to_py};
-use cvm::{FitOptions, Model, RowCode, RowIssue, ScoreOptions, Scores, TimeUnit};
-use numpy::{IntoPyArray, PyArray1};
+use cvm::{FitOptions, FrameColumn, Model, RowCode, RowIssue, ScoreOptions, Scores, TimeUnit};
+use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use serde_json::{Map, Value};
@@ -121,6 +121,51 @@ impl<'py> PyScores<'py> {
     }
 }
 
+/// Attributions as arrays.
+#[derive(IntoPyObject)]
+pub(crate) struct PyAttributions<'py> {
+    outputs: Vec<&'static str>,
+    base: Bound<'py, PyArray1<f64>>,
+    values: Bound<'py, PyArray1<f64>>,
+    status: Bound<'py, PyArray1<u8>>,
+}
+
+impl<'py> PyAttributions<'py> {
+    fn of(py: Python<'py>, found: cvm::Attributions) -> Self {
+        let cvm::Attributions {
+            outputs,
+            base,
+            values,
+            status,
+        } = found;
+        let status: Vec<u8> = status.iter().map(|status| status.code as u8).collect();
+        PyAttributions {
+            outputs,
+            base: base.into_pyarray(py),
+            values: values.into_pyarray(py),
+            status: status.into_pyarray(py),
+        }
+    }
+}
+
+/// A column of probe rows.
+#[derive(IntoPyObject)]
+pub(crate) enum PyProbe<'py> {
+    Numbers(Bound<'py, PyArray1<f64>>),
+    Text((Vec<String>, Bound<'py, PyArray1<i32>>)),
+}
+
+impl<'py> PyProbe<'py> {
+    fn of(py: Python<'py>, column: &FrameColumn) -> Self {
+        match column {
+            FrameColumn::Numbers(values) => PyProbe::Numbers(values.clone().into_pyarray(py)),
+            FrameColumn::Text { dictionary, codes } => {
+                PyProbe::Text((dictionary.clone(), codes.clone().into_pyarray(py)))
+            }
+        }
+    }
+}
+
 impl From<Model> for RawModel {
     fn from(model: Model) -> Self {
         RawModel {
@@ -170,6 +215,37 @@ impl RawModel {
         currency: Option<&str>,
     ) -> PyResult<Self> {
         enter(py, || cvm::contract_value(&contract.model, currency)).map(RawModel::from)
+    }
+
+    /// The model of another library's file, as the library scores it.
+    #[staticmethod]
+    fn import_model(py: Python<'_>, kind: &str, data: &[u8], options_json: &str) -> PyResult<Self> {
+        let options = import_options(options_json)?;
+        enter(py, || cvm::import(kind, data, &options)).map(RawModel::from)
+    }
+
+    /// The model with the fact that the original library gives its scores on every probe row.
+    fn certify(
+        &self,
+        py: Python<'_>,
+        library: String,
+        outputs: Vec<(String, PyReadonlyArray1<'_, f64>)>,
+    ) -> PyResult<Self> {
+        let owned = |(name, values): (String, PyReadonlyArray1<'_, f64>)| {
+            (name, values.as_array().iter().copied().collect())
+        };
+        let outputs = outputs.into_iter().map(owned).collect();
+        let original = cvm::OriginalScores { library, outputs };
+        let certified = || Model::open(&self.model.encode()?)?.certify(&original);
+        enter(py, certified).map(RawModel::from)
+    }
+
+    /// Columns of the probe rows: numbers, or a dictionary and codes.
+    fn probe_columns<'py>(&self, py: Python<'py>) -> Vec<(String, PyProbe<'py>)> {
+        let columns = self.model.probe().rows.columns.iter();
+        columns
+            .map(|(name, column)| (name.clone(), PyProbe::of(py, column)))
+            .collect()
     }
 
     /// The model of the bytes of a file, verified.
@@ -224,6 +300,14 @@ impl RawModel {
         let (batch, (options, threads)) = (columns.batch()?, options.options());
         let totals = enter(py, || self.model.portfolio(&batch, &options, threads))?;
         Ok(totals.into_iter().map(total_row).collect())
+    }
+
+    /// Names of explained outputs, what is expected of each, values (row, output, field) and row
+    /// statuses.
+    fn explain<'py>(&self, py: Python<'py>, columns: Columns<'_>) -> PyResult<PyAttributions<'py>> {
+        let batch = columns.batch()?;
+        let found = enter(py, || self.model.explain(&batch))?;
+        Ok(PyAttributions::of(py, found))
     }
 
     /// Kind in the catalog.
@@ -331,6 +415,10 @@ fn is_positive(spec: &cvm::ParamSpec) -> bool {
 fn json(value: &impl serde::Serialize) -> PyResult<String> {
     serde_json::to_string(value)
         .map_err(|error| to_py(cvm::Error::new(cvm::ErrorKind::Internal, error.to_string())))
+}
+
+fn import_options(text: &str) -> PyResult<cvm::ImportOptions> {
+    serde_json::from_str(text).map_err(|error| invalid("options", &error.to_string()))
 }
 
 fn object(field: &str, text: &str) -> PyResult<Map<String, Value>> {

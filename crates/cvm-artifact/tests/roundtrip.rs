@@ -105,6 +105,7 @@ fn field(name: String) -> impl Strategy<Value = InputField> {
         Domain::NonNegative,
         Domain::Count,
         Domain::Probability,
+        Domain::Any,
     ];
     let number = select(domains.to_vec()).prop_map(|domain| FieldKind::Number { domain });
     let rules = vec![

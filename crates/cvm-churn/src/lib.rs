@@ -21,6 +21,7 @@ mod spec;
 mod state;
 mod sums;
 mod target;
+pub mod trees;
 
 pub use coefficients::{Coefficient, LogisticFit};
 pub use design::{LogisticDesign, Prepared};

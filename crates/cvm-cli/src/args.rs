@@ -31,6 +31,8 @@ pub enum Command {
     Fit(FitArgs),
     /// Make a model from known parameters, such as a paper's.
     New(NewArgs),
+    /// Import a model file of LightGBM, XGBoost or CatBoost, exactly or not at all.
+    Import(ImportArgs),
     /// Join a purchase and a spend model, or a contract model and its payments, into lifetime value.
     Compose(ComposeArgs),
     /// Score every row of a table with a model.
@@ -188,6 +190,30 @@ pub struct NewArgs {
     /// Length of one period.
     #[arg(long, value_name = "UNIT")]
     pub time_unit: Option<String>,
+    /// Where to save.
+    #[command(flatten)]
+    pub save: SaveArgs,
+}
+
+/// Arguments of `cvm import`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The model scores as its library does, or the file is refused with the key that is not understood.
+From Python, cvm.from_lightgbm and its kin also compare the scores with the library itself.
+
+Examples:
+  cvm import lightgbm churn.txt -o churn.cvm
+  cvm import xgboost churn.ubj --set missing=-999 --set iterations=120 -o churn.cvm
+  cvm import catboost churn.json -o churn.cvm")]
+pub struct ImportArgs {
+    /// Format: lightgbm (text), xgboost (JSON or UBJ), catboost (JSON), arrays.
+    pub format: String,
+    /// Model file of the library.
+    pub file: PathBuf,
+    /// An option of the import, as NAME=JSON: feature_names, missing, iterations, categorical,
+    /// unseen; may be repeated.
+    #[arg(long = "set", value_name = "NAME=JSON")]
+    pub settings: Vec<String>,
     /// Where to save.
     #[command(flatten)]
     pub save: SaveArgs,

@@ -9,6 +9,7 @@
 mod args;
 mod failure;
 mod fit;
+mod import;
 mod inspect;
 mod kinds;
 mod models;
@@ -41,6 +42,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Summarize(args) => summarize::run(&args),
         Command::Fit(args) => fit::run(&args),
         Command::New(args) => models::run_new(&args),
+        Command::Import(args) => import::run(&args),
         Command::Compose(args) => models::run_compose(&args),
         Command::Score(args) => score::run(&args),
         Command::Inspect(args) => inspect::run(&args),

@@ -3,12 +3,14 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The set of finite numbers a value may take.
+/// The set of numbers a value may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Domain {
     /// Any finite number.
     Finite,
+    /// Any number, infinities included.
+    Any,
     /// Finite and greater than zero.
     Positive,
     /// Finite and zero or greater.
@@ -20,13 +22,16 @@ pub enum Domain {
 }
 
 impl Domain {
-    /// Whether `value` lies in the set. NaN and infinities never do.
+    /// Whether `value` lies in the set. NaN never does; infinities only in `Any`.
     #[must_use]
     pub fn contains(self, value: f64) -> bool {
         const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
+        if self == Domain::Any {
+            return !value.is_nan();
+        }
         value.is_finite()
             && match self {
-                Domain::Finite => true,
+                Domain::Finite | Domain::Any => true,
                 Domain::Positive => value > 0.0,
                 Domain::NonNegative => value >= 0.0,
                 Domain::Count => (0.0..=LARGEST_EXACT).contains(&value) && value.fract() == 0.0,
@@ -39,6 +44,7 @@ impl fmt::Display for Domain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Domain::Finite => "a finite number",
+            Domain::Any => "a number",
             Domain::Positive => "a finite number > 0",
             Domain::NonNegative => "a finite number >= 0",
             Domain::Count => "a whole number >= 0",

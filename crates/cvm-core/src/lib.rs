@@ -26,7 +26,7 @@ pub use model::{ParametricModel, Reading, RowReader};
 pub use params::{ParamSpec, Transform};
 pub use process::{CovariateTerm, Covariates, Effect, Process};
 pub use schema::{FieldKind, InputField, InputSchema, MissingRule, UnseenRule};
-pub use scorer::{OutputSpec, ScoreBlock, ScoreOptions, Scorer, Scores};
+pub use scorer::{Attributions, OutputSpec, ScoreBlock, ScoreOptions, Scorer, Scores};
 pub use state::{Array, ModelState};
 pub use status::{RowCode, RowIssue, RowStatus};
 pub use units::TimeUnit;

@@ -85,6 +85,20 @@ pub struct ScoreBlock<'a> {
     pub status: &'a mut [RowStatus],
 }
 
+/// What each field adds to each row's raw scores: `base + Σ values = raw score`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attributions {
+    /// Outputs that are explained, by name.
+    pub outputs: Vec<&'static str>,
+    /// What is expected of each output before anything is known.
+    pub base: Vec<f64>,
+    /// Row after row, in it output after output, in it one value per field of the schema; NaN for a
+    /// bad row.
+    pub values: Vec<f64>,
+    /// One status per row.
+    pub status: Vec<RowStatus>,
+}
+
 /// A model that scores rows, each alone: `score(a ++ b) == score(a) ++ score(b)` in every bit.
 pub trait Scorer: Send + Sync + std::fmt::Debug {
     /// Kind in the catalog.
@@ -113,6 +127,16 @@ pub trait Scorer: Send + Sync + std::fmt::Debug {
     fn check_options(&self, options: &ScoreOptions) -> Result<(), InputError> {
         let _ = options;
         Ok(())
+    }
+
+    /// Exact additive attributions of the raw scores of all rows to the fields.
+    ///
+    /// # Errors
+    /// The model has none, and why.
+    fn explain(&self, batch: &BoundBatch<'_, '_>) -> Result<Attributions, InputError> {
+        let _ = batch;
+        let why = format!("of kind {} has no attributions", self.kind());
+        Err(InputError::new("model", why))
     }
 
     /// Scores rows `start..start + block.status.len()` of `batch` into `block`; `wanted[i]` is the

@@ -61,6 +61,8 @@ pub struct ModelSpec {
     pub contract: Option<PartSpec>,
     /// Training rows and options, for kinds whose parameters depend on the data.
     pub fit: Option<TrainSpec>,
+    /// Another library's file, for kinds that are imported.
+    pub import: Option<ImportSpec>,
 }
 
 /// A part of a composed model.
@@ -82,6 +84,19 @@ pub struct TrainSpec {
     /// `cvm::FitOptions` as data.
     #[serde(default)]
     pub options: Map<String, Value>,
+}
+
+/// A model file of another library.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImportSpec {
+    /// Format of the file.
+    pub format: String,
+    /// Path below the folder of the corpus.
+    pub file: String,
+    /// `cvm::ImportOptions` as data.
+    #[serde(default)]
+    pub options: cvm::ImportOptions,
 }
 
 /// A column as data.
@@ -245,6 +260,7 @@ impl ModelSpec {
     pub fn build(&self, kind: &str) -> Model {
         let unit = self.time_unit;
         let built = match (&self.fit, &self.purchase, &self.spend, &self.contract) {
+            (None, None, None, None) if self.import.is_some() => self.import(),
             (Some(train), None, None, None) => train.fit(kind).map(|fitted| fitted.model),
             (None, Some(purchase), Some(spend), None) => {
                 cvm::lifetime_value(&purchase.build(unit), &spend.build(unit), None)
@@ -262,6 +278,17 @@ impl ModelSpec {
         model
             .with_metadata(metadata.into_iter().collect())
             .unwrap_or_else(|error| panic!("model {}: {error}", self.name))
+    }
+}
+
+impl ModelSpec {
+    fn import(&self) -> Result<Model, cvm::Error> {
+        let Some(spec) = &self.import else {
+            panic!("model {}: nothing to import", self.name);
+        };
+        let bytes = std::fs::read(folder().join(&spec.file));
+        let bytes = bytes.unwrap_or_else(|error| panic!("{}: {error}", spec.file));
+        cvm::import(&spec.format, &bytes, &spec.options)
     }
 }
 

@@ -71,7 +71,7 @@ fn number(domain: Domain, random: &mut Random) -> f64 {
     }
     let unit = random.unit();
     match domain {
-        Domain::Finite => 20.0 * unit - 10.0,
+        Domain::Finite | Domain::Any => 20.0 * unit - 10.0,
         Domain::Positive | Domain::NonNegative => 60.0 * unit + f64::MIN_POSITIVE,
         Domain::Count => (8.0 * unit * unit).floor(),
         Domain::Probability => unit,

@@ -87,6 +87,9 @@ pub static CATALOG: &[Entry] = &[
         |state| Ok(Box::new(cvm_churn::Logistic::from_state(state)?)),
         crate::fit_logistic::fit,
     ),
+    Entry::composed("churn.trees", "Tree ensemble", |state| {
+        Ok(Box::new(cvm_churn::trees::TreeEnsemble::from_state(state)?))
+    }),
 ];
 
 /// Every kind, in catalog order.

@@ -11,6 +11,7 @@ mod fit_logistic;
 mod fit_parametric;
 mod fit_rows;
 mod fit_settings;
+mod import;
 mod independence;
 mod inspect;
 mod interval;
@@ -22,6 +23,7 @@ mod score;
 pub use catalog::{Entry, Harness, catalog, entry};
 pub use error::Error;
 pub use fit::{FitFinding, FitOptions, FitReport, Fitted, fit};
+pub use import::{FORMATS, ImportOptions, MAX_IMPORT_BYTES, OriginalScores, import};
 pub use independence::spend_independence;
 pub use inspect::inspect_file;
 pub use interval::PortfolioTotal;
@@ -35,9 +37,9 @@ pub use cvm_clv::{Correlation, Independence, IndependenceSettings, SpendBin};
 
 pub use cvm_artifact::{Fingerprint, Inspection, SectionInfo};
 pub use cvm_core::{
-    Batch, Column, Domain, ErrorKind, FieldKind, Frame, FrameColumn, InputField, InputSchema,
-    MissingRule, OutputSpec, ParamSpec, RowCode, RowIssue, RowStatus, ScoreOptions, Scores,
-    TextColumn, TimeUnit, UnseenRule, Violation, number_to_level,
+    Attributions, Batch, Column, Domain, ErrorKind, FieldKind, Frame, FrameColumn, InputField,
+    InputSchema, MissingRule, OutputSpec, ParamSpec, RowCode, RowIssue, RowStatus, ScoreOptions,
+    Scores, TextColumn, TimeUnit, UnseenRule, Violation, number_to_level,
 };
 pub use cvm_math::ARITHMETIC;
 pub use cvm_record::{

@@ -6,7 +6,8 @@ use crate::interval::{self, Neighbours, PortfolioTotal};
 use crate::{Error, Fingerprint, catalog, score};
 use cvm_artifact::{Artifact, OutputInfo, Probe};
 use cvm_core::{
-    Array, Batch, ErrorKind, InputSchema, OutputSpec, ParamSpec, ScoreOptions, Scorer, Scores,
+    Array, Attributions, Batch, ErrorKind, InputSchema, OutputSpec, ParamSpec, ScoreOptions,
+    Scorer, Scores,
 };
 use serde_json::{Map, Value};
 use std::fmt;
@@ -157,6 +158,19 @@ impl Model {
         Model::seal(scorer, artifact, notes)
     }
 
+    /// The same model with one more fact of its training.
+    pub(crate) fn with_training_fact(self, key: &str, fact: Value) -> Result<Model, Error> {
+        let Model {
+            scorer,
+            mut artifact,
+            fingerprint: _,
+            notes,
+            neighbours: _,
+        } = self;
+        artifact.training.insert(key.to_owned(), fact);
+        Model::seal(scorer, artifact, notes)
+    }
+
     /// Scores a batch on the calling thread. Rows are independent; a bad row carries its status.
     ///
     /// # Errors
@@ -202,6 +216,15 @@ impl Model {
             .neighbours
             .get_or_init(|| Neighbours::new(&self.artifact.state));
         made.as_ref().map_err(Clone::clone)
+    }
+
+    /// What each field adds to each row's raw scores: `base + Σ values = raw score`, exactly for
+    /// sums of doubles, and to float rounding for a model that adds floats.
+    ///
+    /// # Errors
+    /// As [`Model::score`]; `InvalidInput` for a kind or a model without exact attributions.
+    pub fn explain(&self, batch: &Batch<'_>) -> Result<Attributions, Error> {
+        score::explain(self.scorer.as_ref(), batch)
     }
 
     /// Identity of the model: the hash of its file.

@@ -2,8 +2,8 @@
 
 use crate::Error;
 use cvm_core::{
-    Batch, BoundBatch, Domain, InputError, OutputSpec, RowStatus, ScoreBlock, ScoreOptions, Scorer,
-    Scores, Violation,
+    Attributions, Batch, BoundBatch, Domain, InputError, OutputSpec, RowStatus, ScoreBlock,
+    ScoreOptions, Scorer, Scores, Violation,
 };
 use std::fmt::Display;
 
@@ -35,6 +35,11 @@ pub(crate) fn score(
         status,
         issues,
     })
+}
+
+/// Attributions of every row, on the calling thread.
+pub(crate) fn explain(scorer: &dyn Scorer, batch: &Batch<'_>) -> Result<Attributions, Error> {
+    Ok(scorer.explain(&batch.bind(scorer.schema())?)?)
 }
 
 /// Rows per range: everything at once for a small batch, so that one row never wakes a thread.

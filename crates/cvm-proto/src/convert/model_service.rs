@@ -310,6 +310,7 @@ mod tests {
             Domain::NonNegative,
             Domain::Count,
             Domain::Probability,
+            Domain::Any,
         ];
         for domain in domains {
             fields.push(InputField::number(format!("{domain:?}"), "1", domain));

@@ -100,6 +100,7 @@ impl From<Domain> for pb::Domain {
             Domain::NonNegative => pb::Domain::NonNegative,
             Domain::Count => pb::Domain::Count,
             Domain::Probability => pb::Domain::Probability,
+            Domain::Any => pb::Domain::Any,
         }
     }
 }
@@ -111,6 +112,7 @@ fn domain_in(number: i32) -> Result<Domain, ConvertError> {
         Ok(pb::Domain::NonNegative) => Ok(Domain::NonNegative),
         Ok(pb::Domain::Count) => Ok(Domain::Count),
         Ok(pb::Domain::Probability) => Ok(Domain::Probability),
+        Ok(pb::Domain::Any) => Ok(Domain::Any),
         Ok(pb::Domain::Unspecified) | Err(_) => {
             Err(unknown_number("number.domain", number, "Domain"))
         }

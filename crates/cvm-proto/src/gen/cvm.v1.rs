@@ -128,6 +128,8 @@ pub enum Domain {
     Count = 4,
     /// From 0 to 1, both included.
     Probability = 5,
+    /// Any number, infinities included.
+    Any = 6,
 }
 impl Domain {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -142,6 +144,7 @@ impl Domain {
             Self::NonNegative => "DOMAIN_NON_NEGATIVE",
             Self::Count => "DOMAIN_COUNT",
             Self::Probability => "DOMAIN_PROBABILITY",
+            Self::Any => "DOMAIN_ANY",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -153,6 +156,7 @@ impl Domain {
             "DOMAIN_NON_NEGATIVE" => Some(Self::NonNegative),
             "DOMAIN_COUNT" => Some(Self::Count),
             "DOMAIN_PROBABILITY" => Some(Self::Probability),
+            "DOMAIN_ANY" => Some(Self::Any),
             _ => None,
         }
     }

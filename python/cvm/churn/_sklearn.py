@@ -1,0 +1,319 @@
+"""Importer of scikit-learn's trees, straight from the fitted objects.
+
+scikit-learn has no model file but a pickle, so the arrays of the trees are written into a document
+that the engine reads as it reads every other file.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cvm._frames import invalid
+from cvm.churn._import import certified, import_bytes, level_text, originals
+from cvm.churn._trees import TreeEnsemble
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cvm.churn._import import Probe
+
+_DOCUMENT = "cvm trees 1"
+_BINARY = 2
+_KNOWN = (
+    "HistGradientBoostingClassifier, HistGradientBoostingRegressor, RandomForestClassifier, "
+    "RandomForestRegressor, ExtraTreesClassifier, ExtraTreesRegressor, GradientBoostingClassifier, "
+    "GradientBoostingRegressor, DecisionTreeClassifier, DecisionTreeRegressor"
+)
+
+
+def from_sklearn(model: Any, *, feature_names: Sequence[str] | None = None) -> TreeEnsemble:
+    """Import a scikit-learn model of trees, exactly or not at all.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted ``HistGradientBoosting…``, ``RandomForest…``, ``ExtraTrees…``,
+        ``GradientBoosting…`` or ``DecisionTree…``, classifier or regressor.
+    feature_names : sequence of str, optional
+        Names of the inputs in order; by default those of the training table, or ``x0``, ``x1`` …
+
+    Returns
+    -------
+    TreeEnsemble
+        The model. Class 1 is the second of the estimator's ``classes_``; ``labels`` among
+        ``imported_`` are its labels.
+
+    Raises
+    ------
+    InvalidInputError
+        If the object or an option cannot be used.
+    ArtifactError
+        If the model has something that cannot be scored exactly.
+
+    Examples
+    --------
+    >>> import cvm, numpy
+    >>> from sklearn.ensemble import RandomForestClassifier
+    >>> rng = numpy.random.default_rng(0)
+    >>> X, y = rng.normal(size=(300, 3)), rng.random(300) < 0.3
+    >>> forest = RandomForestClassifier(20, random_state=0).fit(X, y)
+    >>> model = cvm.from_sklearn(forest)
+    >>> bool((model.predict_proba(X)[:, 1] == forest.predict_proba(X)[:, 1]).all())
+    True
+    """
+    name = type(model).__name__
+    if not hasattr(model, "n_features_in_") or getattr(model, "n_outputs_", 1) != 1:
+        why = f"is a {name}: must be a fitted estimator of one output"
+        raise invalid(("model", why))
+    if name.startswith("HistGradientBoosting"):
+        document = _histogram(model)
+    elif name.startswith("GradientBoosting"):
+        document = _boosted(model)
+    elif name.startswith(("RandomForest", "ExtraTrees")):
+        document = _averaged(model, model.estimators_)
+    elif name.startswith("DecisionTree"):
+        document = _averaged(model, [model])
+    else:
+        raise invalid(("model", f"is a {name}: must be one of {_KNOWN}"))
+    document |= {"document": _DOCUMENT, "library": f"scikit-learn {name}"}
+    options = {"feature_names": None if feature_names is None else list(feature_names)}
+    raw = import_bytes("arrays", json.dumps(document).encode(), options)
+    certificate = certified(raw, "scikit-learn", lambda probe: _scores(model, probe))
+    return TreeEnsemble._of_raw(certificate)
+
+
+def _scores(model: Any, probe: Probe) -> tuple[Any, Any]:
+    """Return answers and raw scores of the estimator itself."""
+    rows = _rows(model, probe)
+    jobs = getattr(model, "n_jobs", 1)
+    if hasattr(model, "n_jobs"):
+        # Several threads add trees in the order they finish: not even the same bits twice.
+        model.n_jobs = 1
+    try:
+        if not hasattr(model, "predict_proba"):
+            answers = model.predict(rows)
+            return answers, answers
+        shares = model.predict_proba(rows)
+        answers = shares if shares.shape[1] > _BINARY else shares[:, 1]
+        if hasattr(model, "decision_function"):
+            return answers, model.decision_function(rows)
+        return answers, answers
+    finally:
+        if hasattr(model, "n_jobs"):
+            model.n_jobs = jobs
+
+
+def _rows(model: Any, probe: Probe) -> Any:
+    names = getattr(model, "feature_names_in_", None)
+    columns = list(probe.columns.values())
+    levels = _levels(model)
+    if names is None and not any(column.dtype == object for column in columns):
+        return probe.matrix()
+    import pandas as pd  # noqa: PLC0415 - the model was trained on a table of named columns
+
+    table = {}
+    for index, column in enumerate(columns):
+        known = levels.get(index)
+        values = column if known is None else originals(column, known)
+        if known is not None and not any(isinstance(level, str) for level in known):
+            values = [np.nan if isinstance(v, str) or v is None else v for v in values]
+        table[index if names is None else names[index]] = values
+    frame = pd.DataFrame(table)
+    return frame if names is not None else frame.to_numpy(dtype=np.float64)
+
+
+def _fields(model: Any, *, accepts_missing: bool) -> list[dict[str, Any]]:
+    names = getattr(model, "feature_names_in_", None)
+    if names is None:
+        names = [f"x{index}" for index in range(model.n_features_in_)]
+    levels = _levels(model)
+    return [
+        {
+            "name": str(name),
+            "accepts_missing": accepts_missing,
+            "levels": None if index not in levels else [level_text(v) for v in levels[index]],
+        }
+        for index, name in enumerate(names)
+    ]
+
+
+def _levels(model: Any) -> dict[int, list[Any]]:
+    """Return the categories of a histogram model by input, without the missing one."""
+    encoder = getattr(model, "_preprocessor", None)
+    if encoder is None:
+        return {}
+    mask = np.flatnonzero(model.is_categorical_)
+    categories = encoder.named_transformers_["encoder"].categories_
+    return {
+        int(index): [level for level in own.tolist() if level is not None and level == level]  # noqa: PLR0124
+        for index, own in zip(mask, categories, strict=True)
+    }
+
+
+def _base(model: Any, outputs: int, link: str, base: list[float]) -> dict[str, Any]:
+    return {
+        "outputs": outputs,
+        "leaf_width": 1,
+        "link": link,
+        "slope": 1.0,
+        "divisor": 1.0,
+        "base": base,
+        "fields": _fields(model, accepts_missing=True),
+    }
+
+
+def _rules(width: str, *, infinite: bool) -> dict[str, Any]:
+    return {
+        "compare": "less_or_equal",
+        "input": width,
+        "accepts_infinite": infinite,
+        "category": "truncate",
+        "sum": "f64",
+    }
+
+
+# Histogram gradient boosting.
+
+
+def _histogram(model: Any) -> dict[str, Any]:
+    outputs = int(model.n_trees_per_iteration_)
+    loss = type(model._loss).__name__
+    links = {
+        "HalfBinomialLoss": "sigmoid",
+        "HalfMultinomialLoss": "softmax",
+        "HalfSquaredError": "identity",
+        "AbsoluteError": "identity",
+        "PinballLoss": "identity",
+        "HalfPoissonLoss": "exp",
+        "HalfGammaLoss": "exp",
+    }
+    if loss not in links:
+        raise invalid(("model", f"has loss {loss}: must be one of {', '.join(links)}"))
+    base = np.ravel(model._baseline_prediction).astype(np.float64).tolist()
+    document = _base(model, outputs, links[loss], base)
+    document["rules"] = _rules("f64", infinite=True)
+    mask = getattr(model, "is_categorical_", None)
+    # Inside the model categorical columns come first.
+    order = np.arange(model.n_features_in_)
+    if mask is not None and getattr(model, "_preprocessor", None) is not None:
+        order = np.concatenate([order[mask], order[~mask]])
+    document["trees"] = [
+        _histogram_tree(predictor, output, order)
+        for round_ in model._predictors
+        for output, predictor in enumerate(round_)
+    ]
+    return document
+
+
+def _histogram_tree(predictor: Any, output: int, order: Any) -> dict[str, Any]:
+    nodes = predictor.nodes
+    leaf = nodes["is_leaf"].astype(bool)
+    members = {}
+    for index in np.flatnonzero(nodes["is_categorical"].astype(bool) & ~leaf):
+        words = predictor.raw_left_cat_bitsets[nodes["bitset_idx"][index]]
+        codes = [32 * w + b for w in range(len(words)) for b in range(32) if words[w] >> b & 1]
+        members[str(index)] = codes
+    return _tree(
+        output,
+        feature=np.where(leaf, -1, order[nodes["feature_idx"]]),
+        threshold=nodes["num_threshold"],
+        left=nodes["left"],
+        right=nodes["right"],
+        default_left=nodes["missing_go_to_left"],
+        value=nodes["value"],
+        cover=nodes["count"],
+        members=members,
+    )
+
+
+def _tree(output: int, *, members: dict[str, Any], **arrays: Any) -> dict[str, Any]:
+    leaf = np.asarray(arrays["feature"]) < 0
+    tree: dict[str, Any] = {"output": output, "members": members}
+    for name, values in arrays.items():
+        if name in {"left", "right"}:
+            cleaned = np.where(leaf, -1, values.astype(np.int64))
+        elif name == "threshold":
+            cleaned = np.where(leaf, 0.0, values)
+        else:
+            cleaned = np.asarray(values)
+        tree[name] = [_number(value) for value in np.ravel(cleaned).tolist()]
+    return tree
+
+
+def _number(value: Any) -> Any:
+    """Return an infinity as the text JSON has for it here."""
+    if isinstance(value, float) and np.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
+# Forests and gradient boosting of exact trees.
+
+
+def _exact_tree(tree: Any, output: int, value: Any) -> dict[str, Any]:
+    state = tree.__getstate__()["nodes"]
+    leaf = state["left_child"] < 0
+    goes_left = state["missing_go_to_left"] if "missing_go_to_left" in state.dtype.names else leaf
+    return _tree(
+        output,
+        feature=np.where(leaf, -1, state["feature"]),
+        threshold=state["threshold"],
+        left=state["left_child"],
+        right=state["right_child"],
+        default_left=goes_left.astype(bool),
+        value=value,
+        cover=state["weighted_n_node_samples"],
+        members={},
+    )
+
+
+def _averaged(model: Any, estimators: Sequence[Any]) -> dict[str, Any]:
+    is_classifier = hasattr(model, "classes_")
+    classes = len(model.classes_) if is_classifier else 1
+    outputs = classes if classes > _BINARY else 1
+    link = "identity"
+    if is_classifier:
+        link = "probability" if outputs == 1 else "probability_each"
+    document = _base(model, outputs, link, [0.0] * outputs)
+    allows = estimators[0]._support_missing_values(np.zeros((1, model.n_features_in_)))
+    document["fields"] = _fields(model, accepts_missing=bool(allows))
+    document["rules"] = _rules("f32", infinite=False)
+    document["leaf_width"] = outputs
+    if type(model).__name__.startswith(("RandomForest", "ExtraTrees")):
+        document["divisor"] = float(len(estimators))
+    document["trees"] = []
+    for estimator in estimators:
+        value = estimator.tree_.value[:, 0, :]
+        if is_classifier and classes == _BINARY:
+            value = value[:, 1]
+        elif is_classifier and classes < _BINARY:
+            raise invalid(("model", "was trained on one class"))
+        document["trees"].append(_exact_tree(estimator.tree_, 0, value))
+    return document
+
+
+def _boosted(model: Any) -> dict[str, Any]:
+    name = type(model.init_).__name__ if not isinstance(model.init_, str) else model.init_
+    if name not in {"DummyClassifier", "DummyRegressor", "zero"}:
+        why = f"starts from a {name}: only a constant start is imported"
+        raise invalid(("model.init", why))
+    base = np.ravel(model._raw_predict_init(np.zeros((1, model.n_features_in_), np.float32)))
+    outputs = int(base.size)
+    loss = type(model._loss).__name__
+    link = "identity"
+    if hasattr(model, "classes_"):
+        link = "sigmoid" if outputs == 1 else "softmax"
+    document = _base(model, outputs, link, base.astype(np.float64).tolist())
+    if loss == "ExponentialLoss":
+        document["slope"] = 2.0
+    document["fields"] = _fields(model, accepts_missing=False)
+    document["rules"] = _rules("f32", infinite=False)
+    document["trees"] = [
+        _exact_tree(stage.tree_, output, model.learning_rate * stage.tree_.value[:, 0, 0])
+        for stages in model.estimators_
+        for output, stage in enumerate(stages)
+    ]
+    return document

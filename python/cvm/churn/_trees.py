@@ -1,0 +1,203 @@
+"""Tree ensembles of other libraries, scored as those libraries score them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from cvm._base import BaseModel
+from cvm._frames import invalid
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from cvm._frames import Frame, Numbers
+    from cvm._summary import Row
+
+_PROBABILITY = "_probability"
+_RAW = "raw_score"
+
+
+class ImportedModel(BaseModel):
+    """A model that another library trained and `cvm.from_…` imported; it cannot be fitted."""
+
+    _estimator_type: ClassVar[str] = "classifier"
+
+    @property
+    def imported_(self) -> dict[str, Any]:
+        """Where the model came from: format, version, objective, rounds, trees."""
+        return json.loads(self._raw.training_json).get("imported", {})
+
+    @property
+    def parity_(self) -> dict[str, Any] | None:
+        """How the original library's scores were compared with; ``None`` if they were not."""
+        return json.loads(self._raw.training_json).get("parity")
+
+    @property
+    def classes_(self) -> NDArray[np.int64]:
+        """Numbers of the classes; class 1 of two is the one that means churn."""
+        return np.arange(max(2, len(self._probabilities())))
+
+    def _probabilities(self) -> list[str]:
+        found = [name for name in self.output_names_ if name.endswith(_PROBABILITY)]
+        if not found:
+            why = f"has no probability: its outputs are {', '.join(self.output_names_)}"
+            raise invalid(("model", why))
+        return found
+
+    def predict_proba(self, X: Frame, *, columns: Sequence[str] | None = None) -> Numbers:
+        """Return the probability of every class, one row per customer.
+
+        Parameters
+        ----------
+        X : table
+            One row per customer.
+        columns : sequence of str, optional
+            Names of the columns of a 2-D array.
+
+        Returns
+        -------
+        numpy.ndarray of shape (n, classes)
+            NaN, with a `RowWarning`, where a row cannot be used.
+        """
+        names = self._probabilities()
+        if len(names) == 1:
+            churn = self._output(X, names[0], columns)
+            return np.column_stack([1.0 - churn, churn])
+        return np.column_stack([self._output(X, name, columns) for name in names])
+
+    def decision_function(self, X: Frame, *, columns: Sequence[str] | None = None) -> Numbers:
+        """Return raw scores: what the original library calls margin, raw score or log-odds."""
+        names = [name for name in self.output_names_ if name.endswith(_RAW)]
+        scores = [self._output(X, name, columns) for name in names]
+        return scores[0] if len(scores) == 1 else np.column_stack(scores)
+
+    def predict(
+        self, X: Frame, *, threshold: float = 0.5, columns: Sequence[str] | None = None
+    ) -> NDArray[Any]:
+        """Return the class of each customer, or the predicted value of a model of a value.
+
+        Parameters
+        ----------
+        X : table
+            One row per customer.
+        threshold : float, default 0.5
+            With two classes, the probability of churn from which a customer is of class 1.
+        columns : sequence of str, optional
+            Names of the columns of a 2-D array.
+        """
+        if "prediction" in self.output_names_:
+            return self._output(X, "prediction", columns)
+        shares = self.predict_proba(X, columns=columns)
+        if np.isnan(shares).any():
+            bad = int(np.isnan(shares).any(axis=1).sum())
+            raise invalid(("rows", f"have {bad} without a score; score_frame takes them"))
+        if shares.shape[1] > len(("stay", "leave")):
+            return shares.argmax(axis=1)
+        return (shares[:, 1] >= threshold).astype(np.int64)
+
+    def score_frame(
+        self,
+        X: Frame,
+        *,
+        outputs: Sequence[str] | None = None,
+        columns: Sequence[str] | None = None,
+        threads: int = 0,
+    ) -> Frame:
+        """Return scores and row statuses as a table of the kind given.
+
+        Parameters
+        ----------
+        X : table
+            One row per customer.
+        outputs : sequence of str, optional
+            Columns wanted, in order; by default all of ``output_names_``.
+        columns : sequence of str, optional
+            Names of the columns of a 2-D array.
+        threads : int, default 0
+            Threads to use; 0 means all. The numbers do not depend on it.
+        """
+        return self._score_frame(X, outputs, columns, threads=threads)
+
+    def shap_values(self, X: Frame, *, columns: Sequence[str] | None = None) -> Numbers:
+        """Return what each column adds to each row's raw score: exact path-dependent TreeSHAP.
+
+        Parameters
+        ----------
+        X : table
+            One row per customer.
+        columns : sequence of str, optional
+            Names of the columns of a 2-D array.
+
+        Returns
+        -------
+        numpy.ndarray of shape (n, columns) or (n, columns, classes)
+            In the order of ``feature_names_in_``. With ``expected_value`` they add up to
+            `decision_function`. NaN where a row cannot be used.
+        """
+        return self._explain(X, columns)[1]
+
+    def expected_value(self, X: Frame, *, columns: Sequence[str] | None = None) -> Numbers:
+        """Return the raw score expected before anything is known of a row, by class.
+
+        Parameters
+        ----------
+        X : table
+            Any rows, such as none: the value is the model's.
+        columns : sequence of str, optional
+            Names of the columns of a 2-D array.
+        """
+        return self._explain(X, columns)[0]
+
+    def _explain(self, X: Frame, columns: Sequence[str] | None) -> tuple[Numbers, Numbers]:
+        table = self._table(X, columns)
+        found = self._raw.explain(table.columns(self._inputs()))
+        outputs = len(found["outputs"])
+        values = found["values"].reshape(-1, outputs, self.n_features_in_)
+        values = values[:, 0, :] if outputs == 1 else np.moveaxis(values, 1, 2)
+        return found["base"], values
+
+    def _rows(self, level: float) -> list[Row]:
+        del level
+        return []
+
+    def _facts(self) -> dict[str, str]:
+        facts = super()._facts()
+        facts |= {name: str(value) for name, value in self.imported_.items()}
+        parity = self.parity_
+        if parity is None:
+            facts["parity"] = "not compared with the original library"
+        else:
+            facts["parity"] = f"{parity['rows']} rows equal to {parity['library']}"
+        return facts
+
+
+class TreeEnsemble(ImportedModel):
+    """An ensemble of trees that LightGBM, XGBoost, CatBoost or scikit-learn trained.
+
+    Made by `cvm.from_lightgbm` and its kin, or read from a file. Raw scores are those of the
+    original library in every bit.
+
+    Attributes
+    ----------
+    imported_ : dict
+        Where the model came from.
+    parity_ : dict or None
+        How it was compared with the original library.
+    classes_ : numpy.ndarray
+        Numbers of the classes.
+    feature_names_in_ : numpy.ndarray of str
+        Columns the model reads.
+    fingerprint_ : str
+        Hash of the model's file: its identity on every surface.
+    """
+
+    kind: ClassVar[str] = "churn.trees"
+    title: ClassVar[str] = "Tree ensemble"
+
+    def __init__(self) -> None:
+        pass

@@ -1,0 +1,333 @@
+"""Imported models give the scores of the library they come from: every bit of every raw score.
+
+The cases are in `parity.py`; `docs/parity.md` is the table they make. `UPDATE_PARITY=1` writes it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+
+import numpy as np
+import pytest
+
+import cvm
+from cvm.errors import CvmError
+from parity import CASES, data, lightgbm, rows, xgboost
+from support import ROOT
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+PAGE = ROOT / "docs" / "parity.md"
+MOST_ULPS = 4
+MOST_ULPS_OF_SHARES = 16
+RESULTS: dict[tuple[str, str], str] = {}
+LIBRARIES = {
+    "lightgbm": "lightgbm",
+    "xgboost": "xgboost",
+    "catboost": "catboost",
+    "sklearn": "sklearn",
+}
+
+
+def importer(library):
+    return getattr(cvm, f"from_{library}")
+
+
+def original(library, model, table, options):
+    """Return the answers and raw scores of the library itself, rows in the first axis."""
+    if library == "lightgbm":
+        model = getattr(model, "booster_", model)
+        return model.predict(table), model.predict(table, raw_score=True)
+    if library == "xgboost":
+        return of_xgboost(model, table, options)
+    if library == "catboost":
+        raw = model.predict(table, prediction_type="RawFormulaVal")
+        if not hasattr(model, "predict_proba"):
+            return raw, raw
+        shares = model.predict_proba(table)
+        return (shares[:, 1] if shares.shape[1] == 2 else shares), raw
+    if not hasattr(model, "predict_proba"):
+        return model.predict(table), model.predict(table)
+    shares = model.predict_proba(table)
+    shares = shares[:, 1] if shares.shape[1] == 2 else shares
+    return shares, model.decision_function(table) if hasattr(model, "decision_function") else shares
+
+
+def of_xgboost(model, table, options):
+    import xgboost as xgb
+
+    booster = model.get_booster() if hasattr(model, "get_booster") else model
+    rounds = options.get("iterations", 0)
+    if booster is not model and booster.attr("best_iteration"):
+        rounds = int(booster.attr("best_iteration")) + 1
+    names = None if isinstance(table, np.ndarray) else list(table.columns)
+    served = xgb.DMatrix(
+        table,
+        missing=options.get("missing", np.nan),
+        feature_names=names,
+        feature_types=booster.feature_types if names is None else None,
+        enable_categorical=True,
+    )
+    margin = booster.predict(served, output_margin=True, iteration_range=(0, rounds))
+    answer = booster.predict(served, iteration_range=(0, rounds))
+    return (None if answer.shape != margin.shape else answer), margin
+
+
+def columns(scores, endings):
+    return np.column_stack([scores[name] for name in scores if name.endswith(endings)])
+
+
+def ulps(ours, theirs):
+    """Return the largest distance in units in the last place of the library's own width."""
+    theirs = np.asarray(theirs)
+    narrow = theirs.astype(np.float32).astype(np.float64) == theirs
+    kind = np.float32 if narrow.all() else np.float64
+    spacing = np.spacing(np.abs(theirs).astype(kind)).astype(np.float64)
+    return float(np.max(np.abs(ours - theirs) / spacing, initial=0.0))
+
+
+PARAMS = [(library, name) for library, cases in CASES.items() for name in cases]
+
+
+@pytest.mark.parametrize(("library", "name"), PARAMS, ids=[f"{a}: {b}" for a, b in PARAMS])
+def test_scores_are_the_library_s(library, name):
+    pytest.importorskip(LIBRARIES[library])
+    model, table, options = CASES[library][name]()
+    ours = importer(library)(model, **options)
+    assert ours.parity_["rows"] >= 256
+    scores = ours.score_frame(table)
+    scores = {key: np.asarray(scores[key]) for key in ours.output_names_}
+    answers, raw = original(library, model, table, options)
+    raw = np.asarray(raw, np.float64).reshape(len(table), -1)
+    # A row whose score is not finite is refused here, and only such a row.
+    own = columns(scores, "raw_score")
+    finite = np.isfinite(raw).all(axis=1)
+    assert np.isfinite(own[finite]).all()
+    mismatched = int((own[finite] != raw[finite]).any(axis=1).sum())
+    assert mismatched == 0
+    text = f"{int(finite.sum())} | 0"
+    given = [key for key in scores if not key.endswith("raw_score")]
+    if answers is None or not given:
+        RESULTS[library, name] = f"{text} | - | -"
+        return
+    answers = np.asarray(answers, np.float64).reshape(len(table), -1)[finite]
+    found = columns(scores, ("probability", "prediction"))[finite]
+    worst = ulps(found, answers)
+    assert worst <= (MOST_ULPS if found.shape[1] == 1 else MOST_ULPS_OF_SHARES)
+    equal = float((found == answers).mean())
+    RESULTS[library, name] = f"{text} | {100 * equal:.2f} % | {worst:.0f}"
+
+
+def test_the_page_of_parity_holds_every_case():
+    """Run last: the page lists the cases, and is written anew on request."""
+    if os.environ.get("UPDATE_PARITY"):
+        assert set(RESULTS) == set(PARAMS), "run the whole file"
+        PAGE.write_text(page())
+    lines = PAGE.read_text().splitlines()
+    for library, name in PARAMS:
+        start = f"| {library} | {name} |"
+        own = [line for line in lines if line.startswith(start)]
+        assert len(own) == 1, start
+        assert own[0].split("|")[4].strip() == "0", "mismatched rows"
+
+
+def page():
+    from importlib import metadata
+
+    names = ("lightgbm", "xgboost-cpu", "catboost", "scikit-learn")
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in names)
+    body = "\n".join(f"| {a} | {b} | {RESULTS[a, b]} |" for a, b in PARAMS)
+    return f"""# Parity with the libraries models are imported from
+
+Made by `UPDATE_PARITY=1 python -m pytest tests/python/test_import.py` against {versions}.
+
+Each case trains a model, imports it, and scores rows strewn with what breaks importers: thresholds
+and their neighbours, missing values, both zeros, denormals, fractions and negatives as categories,
+infinities where the library takes them, unseen levels. *Mismatched* counts rows where a bit of a
+raw score differs. Answers (probabilities, predictions) go through `exp`, which each platform's
+library rounds in its own way: the share of equal bits, and the largest difference in units in the
+last place, are stated.
+
+| library | case | rows | mismatched | answers equal | worst ulps |
+|---|---|---|---|---|---|
+{body}
+"""
+
+
+def test_a_model_survives_its_file(tmp_path):
+    X, y = data()
+    model = cvm.from_lightgbm(lightgbm(X, y))
+    again = cvm.load(model.save(tmp_path / "churn.cvm"))
+    assert type(again) is cvm.TreeEnsemble
+    assert again.fingerprint_ == model.fingerprint_
+    assert again.parity_ == model.parity_
+    table = rows(X)
+    assert np.array_equal(again.decision_function(table), model.decision_function(table))
+
+
+@pytest.mark.parametrize("library", ["lightgbm", "xgboost"])
+def test_attributions_add_up_and_agree_with_the_library(library):
+    X, y = data()
+    if library == "lightgbm":
+        model = lightgbm(X, y, rounds=80, num_leaves=31)
+        theirs = model.predict(X[:200], pred_contrib=True)
+        close, exact = 1e-9, 1e-12
+    else:
+        import xgboost as xgb
+
+        model = xgboost(X, y, rounds=80)
+        theirs = model.predict(xgb.DMatrix(X[:200]), pred_contribs=True).astype(float)
+        # XGBoost adds floats: its own margin is not the sum of its own leaves.
+        close, exact = 2e-4, 2e-5
+    ours = importer(library)(model)
+    values, base = ours.shap_values(X[:200]), ours.expected_value(X[:1])
+    raw = ours.decision_function(X[:200])
+    assert np.abs(base[0] + values.sum(axis=1) - raw).max() <= exact
+    assert np.abs(values - theirs[:, :-1]).max() <= close
+    assert abs(base[0] - theirs[0, -1]) <= close
+
+
+def test_attributions_are_shapley_values_by_definition():
+    """Against the sum over all coalitions, with the tree's own weights."""
+    from itertools import combinations
+    from math import factorial
+
+    X, y = data(columns=4, missing=0.0)
+    model = lightgbm(X, y, rounds=3, num_leaves=9)
+    trees = [tree["tree_structure"] for tree in model.dump_model()["tree_info"]]
+    ours = cvm.from_lightgbm(model)
+    row = X[5]
+
+    def game(node, known):
+        if "leaf_value" in node:
+            return node["leaf_value"]
+        sides = (node["left_child"], node["right_child"])
+        if node["split_feature"] in known:
+            return game(sides[int(row[node["split_feature"]] > node["threshold"])], known)
+        counts = [side.get("internal_count", side.get("leaf_count")) for side in sides]
+        shares = [count / sum(counts) for count in counts]
+        return sum(s * game(side, known) for s, side in zip(shares, sides, strict=True))
+
+    def value(known):
+        return sum(game(tree, known) for tree in trees)
+
+    want = np.zeros(4)
+    for j in range(4):
+        others = [i for i in range(4) if i != j]
+        for size in range(4):
+            weight = factorial(size) * factorial(3 - size) / factorial(4)
+            for known in combinations(others, size):
+                want[j] += weight * (value({*known, j}) - value(set(known)))
+    assert ours.shap_values(X[5:6])[0] == pytest.approx(want, abs=1e-13)
+
+
+def test_what_is_not_understood_is_refused_by_name():
+    X, y = data()
+    booster = lightgbm(X, y, rounds=3)
+    text = booster.model_to_string()
+
+    def refusal(kind, content, options="{}"):
+        from cvm._core import RawModel
+
+        with pytest.raises(CvmError) as caught:
+            RawModel.import_model(kind, content.encode(), options)
+        return str(caught.value)
+
+    assert "version" in refusal("lightgbm", text.replace("version=v4", "version=v9"))
+    assert "lambdarank" in refusal(
+        "lightgbm", text.replace("objective=binary", "objective=lambdarank")
+    )
+    assert "num_rings" in refusal(
+        "lightgbm", text.replace("num_class=1", "num_rings=3\nnum_class=1")
+    )
+    assert "cut off" in refusal("lightgbm", text[: len(text) // 3].rsplit("\n\n", 1)[0])
+    assert "iterations" in refusal("lightgbm", text, '{"iterations": 99}')
+    document = json.loads(bytes(xgboost(X, y, rounds=3).save_raw("json")))
+    document["learner"]["objective"]["name"] = "rank:ndcg"
+    assert "rank:ndcg" in refusal("xgboost", json.dumps(document))
+    document["learner"]["objective"]["name"] = "binary:logistic"
+    document["learner"]["surprise"] = 1
+    assert "learner.surprise" in refusal("xgboost", json.dumps(document))
+    del document["learner"]["surprise"]
+    document["learner"]["attributes"]["best_iteration"] = "1"
+    assert "set the option `iterations` to 2" in refusal("xgboost", json.dumps(document))
+    assert "format" in refusal("onnx", text)
+
+
+def test_loops_and_bad_indices_are_refused():
+    from cvm._core import RawModel
+
+    X, y = data()
+    document = json.loads(bytes(xgboost(X, y, rounds=1).save_raw("json")))
+    tree = document["learner"]["gradient_booster"]["model"]["trees"][0]
+    for key, bad in [("left_children", 0), ("right_children", 1), ("left_children", 10**6)]:
+        kept = tree[key][0]
+        tree[key][0] = bad
+        with pytest.raises(CvmError, match=r"reached twice|does not exist"):
+            RawModel.import_model("xgboost", json.dumps(document).encode(), "{}")
+        tree[key][0] = kept
+    tree["split_indices"][0] = 99
+    with pytest.raises(CvmError, match="feature 99 of 6"):
+        RawModel.import_model("xgboost", json.dumps(document).encode(), "{}")
+
+
+@pytest.mark.parametrize("kind", ["json", "ubj"])
+def test_truncated_files_are_refused(kind):
+    from cvm._core import RawModel
+
+    X, y = data()
+    content = bytes(xgboost(X, y, rounds=2).save_raw(kind))
+    for end in range(0, len(content) - 1, 97):
+        with pytest.raises(CvmError):
+            RawModel.import_model("xgboost", content[:end], "{}")
+
+
+def test_a_model_that_scores_otherwise_is_refused():
+    """The comparison with the original is a real one: another model's scores fail it."""
+    X, y = data()
+    ours = cvm.from_lightgbm(lightgbm(X, y))
+    raw = ours._raw
+    shape = len(raw.probe_columns()[0][1])
+    wrong = [("churn_probability", np.full(shape, 0.5)), ("raw_score", np.zeros(shape))]
+    with pytest.raises(CvmError, match="does not give the scores of lightgbm"):
+        raw.certify("lightgbm 0", wrong)
+
+
+def test_other_objects_are_refused():
+    for function in (cvm.from_lightgbm, cvm.from_xgboost, cvm.from_catboost, cvm.from_sklearn):
+        with pytest.raises(cvm.InvalidInputError, match="must be"):
+            function("a model")
+
+
+def test_catboost_categories_are_refused_with_the_reason():
+    catboost = pytest.importorskip("catboost")
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.choice(["a", "b", "c"], 500), rng.normal(size=500)]).astype(object)
+    y = (X[:, 0] == "a").astype(int)
+    model = catboost.CatBoostClassifier(iterations=3, verbose=0, allow_writing_files=False)
+    model.fit(X, y, cat_features=[0])
+    with pytest.raises(CvmError, match="hashes of categories"):
+        cvm.from_catboost(model)
+
+
+def test_columns_are_found_by_name():
+    import pandas as pd
+
+    X, y = data()
+    table = pd.DataFrame(X, columns=[f"n{i}" for i in range(6)])
+    model = cvm.from_lightgbm(lightgbm(table, y))
+    want = model.decision_function(table)
+    shuffled = table[["n3", "n0", "n5", "n1", "n4", "n2"]].assign(extra="x")
+    assert np.array_equal(model.decision_function(shuffled), want)
+    with pytest.raises(cvm.InvalidInputError, match="n2"):
+        model.decision_function(table.drop(columns="n2"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert model.summary().facts["parity"].endswith("lightgbm " + version("lightgbm"))
+
+
+def version(name):
+    from importlib import metadata
+
+    return metadata.version(name)
