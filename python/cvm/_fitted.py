@@ -132,6 +132,11 @@ class FittedModel(BaseModel):
         if "log_likelihood" in report:
             facts["log-likelihood"] = f"{self.log_likelihood_:.3f}"
             facts["rows"] = f"{report['row_count']} ({report['excluded_row_count']} excluded)"
+            for test in report.get("nested", []):
+                facts[f"against {test['model']}"] = (
+                    f"likelihood ratio {test['statistic']:.2f} on {test['df']} d.f., "
+                    f"p = {test['p_value']:.2g}"
+                )
             facts["converged"] = f"{self.converged_} ({report['message']})"
         return facts
 

@@ -7,7 +7,7 @@ use crate::options;
 use crate::render::{Align, Table, count, number, optional, print, write_json};
 use crate::tables::{self, Wanted};
 use cvm::table::ColumnKind;
-use cvm::{FitOptions, FitReport};
+use cvm::{FitOptions, FitReport, NestedTest};
 use serde_json::Value;
 
 /// Runs `cvm fit`.
@@ -110,7 +110,16 @@ fn render(entry: &cvm::Entry, report: &FitReport) -> String {
         report.method,
         report.gradient_norm,
     );
-    format!("{head}{}{tail}", estimates(entry, report).render())
+    let tests: String = report.nested.iter().map(compared).collect();
+    format!("{head}{}{tail}{tests}", estimates(entry, report).render())
+}
+
+/// One line per likelihood-ratio test.
+fn compared(test: &NestedTest) -> String {
+    format!(
+        "  against {} (log-likelihood {:.3}): likelihood ratio {:.3} on {} d.f., p = {:.2e}\n",
+        test.model, test.log_likelihood, test.statistic, test.df, test.p_value
+    )
 }
 
 fn estimates(entry: &cvm::Entry, report: &FitReport) -> Table {

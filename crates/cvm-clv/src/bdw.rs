@@ -23,14 +23,16 @@
 
 use crate::beta_mixture::ln_far;
 use crate::beta_ratio::{BetaDrop, beta_drop};
+use crate::contract::Contract;
 use crate::contract::{
     ContractFormulas, Hazard, PowerStep, Tenure, censored_or_churned, exposure, renewal_derivatives,
 };
 use crate::formulas::Formulas;
 use crate::merged::MergedRows;
 use crate::random::Random;
+use crate::sbg::Sbg;
 use crate::sbg::{leaving_rate, observed, shape_starts};
-use cvm_core::{Derivatives, Effect, Order, ParamError, ParamSpec, Process};
+use cvm_core::{Derivatives, Effect, Nested, NestedPlace, Order, ParamError, ParamSpec, Process};
 use cvm_math::pow;
 
 /// The BdW model at given parameters.
@@ -131,6 +133,11 @@ impl Formulas for Bdw {
         let (left, stayed) = exposure(likelihood);
         let with = |c: f64| shape_starts(left, stayed).map(|[alpha, beta]| vec![alpha, beta, c]);
         [with(1.0), with(1.5), with(0.7)].concat()
+    }
+
+    fn nested() -> Option<Nested<Tenure>> {
+        let embed = |sbg: &[f64]| [sbg, &[1.0]].concat();
+        Some(Nested::of::<Contract<Sbg>>(NestedPlace::Inside, embed))
     }
 
     fn simulate_one(&self, template: &Tenure, random: &mut Random) -> Tenure {

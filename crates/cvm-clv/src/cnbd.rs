@@ -36,12 +36,15 @@ mod silence;
 
 pub use likelihood::{CnbdLikelihood, choose_k};
 
+use crate::bg_nbd::BgNbd;
 use crate::formulas::Formulas;
 use crate::incomplete_beta::ln_incomplete_beta;
+use crate::mbg_nbd::MbgNbd;
+use crate::purchase::Purchase;
 use crate::random::Random;
 use crate::rfm::Rfm;
 use crate::rising::Rising;
-use cvm_core::{Derivatives, Effect, Order, ParamError, ParamSpec, Process};
+use cvm_core::{Derivatives, Effect, Nested, NestedPlace, Order, ParamError, ParamSpec, Process};
 use cvm_math::{digamma, exp, ln, ln_gamma, ln_rising, log1p, sigmoid, softplus, trigamma};
 use silence::Silence;
 
@@ -296,6 +299,15 @@ impl<const AT_FIRST: bool> Formulas for CnbdK<AT_FIRST> {
     }
 
     /// Purchase by purchase; the last of ten million ends the story.
+    fn nested() -> Option<Nested<Rfm>> {
+        let embed = |poisson: &[f64]| [poisson, &[1.0]].concat();
+        Some(if AT_FIRST {
+            Nested::of::<Purchase<MbgNbd>>(NestedPlace::Inside, embed)
+        } else {
+            Nested::of::<Purchase<BgNbd>>(NestedPlace::Inside, embed)
+        })
+    }
+
     fn simulate_one(&self, template: &Rfm, random: &mut Random) -> Rfm {
         const MOST_PURCHASES: f64 = 1e7;
         let age = template.age;

@@ -20,14 +20,16 @@
 //! Numerics: `H(T, t) = ln(1 + odds)·((T+t)^c − T^c)`, the step of the power without cancellation.
 //! The expected lifetime is summed (`smooth_sum`). Derivations: docs/models/discrete_weibull.md.
 
+use crate::contract::Contract;
 use crate::contract::{
     ContractFormulas, Hazard, PowerStep, Tenure, censored_or_churned, exposure, renewal_derivatives,
 };
 use crate::formulas::Formulas;
+use crate::geometric::Geometric;
 use crate::merged::MergedRows;
 use crate::random::Random;
 use crate::sbg::observed;
-use cvm_core::{Derivatives, Effect, Order, ParamError, ParamSpec, Process};
+use cvm_core::{Derivatives, Effect, Nested, NestedPlace, Order, ParamError, ParamSpec, Process};
 use cvm_math::{log1p, pow};
 
 /// The discrete Weibull model at given parameters.
@@ -107,6 +109,14 @@ impl Formulas for DiscreteWeibull {
         let (left, stayed) = exposure(likelihood);
         let odds = (left + 0.5) / (stayed + 0.5);
         [1.0, 0.6, 1.6].map(|c| vec![odds, c]).to_vec()
+    }
+
+    fn nested() -> Option<Nested<Tenure>> {
+        let embed = |geometric: &[f64]| [geometric, &[1.0]].concat();
+        Some(Nested::of::<Contract<Geometric>>(
+            NestedPlace::Inside,
+            embed,
+        ))
     }
 
     fn simulate_one(&self, template: &Tenure, random: &mut Random) -> Tenure {

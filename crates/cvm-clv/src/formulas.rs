@@ -4,7 +4,7 @@
 //! in [`crate::merged`], [`crate::covariates`] and the module of the model's family.
 
 use crate::random::Random;
-use cvm_core::{Derivatives, Likelihood, Order, ParamSpec, Process};
+use cvm_core::{Derivatives, Likelihood, Nested, Order, ParamSpec, Process};
 use std::fmt;
 
 /// A model at given parameters.
@@ -49,6 +49,11 @@ pub trait Formulas: Clone + fmt::Debug + Send + Sync + 'static {
 
     /// Start vectors, best guess first; later ones are tried only when needed.
     fn starts(likelihood: &Self::Likelihood) -> Vec<Vec<f64>>;
+
+    /// The model inside this one that a fit is compared with and never ends below.
+    fn nested() -> Option<Nested<Self::Row>> {
+        None
+    }
 
     /// One drawn row; the template supplies what is not random.
     fn simulate_one(&self, template: &Self::Row, random: &mut Random) -> Self::Row;

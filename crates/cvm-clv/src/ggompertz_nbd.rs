@@ -25,10 +25,12 @@
 
 use crate::attrition::{Attrited, AttritionLikelihood, Start};
 use crate::formulas::Formulas;
+use crate::pareto_nbd::ParetoNbd;
+use crate::purchase::Purchase;
 use crate::purchase::PurchaseFormulas;
 use crate::random::Random;
 use crate::rfm::Rfm;
-use cvm_core::{Derivatives, Effect, Order, ParamError, ParamSpec, Process};
+use cvm_core::{Derivatives, Effect, Nested, NestedPlace, Order, ParamError, ParamSpec, Process};
 
 /// The GGompertz/NBD model at given parameters.
 #[derive(Debug, Clone)]
@@ -132,6 +134,19 @@ impl Formulas for GGompertzNbd {
             .zip(growths)
             .map(start)
             .collect()
+    }
+
+    fn nested() -> Option<Nested<Rfm>> {
+        /// Growth of the hazard with time at which it is constant to a millionth over a lifetime of
+        /// a thousand periods: `(e^{bt} − 1)/b → t`.
+        const CONSTANT: f64 = 1e-9;
+        Some(Nested::of::<Purchase<ParetoNbd>>(
+            NestedPlace::Limit,
+            |pareto| match pareto {
+                [r, alpha, s, beta] => vec![*r, *alpha, CONSTANT, *s, *beta * CONSTANT],
+                other => other.to_vec(),
+            },
+        ))
     }
 
     fn simulate_one(&self, template: &Rfm, random: &mut Random) -> Rfm {

@@ -33,9 +33,14 @@ use crate::attrition::{Attrited, Start, draw_row, starts, totals};
 use crate::formulas::Formulas;
 use crate::jet::Jet;
 use crate::merged::MergedRows;
+use crate::pareto_nbd::ParetoNbd;
+use crate::purchase::Purchase;
 use crate::random::Random;
 use crate::rfm::Rfm;
-use cvm_core::{Derivatives, Domain, Effect, Order, ParamError, ParamSpec, Process, Transform};
+use cvm_core::{
+    Derivatives, Domain, Effect, Nested, NestedPlace, Order, ParamError, ParamSpec, Process,
+    Transform,
+};
 use sarmanov::Sarmanov;
 
 /// Scales added to `(α, β)` by each part of the mixture.
@@ -173,6 +178,14 @@ impl Formulas for ParetoNbdCorrelated {
         let totals = totals(likelihood.weighted());
         let start = |start: Start| vec![start.r, start.alpha, start.s, start.lifetime, 0.0];
         starts(&totals).map(start).to_vec()
+    }
+
+    fn nested() -> Option<Nested<Rfm>> {
+        let embed = |independent: &[f64]| [independent, &[0.0]].concat();
+        Some(Nested::of::<Purchase<ParetoNbd>>(
+            NestedPlace::Inside,
+            embed,
+        ))
     }
 
     fn simulate_one(&self, template: &Rfm, random: &mut Random) -> Rfm {

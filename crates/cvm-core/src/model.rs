@@ -1,8 +1,8 @@
 //! The contract of a model with a fixed list of parameters: one file, one implementation.
 
 use crate::{
-    Covariates, InputError, InputSchema, Likelihood, ModelState, ParamError, ParamSpec, Process,
-    RowStatus, Scorer, StateError, TimeUnit,
+    Covariates, InputError, InputSchema, Likelihood, ModelState, Nested, ParamError, ParamSpec,
+    Process, RowStatus, Scorer, StateError, TimeUnit,
 };
 use serde_json::{Map, Value};
 
@@ -102,6 +102,11 @@ pub trait ParametricModel: Scorer + Clone + Sized + 'static {
 
     /// Start vectors, best guess first; later ones are tried only when needed.
     fn starts(likelihood: &Self::Likelihood) -> Vec<Vec<f64>>;
+
+    /// The model inside this one that a fit is compared with and never ends below.
+    fn nested() -> Option<Nested<Self::Row>> {
+        None
+    }
 
     /// Draws one row per template row: the template supplies what is not random (`T`; for spend the
     /// frequency). Deterministic in `seed`.

@@ -69,8 +69,9 @@ pub fn maximize_with(
     }
 }
 
-/// Rounding of a maximum, relative: a parent this little below its nested model is at it.
-const FLOOR_ROUNDING: f64 = 1e-12;
+/// Rounding of a maximum, relative: a parent this little below its nested model is at it, as in
+/// [`crate::likelihood_ratio_against`].
+const FLOOR_ROUNDING: f64 = 1e-9;
 
 /// [`maximize`] that never ends below `nested`, the optimum of a nested model written in this
 /// model's parameters: if the usual starts end lower, the search is repeated from there, and

@@ -1,6 +1,6 @@
 //! Fitting by kind: options in, a model and a report out.
 
-use crate::{Error, Model, catalog::entry};
+use crate::{Error, Model, NestedTest, catalog::entry};
 use cvm_core::{Batch, TimeUnit, Transform};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -98,6 +98,10 @@ pub struct FitReport {
     /// Log-likelihood plus the log density of the priors.
     #[serde(default)]
     pub log_posterior: f64,
+    /// Likelihood-ratio tests against models inside this one; empty where there is none, and where
+    /// penalties, priors or bounds move the maximum.
+    #[serde(default)]
+    pub nested: Vec<NestedTest>,
 }
 
 /// Something peculiar about a fit.

@@ -1,12 +1,16 @@
 //! A fit of a parametric model made ready: rows, names, coordinates, settings; and the fit itself.
 
-use crate::fit_rows::{Counts, Data, data_facts, finish, read, read_weights, report, run_with};
-use crate::fit_settings::{choices, covariates, estimator, own_settings};
-use crate::{Error, FitOptions, Fitted};
-use cvm_core::{
-    Batch, Covariates, Domain, InputField, InputSchema, Likelihood, ParametricModel, Transform,
+use crate::fit_nested::{Floor, NestedTest, comparable, floor, test};
+use crate::fit_rows::{
+    Counts, Data, data_facts, finish, read, read_weights, report, run_with, settled,
 };
-use cvm_fit::{Fit, RowContributions, Settings, diagnose_influence};
+use crate::fit_settings::{choices, covariates, estimator, own_settings};
+use crate::{Error, FitOptions, FitReport, Fitted};
+use cvm_core::{
+    Batch, Covariates, Derivatives, Domain, InputField, InputSchema, Likelihood, NestedPlace,
+    Order, ParametricModel, Transform,
+};
+use cvm_fit::{Finding, Fit, RowContributions, Settings, largest_influence};
 use serde_json::{Map, Value};
 
 /// Standard errors by which one customer may move an estimate unsaid: in real samples the heaviest
@@ -36,21 +40,21 @@ pub(crate) fn fit<M: ParametricModel>(
         let estimates = prepared.estimate(options)?;
         return prepared.finish(estimates, options);
     };
-    let mut best: Option<(Prepared<M>, Fit, FitOptions)> = None;
+    let mut best: Option<(Prepared<M>, Estimate, FitOptions)> = None;
     for choice in choices {
         let prepared = Prepared::<M>::new(batch, &choice)?;
-        let fit = prepared.estimate(&choice)?;
-        let value = |fit: &Fit| fit.penalized_log_likelihood;
+        let estimate = prepared.estimate(&choice)?;
+        let value = |estimate: &Estimate| estimate.fit.penalized_log_likelihood;
         if best
             .as_ref()
-            .is_none_or(|(_, own, _)| value(&fit) > value(own))
+            .is_none_or(|(_, own, _)| value(&estimate) > value(own))
         {
-            best = Some((prepared, fit, choice));
+            best = Some((prepared, estimate, choice));
         }
     }
-    let (prepared, fit, choice) =
+    let (prepared, estimate, choice) =
         best.ok_or_else(|| Error::invalid("options.settings.choose", "names no value"))?;
-    prepared.finish(fit, &choice)
+    prepared.finish(estimate, &choice)
 }
 
 impl<M: ParametricModel> Prepared<M> {
@@ -104,14 +108,44 @@ impl<M: ParametricModel> Prepared<M> {
         }
     }
 
-    /// The maximum; with covariates from the maximum without them, so that it is no lower.
-    pub(crate) fn estimate(&self, options: &FitOptions) -> Result<Fit, Error> {
+    /// The maximum, no lower than that of a model inside this one.
+    pub(crate) fn estimate(&self, options: &FitOptions) -> Result<Estimate, Error> {
+        if self.covariates.is_empty() {
+            self.estimate_plain(options)
+        } else {
+            self.estimate_with_covariates(options)
+        }
+    }
+
+    fn estimate_plain(&self, options: &FitOptions) -> Result<Estimate, Error> {
+        let likelihood = M::likelihood(&self.data.rows, self.data.weights.as_deref());
+        let starts = M::starts(&likelihood);
+        let (transforms, settings) = (&self.transforms, &self.settings);
+        let usual = || run_with(&likelihood, transforms, &starts, options, settings);
+        let Some(nested) = M::nested().filter(|_| comparable(settings)) else {
+            return Ok(Estimate::alone(usual()?));
+        };
+        // What lies in a limit matters only to a fit that may have gone astray.
+        if nested.place == NestedPlace::Limit
+            && let Ok(fit) = usual()
+            && fit.diagnosis.is_empty()
+        {
+            return Ok(Estimate::alone(fit));
+        }
+        let (rows, weights) = (&self.data.rows, self.data.weights.as_deref());
+        let Some(floor) = floor(&nested, rows, weights, settings) else {
+            return Ok(Estimate::alone(usual()?));
+        };
+        let params = &floor.params;
+        let fit = cvm_fit::maximize_at_least(&likelihood, transforms, &starts, settings, params);
+        Ok(Estimate::over(settled(fit, options)?, &floor))
+    }
+
+    /// With covariates from the maximum without them.
+    fn estimate_with_covariates(&self, options: &FitOptions) -> Result<Estimate, Error> {
         let plain = M::likelihood(&self.data.rows, self.data.weights.as_deref());
         let starts = M::starts(&plain);
         let base = M::PARAMS.len();
-        if self.covariates.is_empty() {
-            return run_with(&plain, &self.transforms, &starts, options, &self.settings);
-        }
         let settings = estimator(options, &self.names, base)?;
         let cut = |list: &[f64]| list.iter().take(base).copied().collect::<Vec<f64>>();
         let plain_settings = Settings {
@@ -123,26 +157,42 @@ impl<M: ParametricModel> Prepared<M> {
         };
         let transforms = &self.transforms[..base];
         let nested = run_with(&plain, transforms, &starts, options, &plain_settings)?;
-        let mut start = nested.params;
-        start.resize(self.names.len(), 0.0);
+        let mut floor = Floor {
+            kind: M::KIND,
+            model: format!("{} without covariates", M::TITLE),
+            place: NestedPlace::Inside,
+            log_likelihood: nested.log_likelihood,
+            free_params: nested.free_count(),
+            params: nested.params,
+        };
+        floor.params.resize(self.names.len(), 0.0);
         let likelihood = self.likelihood(None);
-        let starts = [start];
-        run_with(
-            likelihood.as_ref(),
-            &self.transforms,
-            &starts,
-            options,
-            &self.settings,
-        )
+        let starts = [floor.params.clone()];
+        let (likelihood, transforms) = (likelihood.as_ref(), &self.transforms);
+        let fit = run_with(likelihood, transforms, &starts, options, &self.settings)?;
+        Ok(if comparable(&self.settings) {
+            Estimate::over(fit, &floor)
+        } else {
+            Estimate::alone(fit)
+        })
     }
 
-    pub(crate) fn finish(self, mut fit: Fit, options: &FitOptions) -> Result<Fitted, Error> {
+    pub(crate) fn finish(self, estimate: Estimate, options: &FitOptions) -> Result<Fitted, Error> {
+        let Estimate { mut fit, nested } = estimate;
         let influence = self.influential_rows();
         let rows = InfluentialRows {
             prepared: &self,
             rows: &influence,
         };
-        diagnose_influence(&mut fit, &rows, INFLUENCE);
+        let top = largest_influence(&rows, &fit);
+        if let Some(top) = top.filter(|top| top.shift.abs() > INFLUENCE) {
+            let row = influence.get(top.row).copied().unwrap_or(top.row);
+            fit.note(Finding::Influential {
+                row: self.data.row_given(row),
+                parameter: top.parameter,
+                shift: top.shift,
+            });
+        }
         let (base, coefficients) = fit.params.split_at(M::PARAMS.len());
         let covariates = Covariates {
             coefficients: coefficients.to_vec(),
@@ -158,7 +208,10 @@ impl<M: ParametricModel> Prepared<M> {
             weight: self.data.weight(),
         };
         let penalty = options.penalty.unwrap_or(0.0);
-        let report = report(M::KIND, self.names, &fit, penalty, counts);
+        let report = FitReport {
+            nested: nested.into_iter().collect(),
+            ..report(M::KIND, self.names, &fit, penalty, counts)
+        };
         let mut facts = self.facts;
         if !self.data.excluded.is_empty() {
             let reasons = serde_json::json!(self.data.excluded);
@@ -168,26 +221,27 @@ impl<M: ParametricModel> Prepared<M> {
     }
 
     /// Rows that may carry a likelihood: all of a small sample, else those with the largest values
-    /// in each column. Rows with covariates, and rows with weights, which stand for many
-    /// customers, are not looked at.
+    /// in each column and covariate. A row of any weight is looked at as one customer.
     fn influential_rows(&self) -> Vec<usize> {
         const ALL: usize = 5_000;
         const EXTREMES: usize = 50;
-        if !self.covariates.is_empty() || self.data.weights.is_some() {
-            return Vec::new();
-        }
         let count = self.data.rows.len();
         if count <= ALL {
             return (0..count).collect();
         }
-        let width = M::fit_schema(None).fields.len();
-        let mut values = vec![0.0; width];
+        let own = M::fit_schema(None).fields.len();
+        let extra = self.covariates.columns.len();
+        let mut values = vec![0.0; own];
         let mut found = std::collections::BTreeSet::new();
-        for field in 0..width {
+        for field in 0..own + extra {
             let mut largest: Vec<(f64, usize)> = Vec::with_capacity(EXTREMES + 1);
             for (index, row) in self.data.rows.iter().enumerate() {
-                M::row_values(row, &mut values);
-                let value = values[field];
+                let value = if field < own {
+                    M::row_values(row, &mut values);
+                    values[field]
+                } else {
+                    self.data.covariates[index * extra + field - own].abs()
+                };
                 if largest.len() == EXTREMES && largest[EXTREMES - 1].0 >= value {
                     continue;
                 }
@@ -198,6 +252,35 @@ impl<M: ParametricModel> Prepared<M> {
             found.extend(largest.into_iter().map(|(_, index)| index));
         }
         found.into_iter().collect()
+    }
+
+    /// The likelihood of one row, with its covariates, as of one customer.
+    fn likelihood_of(&self, index: usize) -> Box<dyn Likelihood> {
+        let width = self.covariates.columns.len();
+        let row = std::slice::from_ref(&self.data.rows[index]);
+        let values = &self.data.covariates[index * width..(index + 1) * width];
+        let scaled = M::covariate_likelihood(row, values, None, &self.covariates);
+        match scaled.filter(|_| !self.covariates.is_empty()) {
+            Some(scaled) => scaled,
+            None => Box::new(M::likelihood(row, None)),
+        }
+    }
+}
+
+/// A fit, and its test against a model inside it.
+pub(crate) struct Estimate {
+    pub(crate) fit: Fit,
+    nested: Option<NestedTest>,
+}
+
+impl Estimate {
+    fn alone(fit: Fit) -> Self {
+        Estimate { fit, nested: None }
+    }
+
+    fn over(fit: Fit, floor: &Floor) -> Self {
+        let nested = test(&fit, floor);
+        Estimate { fit, nested }
     }
 }
 
@@ -214,10 +297,18 @@ impl<M: ParametricModel> RowContributions for InfluentialRows<'_, M> {
 
     fn row_gradient(&self, theta: &[f64], row: usize, gradient: &mut [f64]) {
         let index = self.rows[row];
-        let data = &self.prepared.data;
-        if let Ok(model) = M::from_params(theta, None) {
-            model.log_lik_grad(&data.rows[index], gradient);
+        if self.prepared.covariates.is_empty() {
+            if let Ok(model) = M::from_params(theta, None) {
+                model.log_lik_grad(&self.prepared.data.rows[index], gradient);
+            }
+            return;
         }
+        let likelihood = self.prepared.likelihood_of(index);
+        let mut sum = Derivatives::zero(theta.len());
+        for block in 0..likelihood.block_count() {
+            likelihood.accumulate(theta, block, Order::Gradient, &mut sum);
+        }
+        gradient.copy_from_slice(&sum.gradient);
     }
 }
 

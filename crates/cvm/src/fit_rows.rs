@@ -30,7 +30,15 @@ pub(crate) fn run_with(
     options: &FitOptions,
     settings: &Settings,
 ) -> Result<Fit, Error> {
-    match cvm_fit::maximize(likelihood, transforms, starts, settings) {
+    settled(
+        cvm_fit::maximize(likelihood, transforms, starts, settings),
+        options,
+    )
+}
+
+/// A run of the estimator as the options want it.
+pub(crate) fn settled(run: Result<Fit, FitError>, options: &FitOptions) -> Result<Fit, Error> {
+    match run {
         Ok(fit) => Ok(fit),
         Err(FitError::NotConverged { fit }) if options.allow_not_converged => Ok(*fit),
         Err(FitError::NotConverged { fit }) => Err(not_converged(&fit)),
@@ -74,9 +82,17 @@ pub(crate) struct Data<R> {
     pub(crate) weights: Option<Vec<f64>>,
     /// Legal rows without information for the model, by reason.
     pub(crate) excluded: BTreeMap<&'static str, usize>,
+    /// Which rows given were left out, ascending.
+    skipped: Vec<usize>,
 }
 
 impl<R> Data<R> {
+    /// The row given that became row `index`.
+    pub(crate) fn row_given(&self, index: usize) -> usize {
+        let skipped = self.skipped.iter();
+        skipped.fold(index, |row, out| row + usize::from(*out <= row))
+    }
+
     /// Sum of the rows' weights.
     #[allow(clippy::cast_precision_loss)]
     pub(crate) fn weight(&self) -> f64 {
@@ -102,6 +118,7 @@ pub(crate) fn read<M: ParametricModel>(
         covariates: Vec::with_capacity(bound.row_count * covariate_count),
         weights: None,
         excluded: BTreeMap::new(),
+        skipped: Vec::new(),
     };
     let mut kept_weights = Vec::new();
     let mut bad = BadRows::default();
@@ -129,7 +146,10 @@ pub(crate) fn read<M: ParametricModel>(
                     data.covariates.extend(covariates);
                     kept_weights.extend(weights.as_ref().and_then(|all| all.get(row)));
                 }
-                Ok(Reading::Excluded(why)) => *data.excluded.entry(why).or_default() += 1,
+                Ok(Reading::Excluded(why)) => {
+                    *data.excluded.entry(why).or_default() += 1;
+                    data.skipped.push(row);
+                }
                 Err(status) => bad.note(bound, row, status),
             }
         }
@@ -243,6 +263,7 @@ pub(crate) fn report(
         bic: cvm_fit::bic(fit.log_likelihood, fit.free_count(), counts.weight),
         free_params: fit.free_count(),
         log_posterior: fit.log_posterior,
+        nested: Vec::new(),
         kind: kind.to_owned(),
         param_names,
         params: fit.params.clone(),

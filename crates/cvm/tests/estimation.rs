@@ -334,3 +334,42 @@ fn partial_objectives_add_up() {
         "{whole:?}"
     );
 }
+
+/// The row named is the row given, past rows left out and among more rows than are looked at; also
+/// with weights and covariates.
+#[test]
+fn an_influential_row_is_named_by_its_place_in_the_data() {
+    let mut frequency = vec![2.0; 8_000];
+    let mut value: Vec<f64> = (0..8_000).map(|i| 5.0 + f64::from(i * 7_919 % 101)).collect();
+    for row in (0..8_000).step_by(3) {
+        frequency[row] = 0.0;
+        value[row] = 0.0;
+    }
+    (frequency[7_001], value[7_001]) = (40.0, 5e4);
+    let z = (0..8_000).map(|i| f64::from(i % 2)).collect();
+    let frame = Frame::new(8_000)
+        .with_numbers("frequency", frequency)
+        .with_numbers("monetary_value", value)
+        .with_numbers("weight", vec![2.0; 8_000])
+        .with_numbers("z", z);
+    for (weight, settings) in [
+        (None, json!({})),
+        (Some("weight"), json!({ "spend_covariates": ["z"] })),
+    ] {
+        let options = FitOptions {
+            allow_not_converged: true,
+            weight_column: weight.map(str::to_owned),
+            settings: settings.as_object().cloned().unwrap(),
+            ..FitOptions::default()
+        };
+        let fitted = cvm::fit("clv.gamma_gamma", &frame.batch().unwrap(), &options).unwrap();
+        let found = fitted.report.findings.iter();
+        let sentences: Vec<&str> = found.map(|finding| finding.sentence.as_str()).collect();
+        assert!(
+            sentences
+                .iter()
+                .any(|said| said.contains("row 7001 carries")),
+            "{sentences:?}"
+        );
+    }
+}

@@ -7,8 +7,8 @@ use crate::covariates::{extend_schema, load, read_covariates, scale_params};
 use crate::merged::MergedRows;
 use crate::state::wrong_length;
 use cvm_core::{
-    BoundBatch, Covariates, Derivatives, InputSchema, Likelihood, ModelState, Order, ParamError,
-    ParamSpec, ParametricModel, Process, RowStatus, StateError, TimeUnit,
+    BoundBatch, Covariates, Derivatives, InputSchema, Likelihood, ModelState, Nested, Order,
+    ParamError, ParamSpec, ParametricModel, Process, RowStatus, StateError, TimeUnit,
 };
 use cvm_math::{exp, expm1};
 use std::ops::Deref;
@@ -125,6 +125,10 @@ impl<F: ContractFormulas> ParametricModel for Contract<F> {
 
     fn starts(likelihood: &F::Likelihood) -> Vec<Vec<f64>> {
         F::starts(likelihood)
+    }
+
+    fn nested() -> Option<Nested<Tenure>> {
+        F::nested()
     }
 
     fn simulate(&self, templates: &[Tenure], seed: u64) -> Vec<Tenure> {

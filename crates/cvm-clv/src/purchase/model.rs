@@ -7,7 +7,8 @@ use crate::rfm::{Rfm, read_rows, rfm_schema};
 use crate::state::wrong_length;
 use cvm_core::{
     BoundBatch, Covariates, Derivatives, Domain, InputField, InputSchema, Likelihood, ModelState,
-    Order, ParamError, ParamSpec, ParametricModel, Process, RowStatus, StateError, TimeUnit,
+    Nested, Order, ParamError, ParamSpec, ParametricModel, Process, RowStatus, StateError,
+    TimeUnit,
 };
 use cvm_math::log_add_exp;
 use std::ops::Deref;
@@ -143,6 +144,10 @@ impl<F: PurchaseFormulas> ParametricModel for Purchase<F> {
 
     fn starts(likelihood: &F::Likelihood) -> Vec<Vec<f64>> {
         F::starts(likelihood)
+    }
+
+    fn nested() -> Option<Nested<Rfm>> {
+        F::nested()
     }
 
     fn simulate(&self, templates: &[Rfm], seed: u64) -> Vec<Rfm> {

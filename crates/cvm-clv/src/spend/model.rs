@@ -10,7 +10,7 @@ use crate::rfm::CHUNK;
 use crate::state::wrong_length;
 use cvm_core::{
     BoundBatch, Covariates, Derivatives, Domain, InputError, InputField, InputSchema, Likelihood,
-    ModelState, Order, ParamError, ParamSpec, ParametricModel, Process, Reading, RowReader,
+    ModelState, Nested, Order, ParamError, ParamSpec, ParametricModel, Process, Reading, RowReader,
     RowStatus, StateError, TimeUnit,
 };
 use serde_json::{Map, Value};
@@ -189,6 +189,10 @@ impl<F: SpendFormulas> ParametricModel for Spending<F> {
 
     fn starts(likelihood: &F::Likelihood) -> Vec<Vec<f64>> {
         F::starts(likelihood)
+    }
+
+    fn nested() -> Option<Nested<Spend>> {
+        F::nested()
     }
 
     fn simulate(&self, templates: &[Spend], seed: u64) -> Vec<Spend> {
