@@ -217,6 +217,11 @@ impl RawModel {
         enter(py, || cvm::contract_value(&contract.model, currency)).map(RawModel::from)
     }
 
+    /// The model called `name` inside a composed one.
+    fn part(&self, py: Python<'_>, name: &str) -> PyResult<Self> {
+        enter(py, || cvm::part(&self.model, name)).map(RawModel::from)
+    }
+
     /// The model of another library's file, as the library scores it.
     #[staticmethod]
     fn import_model(py: Python<'_>, kind: &str, data: &[u8], options_json: &str) -> PyResult<Self> {

@@ -217,6 +217,24 @@ def test_lifetime_value_follows_its_parts(cdnow, purchase, spend, published):
         cvm.LifetimeValue().predict(cdnow, horizon=39)
 
 
+def test_parts_of_a_composed_model_come_back_whole():
+    count = np.arange(60.0)
+    frequency = np.array([0.0, 0, 0, 1, 0, 6, 0, 2, 0, 12] * 6)
+    rows = {"frequency": frequency, "recency": np.minimum(frequency, 19.0), "T": 20.0 + count % 7}
+    rows |= {"z": count // 10 % 2, "monetary_value": np.where(frequency > 0, 1 + count * 37 % 101, 0.0)}
+    purchase = cvm.clv.Nbd(purchase_covariates=["z"]).fit(rows, time_unit="week")
+    model = cvm.LifetimeValue(purchase, cvm.GammaGamma().fit(rows))
+    again = cvm.from_bytes(model.to_bytes())
+    assert again.purchase_.params_ == purchase.params_
+    assert "purchase.z" in again.purchase_.params_
+    assert again.purchase_.standard_errors_ == purchase.standard_errors_
+    assert again.purchase_.fit_report_ == purchase.fit_report_
+    scores = again.purchase_.expected_purchases(rows, horizon=4)
+    assert scores.tobytes() == purchase.expected_purchases(rows, horizon=4).tobytes()
+    # Composed again of its parts, it is the same file.
+    assert cvm.LifetimeValue(again.purchase_, again.spend_).fingerprint_ == model.fingerprint_
+
+
 def test_contract_value_is_the_payment_times_the_lifetime():
     history = {"tenure": [1.0, 2.0, 2.0, 4.0, 5.0], "churned": [1.0, 1.0, 0.0, 1.0, 0.0]}
     model = cvm.clv.ContractValue(cvm.clv.Geometric(), currency="EUR")

@@ -95,6 +95,12 @@ pub struct SummarizeArgs {
     /// Count the first purchase in monetary_value.
     #[arg(long)]
     pub include_first_purchase: bool,
+    /// Add log_gap_sum, which the CNBD-k kinds are fitted on besides.
+    #[arg(long)]
+    pub regularity: bool,
+    /// Add log_spend_mean and log_spend_sd, which clv.log_normal_spend reads.
+    #[arg(long)]
+    pub log_spend: bool,
     /// What to do with returns: net, exclude or reject.
     #[arg(long, value_name = "POLICY")]
     pub negative_amounts: Option<String>,
@@ -174,6 +180,27 @@ pub struct FitArgs {
     /// Also write the report of the fit as JSON.
     #[arg(long, value_name = "FILE")]
     pub report_json: Option<PathBuf>,
+    /// Intervals of the parameters, besides those of the standard errors.
+    #[command(flatten)]
+    pub intervals: IntervalArgs,
+}
+
+/// How to make intervals of parameters.
+#[derive(Debug, Args)]
+pub struct IntervalArgs {
+    /// Intervals of the parameters: wald (standard errors), profile (where the likelihood falls,
+    /// the others refitted) or bootstrap (refits with random weights).
+    #[arg(long, value_name = "METHOD")]
+    pub intervals: Option<String>,
+    /// Their confidence level.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.95)]
+    pub level: f64,
+    /// Refits of a bootstrap.
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    pub replicates: usize,
+    /// Seed of a bootstrap; the same seed gives the same intervals.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
 }
 
 /// Arguments of `cvm new`.

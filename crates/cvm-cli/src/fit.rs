@@ -2,6 +2,7 @@
 
 use crate::args::FitArgs;
 use crate::failure::{Failure, say};
+use crate::intervals;
 use crate::models;
 use crate::options;
 use crate::render::{Align, Table, count, number, optional, print, write_json};
@@ -18,6 +19,9 @@ pub fn run(args: &FitArgs) -> Result<(), Failure> {
     let batch = frame.batch().map_err(cvm::Error::from)?;
     let fitted = cvm::fit(entry.kind, &batch, &options)?;
     print(&render(entry, &fitted.report))?;
+    if let Some(table) = intervals::table(entry.kind, &batch, &options, &args.intervals)? {
+        print(&table)?;
+    }
     for warning in &fitted.report.warnings {
         say(&format!("warning: {warning}"));
     }

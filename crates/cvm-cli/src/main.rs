@@ -11,6 +11,7 @@ mod failure;
 mod fit;
 mod import;
 mod inspect;
+mod intervals;
 mod kinds;
 mod models;
 mod options;

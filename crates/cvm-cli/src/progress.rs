@@ -16,14 +16,24 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// Work over `total` steps, called `verb`; each is a unit of work such as a refit.
+    pub fn steps(verb: &'static str, total: u64) -> Self {
+        let template = "{msg} {human_pos} of {human_len} {wide_bar} {elapsed}, {eta} left";
+        Progress::drawn(verb, Some(total), template)
+    }
+
     /// Work over `rows` rows if known, called `verb`.
     pub fn new(verb: &'static str, rows: Option<u64>) -> Self {
-        let bar = rows.map_or_else(ProgressBar::no_length, ProgressBar::new);
-        bar.set_draw_target(ProgressDrawTarget::hidden());
         let template = match rows {
             Some(_) => "{msg} {human_pos} of {human_len} rows {wide_bar} {per_sec}, {eta} left",
             None => "{msg} {human_pos} rows, {per_sec}, {elapsed}",
         };
+        Progress::drawn(verb, rows, template)
+    }
+
+    fn drawn(verb: &'static str, rows: Option<u64>, template: &str) -> Self {
+        let bar = rows.map_or_else(ProgressBar::no_length, ProgressBar::new);
+        bar.set_draw_target(ProgressDrawTarget::hidden());
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
@@ -42,6 +52,12 @@ impl Progress {
             self.shown = true;
         }
         self.bar.inc(rows as u64);
+    }
+
+    /// `done` are done in all.
+    pub fn reach(&mut self, done: usize) {
+        let before = usize::try_from(self.bar.position()).unwrap_or(usize::MAX);
+        self.advance(done.saturating_sub(before));
     }
 
     /// Clears the line.

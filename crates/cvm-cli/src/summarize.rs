@@ -52,8 +52,13 @@ fn summary_options(args: &SummarizeArgs) -> Result<SummaryOptions, Failure> {
     put("observation_end", args.observation_end.as_deref());
     put("calibration_end", args.calibration_end.as_deref());
     put("negative_amounts", args.negative_amounts.as_deref());
-    let first = Value::Bool(args.include_first_purchase);
-    map.insert("include_first_purchase".to_owned(), first);
+    for (name, given) in [
+        ("include_first_purchase", args.include_first_purchase),
+        ("regularity", args.regularity),
+        ("log_spend", args.log_spend),
+    ] {
+        map.insert(name.to_owned(), Value::Bool(given));
+    }
     map.extend(options::settings("--set", &args.settings)?);
     serde_json::from_value(Value::Object(map))
         .map_err(|error| Failure::argument("options", error.to_string()))

@@ -33,7 +33,7 @@ pub use model::{Model, OpenedFile};
 pub use param_intervals::{
     IntervalMethod, ParamInterval, ProgressFn, param_intervals, partial_objective,
 };
-pub use params::{contract_value, from_params, lifetime_value};
+pub use params::{contract_value, from_params, lifetime_value, part};
 
 pub use cvm_clv::{Correlation, Independence, IndependenceSettings, SpendBin};
 

@@ -111,3 +111,33 @@ fn compose(scorer: Box<dyn Scorer>, parts: &[(&str, &Model)]) -> Result<Model, E
         parts.iter().filter_map(covariance).collect(),
     )
 }
+
+/// The model called `name` inside a composed one (`purchase`, `spend`, `contract`), with its
+/// covariates, training facts and covariance: what it was before it was composed.
+///
+/// # Errors
+/// `NotFound` if the model has no such part; `Corrupt` if the part is malformed.
+pub fn part(composed: &Model, name: &str) -> Result<Model, Error> {
+    let inner = composed.scorer().state().nested(name);
+    let absent = |_| {
+        let why = format!("`{}` has no part `{name}`", composed.kind());
+        Error::new(cvm_core::ErrorKind::NotFound, why)
+    };
+    let inner = inner.map_err(absent)?;
+    let scorer = (entry(&inner.kind)?.open)(&inner)?;
+    let training = composed
+        .training()
+        .get(name)
+        .and_then(serde_json::Value::as_object);
+    let stored = format!("fit.{name}.covariance");
+    let covariance = composed.arrays().iter().find(|array| array.name == stored);
+    let covariance = covariance.map(|array| cvm_core::Array {
+        name: "fit.covariance".to_owned(),
+        ..array.clone()
+    });
+    Model::new(
+        scorer,
+        training.cloned().unwrap_or_default(),
+        covariance.into_iter().collect(),
+    )
+}

@@ -340,7 +340,9 @@ fn partial_objectives_add_up() {
 #[test]
 fn an_influential_row_is_named_by_its_place_in_the_data() {
     let mut frequency = vec![2.0; 8_000];
-    let mut value: Vec<f64> = (0..8_000).map(|i| 5.0 + f64::from(i * 7_919 % 101)).collect();
+    let mut value: Vec<f64> = (0..8_000)
+        .map(|i| 5.0 + f64::from(i * 7_919 % 101))
+        .collect();
     for row in (0..8_000).step_by(3) {
         frequency[row] = 0.0;
         value[row] = 0.0;

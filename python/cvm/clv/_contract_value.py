@@ -112,7 +112,7 @@ class ContractValue(BaseModel):
     def _of_raw(cls, raw: RawModel) -> Self:
         settings = json.loads(raw.settings_json)
         # The engine has opened the file: the part is a contract model.
-        contract = cast("ContractModel", _part(raw, settings, "contract"))
+        contract = cast("ContractModel", _part(raw, "contract"))
         return cls(contract, currency=settings.get("currency"))._adopt(raw)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from cvm._base import MODEL_CLASSES, BaseModel
-from cvm._core import CATALOG, RawModel
+from cvm._core import RawModel
 from cvm._frames import invalid
 from cvm.clv._parametric import ParametricModel
 from cvm.errors import ArtifactError
@@ -126,7 +126,7 @@ class LifetimeValue(BaseModel):
     @classmethod
     def _of_raw(cls, raw: RawModel) -> Self:
         settings = json.loads(raw.settings_json)
-        parts = (_part(raw, settings, "purchase"), _part(raw, settings, "spend"))
+        parts = (_part(raw, "purchase"), _part(raw, "spend"))
         model = cls(*parts, currency=settings.get("currency"))
         return model._adopt(raw)
 
@@ -244,14 +244,11 @@ class LifetimeValue(BaseModel):
         return [*self.purchase_._rows(level), *self.spend_._rows(level)]
 
 
-def _part(raw: RawModel, settings: dict[str, Any], name: str) -> ParametricModel:
-    """Return a nested model, rebuilt from the composed model's file."""
-    inner = settings[name]
-    model_class = MODEL_CLASSES[inner["kind"]]
-    stored = raw.array(f"{name}.params")
-    if not issubclass(model_class, ParametricModel) or stored is None:
-        why = f"the nested model {name} of kind {inner['kind']} has no parameters"
+def _part(raw: RawModel, name: str) -> ParametricModel:
+    """Return a nested model as it was before it was composed."""
+    inner = raw.part(name)
+    model_class = MODEL_CLASSES[inner.kind]
+    if not issubclass(model_class, ParametricModel):
+        why = f"the nested model {name} of kind {inner.kind} has no parameters"
         raise ArtifactError(why)
-    names = next(names for kind, _, names in CATALOG if kind == model_class.kind)
-    params = dict(zip(names, stored[1].tolist(), strict=True))
-    return model_class.from_params(params, time_unit=inner.get("time_unit"))
+    return model_class._of_raw(inner)

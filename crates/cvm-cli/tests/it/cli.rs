@@ -401,3 +401,61 @@ fn every_command_explains_itself() {
     }
     assert!(at.run(&["--version"]).ok().stdout.starts_with("cvm 0."));
 }
+
+/// Regular buyers: log_gap_sum on request, a model fitted on it, tested against k = 1, and intervals
+/// by refits.
+#[test]
+fn regularity_is_summarized_fitted_tested_and_bracketed() {
+    let at = Workspace::new();
+    let log = cvm_testkit::golden::root().join("python/cvm/datasets/data/cdnow_sample.csv");
+    let log = log.display().to_string();
+    let columns = [
+        "--amount",
+        "amount",
+        "--unit",
+        "week",
+        "--regularity",
+        "--log-spend",
+    ];
+    at.run(&[&["summarize", &log], &columns[..], &["-o", "c.csv"]].concat())
+        .ok();
+    let head = at.read("c.csv");
+    let head = head.lines().next().unwrap_or_default();
+    for column in ["log_gap_sum", "log_spend_mean", "log_spend_sd"] {
+        assert!(head.contains(column), "{head}");
+    }
+    let fit = ["fit", "clv.mbg_cnbd_k", "c.csv", "--time-unit", "week"];
+    let said = at.run(&[&fit[..], &["-o", "k.cvm"]].concat()).ok();
+    let against = "against MBG/NBD (log-likelihood";
+    assert!(said.stdout.contains(against), "{}", said.stdout);
+
+    let fit = [
+        "fit",
+        "clv.bg_nbd",
+        "c.csv",
+        "--time-unit",
+        "week",
+        "-o",
+        "b.cvm",
+    ];
+    let said = at
+        .run(&[&fit[..], &["--intervals", "profile"]].concat())
+        .ok();
+    let table = "95 % intervals by profile";
+    assert!(said.stdout.contains(table), "{}", said.stdout);
+    let refits = [
+        "--intervals",
+        "bootstrap",
+        "--replicates",
+        "200",
+        "--level",
+        "0.9",
+    ];
+    let said = at.run(&[&fit[..], &refits].concat()).ok();
+    let table = "90 % intervals by bootstrap";
+    assert!(said.stdout.contains(table), "{}", said.stdout);
+    at.run(&[&fit[..], &["--intervals", "jackknife"]].concat())
+        .fails(2);
+    at.run(&[&fit[..], &["--intervals", "wald", "--level", "1.5"]].concat())
+        .fails(2);
+}
