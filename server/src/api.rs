@@ -1,9 +1,13 @@
 //! The HTTP side of a call: its deadline, and the service it goes to.
 
+use crate::control::Control;
 use crate::deadline::{self, Deadline};
 use crate::drain::Signal;
 use crate::plane::Plane;
-use crate::services::{Models, Scoring};
+use crate::services::{Inference, Models, Scoring};
+use cvm_proto::inference::grpc_inference_service_server::{
+    GrpcInferenceServiceServer, SERVICE_NAME as INFERENCE,
+};
 use cvm_proto::v1::model_service_server::{ModelServiceServer, SERVICE_NAME as MODELS};
 use cvm_proto::v1::scoring_service_server::{SERVICE_NAME as SCORING, ScoringServiceServer};
 use futures_util::future::BoxFuture;
@@ -25,6 +29,8 @@ type Answer = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 pub(crate) struct Api {
     /// Scoring goes past the router: it is the one path that is hot.
     scoring: ScoringServiceServer<Scoring>,
+    /// So does scoring by the Open Inference Protocol.
+    inference: GrpcInferenceServiceServer<Inference>,
     routes: Routes,
 }
 
@@ -35,10 +41,17 @@ impl Api {
     /// The compiled descriptors cannot be read: a defect.
     pub(crate) async fn new(
         plane: Arc<Plane>,
+        control: Control,
         max_message_bytes: usize,
         drain: Signal,
     ) -> Result<(Api, HealthReporter), tonic_reflection::server::Error> {
         let registry = Arc::clone(&plane.registry);
+        let inference = GrpcInferenceServiceServer::new(Inference {
+            plane: Arc::clone(&plane),
+            control,
+            drain: drain.clone(),
+        })
+        .max_decoding_message_size(max_message_bytes);
         let scoring = ScoringServiceServer::new(Scoring { plane, drain })
             .max_decoding_message_size(max_message_bytes);
         let models = ModelServiceServer::new(Models { registry });
@@ -49,13 +62,18 @@ impl Api {
             .add_service(reflection().build_v1()?)
             .add_service(reflection().build_v1alpha()?)
             .prepare();
-        Ok((Api { scoring, routes }, reporter))
+        let api = Api {
+            scoring,
+            inference,
+            routes,
+        };
+        Ok((api, reporter))
     }
 }
 
 /// Says of every service, and of the server as a whole, whether it serves.
 pub(crate) async fn serving(reporter: &HealthReporter, status: ServingStatus) {
-    for service in ["", SCORING, MODELS] {
+    for service in ["", SCORING, MODELS, INFERENCE] {
         reporter.set_service_status(service, status).await;
     }
 }
@@ -86,8 +104,10 @@ impl Api {
     fn route(&self, request: Request<Incoming>) -> Answer {
         let path = request.uri().path();
         let service = path.strip_prefix('/').and_then(|path| path.split_once('/'));
-        if service.is_some_and(|(service, _)| service == SCORING) {
-            return self.scoring.clone().call(request);
+        match service.map(|(service, _)| service) {
+            Some(SCORING) => return self.scoring.clone().call(request),
+            Some(INFERENCE) => return self.inference.clone().call(request),
+            _ => {}
         }
         let mut routes = self.routes.clone();
         let request = request.map(Body::new);

@@ -24,6 +24,11 @@ impl Trigger {
 }
 
 impl Signal {
+    /// Whether the signal is given.
+    pub(crate) fn is_given(&self) -> bool {
+        *self.0.borrow()
+    }
+
     /// Ends when the signal is given, or when nobody can give it any more.
     pub(crate) async fn given(mut self) {
         let _ = self.0.wait_for(|given| *given).await;

@@ -7,7 +7,7 @@
 
 use crate::registry::{Models, Registry, Served};
 use cvm_proto::ModelName;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -85,7 +85,12 @@ pub(crate) struct Folder {
     seen: HashMap<PathBuf, Seen>,
     absent_looks: HashMap<String, u32>,
     unreadable: Option<String>,
+    /// Models unloaded by request, until they are loaded by request.
+    held: BTreeSet<String>,
 }
+
+/// Why a model that was to be served is not.
+pub(crate) const HELD: &str = "unloaded by request";
 
 impl Folder {
     pub(crate) fn new(path: PathBuf) -> Folder {
@@ -94,7 +99,54 @@ impl Folder {
             seen: HashMap::new(),
             absent_looks: HashMap::new(),
             unreadable: None,
+            held: BTreeSet::new(),
         }
+    }
+
+    /// Looks at a model's file at once, whatever is remembered of it, and serves it.
+    ///
+    /// # Errors
+    /// Why it is not served.
+    pub(crate) fn load_by_request(&mut self, id: &str, registry: &Registry) -> Result<(), String> {
+        self.held.remove(id);
+        self.seen
+            .retain(|path, _| model_id(path).as_deref() != Some(id));
+        self.look(registry);
+        if let Some(why) = registry.refusals().get(id) {
+            return Err(why.clone());
+        }
+        match registry.snapshot().contains_key(id) {
+            true => Ok(()),
+            false => Err(format!("the folder has no file {id}.{ENDING}")),
+        }
+    }
+
+    /// Stops serving a model until it is loaded by request; requests in flight finish.
+    ///
+    /// # Errors
+    /// There is no such model.
+    pub(crate) fn unload_by_request(
+        &mut self,
+        id: &str,
+        registry: &Registry,
+    ) -> Result<(), String> {
+        if !registry.snapshot().contains_key(id) && !self.held.contains(id) {
+            return Err("it is not served".to_owned());
+        }
+        tracing::info!(model = id, "model unloaded by request");
+        self.held.insert(id.to_owned());
+        self.look(registry);
+        Ok(())
+    }
+
+    /// Why the newest file of each model is not served.
+    fn refusals(&self) -> BTreeMap<String, String> {
+        let seen = self.seen.iter().filter_map(|(path, seen)| {
+            let why = seen.refusal.clone()?;
+            Some((model_id(path)?, why))
+        });
+        let held = self.held.iter().map(|id| (id.clone(), HELD.to_owned()));
+        seen.chain(held).collect()
     }
 
     /// Looks at the folder and publishes what changed. An unreadable folder changes nothing.
@@ -145,7 +197,13 @@ impl Folder {
         let mut models = Models::clone(&registry.snapshot());
         let mut changed = self.retire(&files, &mut models);
         self.seen.retain(|path, _| path.exists());
+        for id in &self.held {
+            changed |= models.remove(id).is_some();
+        }
         for (id, (path, state)) in files {
+            if self.held.contains(&id) {
+                continue;
+            }
             if self.is_known(&path, &state) {
                 continue;
             }
@@ -159,6 +217,7 @@ impl Folder {
         if changed {
             registry.publish(models);
         }
+        registry.refuse(self.refusals());
     }
 
     fn is_known(&self, path: &Path, state: &FileState) -> bool {

@@ -19,11 +19,13 @@
 mod api;
 mod compute;
 mod connection;
+mod control;
 mod deadline;
 mod drain;
 mod folder;
 mod linger;
 mod listen;
+mod meter;
 mod plane;
 mod registry;
 mod services;

@@ -3,6 +3,7 @@
 use crate::api::{Api, serving};
 use crate::compute::Compute;
 use crate::connection::Limits;
+use crate::control::{Command, Verb, control};
 use crate::drain::{Signal, signal};
 use crate::folder::Folder;
 use crate::plane::Plane;
@@ -16,7 +17,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tonic_health::ServingStatus;
 
 /// Pause after a failed accept: the usual cause is that the process is out of file descriptors.
@@ -64,10 +65,12 @@ pub async fn run(
 ) -> Result<(), RunError> {
     let registry = Arc::new(Registry::default());
     let folder = first_look(&settings, &registry).await?;
+    let (control, commands) = control(settings.allow_model_control);
     let watcher = tokio::spawn(watch(
         folder,
         Arc::clone(&registry),
         settings.poll_interval(),
+        commands,
     ));
 
     let worker_count = settings.worker_count();
@@ -78,7 +81,8 @@ pub async fn run(
     });
     let (drain, draining) = signal();
     let (cut, cutting) = signal();
-    let (api, health) = Api::new(plane, settings.max_message_bytes(), draining.clone()).await?;
+    let size = settings.max_message_bytes();
+    let (api, health) = Api::new(plane, control, size, draining.clone()).await?;
     let context = context(api, &settings, draining, cutting);
     let workers = (0..worker_count)
         .map(|index| worker::start(index, context.clone()))
@@ -128,13 +132,24 @@ async fn first_look(settings: &Settings, registry: &Arc<Registry>) -> Result<Fol
     look.await.unwrap_or(Err(RunError::Aborted))
 }
 
-/// Looks at the folder again and again, each time off the serving threads.
-async fn watch(mut folder: Folder, registry: Arc<Registry>, interval: Duration) {
+/// Looks at the folder again and again, and when asked to, each time off the serving threads.
+async fn watch(
+    mut folder: Folder,
+    registry: Arc<Registry>,
+    interval: Duration,
+    mut commands: mpsc::Receiver<Command>,
+) {
     loop {
-        tokio::time::sleep(interval).await;
+        let command = tokio::select! {
+            () = tokio::time::sleep(interval) => None,
+            Some(command) = commands.recv() => Some(command),
+        };
         let registry = Arc::clone(&registry);
         let look = tokio::task::spawn_blocking(move || {
-            folder.look(&registry);
+            match command {
+                None => folder.look(&registry),
+                Some(command) => obey(command, &mut folder, &registry),
+            }
             folder
         });
         folder = match look.await {
@@ -145,6 +160,16 @@ async fn watch(mut folder: Folder, registry: Arc<Registry>, interval: Duration) 
             }
         };
     }
+}
+
+fn obey(command: Command, folder: &mut Folder, registry: &Registry) {
+    let Command { verb, id, done } = command;
+    let outcome = match verb {
+        Verb::Load => folder.load_by_request(&id, registry),
+        Verb::Unload => folder.unload_by_request(&id, registry),
+    };
+    // A caller that no longer waits has what it asked for all the same.
+    let _ = done.send(outcome);
 }
 
 /// Accepts connections until `shutdown` and deals them to the workers in turn.

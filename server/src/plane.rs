@@ -2,10 +2,12 @@
 
 use crate::compute::Compute;
 use crate::deadline::Deadline;
+use crate::meter::Moments;
 use crate::registry::{Registry, Served};
 use cvm::{Frame, OutputSpec, RowCode, Scores, Violation};
 use cvm_proto::{Reason, Refusal, ScoreAnswer, ScoreJob, ScoredColumn, v1 as pb};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// What every service shares.
 #[derive(Debug)]
@@ -25,22 +27,58 @@ impl Plane {
         request: pb::ScoreRequest,
         deadline: Deadline,
     ) -> Result<pb::ScoreResponse, Refusal> {
+        let begun = Instant::now();
         deadline.check()?;
-        self.check_rows(&request)?;
+        let claimed = request.frame.as_ref().map_or(0, |frame| frame.row_count);
+        self.check_rows("frame.row_count", claimed.into())?;
         let job =
             ScoreJob::try_from(request).map_err(|error| Refusal::fields(vec![error.into()]))?;
+        let encoding = job.encoding;
+        let render = move |answer: ScoreAnswer| answer.encode(encoding);
+        self.answer(job, begun, deadline, render).await
+    }
+
+    /// Resolves and scores a job that was `begun` to be read, and renders its answer.
+    pub(crate) async fn answer<T: Send + 'static>(
+        &self,
+        job: ScoreJob,
+        begun: Instant,
+        deadline: Deadline,
+        render: impl FnOnce(ScoreAnswer) -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let decoded = Instant::now();
         let served = self.registry.resolve(&job.model)?;
         let row_count = job.frame.row_count;
-        let work = move || score(&served, job);
-        self.compute.run(row_count, deadline, work).await
+        let model = Arc::clone(&served);
+        let work = move || {
+            let dequeued = Instant::now();
+            let answer = score(&model, job)?;
+            let scored = Instant::now();
+            let rendered = render(answer);
+            let moments = Moments {
+                begun,
+                decoded,
+                dequeued,
+                scored,
+            };
+            model.meter.answered(moments, row_count);
+            Ok(rendered)
+        };
+        let answer = self.compute.run(row_count, deadline, work).await;
+        if answer.is_err() {
+            served.meter.refused(begun);
+        }
+        answer
     }
 
     /// The cap comes first: nothing is converted beyond it.
-    fn check_rows(&self, request: &pb::ScoreRequest) -> Result<(), Refusal> {
-        let claimed = request.frame.as_ref().map_or(0, |frame| frame.row_count);
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` that names `field`.
+    pub(crate) fn check_rows(&self, field: &str, claimed: i64) -> Result<(), Refusal> {
         if usize::try_from(claimed).is_ok_and(|rows| rows > self.max_rows) {
             let description = format!("is {claimed}: at most {} are allowed", self.max_rows);
-            let field = "frame.row_count".to_owned();
+            let field = field.to_owned();
             return Err(Refusal::fields(vec![Violation { field, description }]));
         }
         Ok(())
@@ -48,12 +86,12 @@ impl Plane {
 }
 
 /// Scores a job with the model it resolved to.
-fn score(served: &Served, job: ScoreJob) -> Result<pb::ScoreResponse, Refusal> {
+fn score(served: &Served, job: ScoreJob) -> Result<ScoreAnswer, Refusal> {
     let ScoreJob {
         model: _,
         frame,
         options,
-        encoding,
+        encoding: _,
         row_keys,
         request_id,
     } = job;
@@ -72,7 +110,7 @@ fn score(served: &Served, job: ScoreJob) -> Result<pb::ScoreResponse, Refusal> {
     };
     drop::<Frame>(frame);
     let specs = served.model.outputs();
-    let answer = ScoreAnswer {
+    Ok(ScoreAnswer {
         model: served.stamp.clone(),
         row_count,
         outputs: outputs
@@ -83,8 +121,7 @@ fn score(served: &Served, job: ScoreJob) -> Result<pb::ScoreResponse, Refusal> {
         issues,
         row_keys,
         request_id,
-    };
-    Ok(answer.encode(encoding))
+    })
 }
 
 fn column(specs: &[OutputSpec], name: &str, values: Vec<f64>) -> ScoredColumn {

@@ -1,5 +1,6 @@
 //! The models being served: one immutable snapshot, swapped whole.
 
+use crate::meter::Meter;
 use arc_swap::ArcSwap;
 use cvm_proto::{ModelCard, ModelName, ModelOutput, ModelParam, ModelStamp, Reason, Refusal};
 use std::collections::BTreeMap;
@@ -17,6 +18,8 @@ pub(crate) struct Served {
     pub(crate) version: String,
     /// The model.
     pub(crate) model: cvm::Model,
+    /// What it has done.
+    pub(crate) meter: Meter,
     id: String,
 }
 
@@ -32,6 +35,7 @@ impl Served {
             stamp,
             version,
             model,
+            meter: Meter::default(),
             id: id.to_owned(),
         }
     }
@@ -88,6 +92,7 @@ fn version_of(id: &str, model: &cvm::Model) -> String {
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     models: ArcSwap<Models>,
+    refused: ArcSwap<BTreeMap<String, String>>,
 }
 
 impl Registry {
@@ -99,6 +104,16 @@ impl Registry {
     /// Replaces the snapshot; requests in flight keep the models they hold.
     pub(crate) fn publish(&self, models: Models) {
         self.models.store(Arc::new(models));
+    }
+
+    /// Why the newest file of a model is not served, by id.
+    pub(crate) fn refusals(&self) -> Arc<BTreeMap<String, String>> {
+        self.refused.load_full()
+    }
+
+    /// Replaces the refusals.
+    pub(crate) fn refuse(&self, refused: BTreeMap<String, String>) {
+        self.refused.store(Arc::new(refused));
     }
 
     /// The model a request means.

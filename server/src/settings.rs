@@ -62,6 +62,11 @@ pub struct Settings {
           value_parser = clap::value_parser!(u16).range(1..=300))]
     pub handshake_timeout_seconds: u16,
 
+    /// Let callers load and unload models (RepositoryModelLoad and RepositoryModelUnload of the Open
+    /// Inference Protocol); without it the folder alone decides.
+    #[arg(long, env = "CVM_ALLOW_MODEL_CONTROL")]
+    pub allow_model_control: bool,
+
     /// Form of the log on standard error.
     #[arg(long, env = "CVM_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
@@ -95,6 +100,7 @@ impl Settings {
             max_connections: 1024,
             max_concurrent_streams: 256,
             handshake_timeout_seconds: 5,
+            allow_model_control: false,
             log_format: LogFormat::Text,
         }
     }

@@ -7,6 +7,7 @@ use cvm_proto::v1::stream_score_response::Result as Answer;
 use cvm_proto::{Reason, Refusal, v1 as pb};
 use futures_util::future::{Either, ready, select};
 use futures_util::stream::{Stream, StreamExt, once};
+use std::future::Future;
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use tonic::Status;
@@ -17,14 +18,17 @@ pub(crate) const MAX_UNANSWERED: usize = 32;
 
 /// The answers to `requests`. When the server drains or the caller's deadline passes, nothing more
 /// is read, what was read is answered, and the stream ends with the reason.
-pub(crate) fn answers<S>(
-    plane: Arc<Plane>,
+pub(crate) fn answers<S, Asked, Answered, Work>(
     requests: S,
     deadline: Deadline,
     drain: Signal,
-) -> impl Stream<Item = Result<pb::StreamScoreResponse, Status>> + Send
+    answer: impl Fn(Asked) -> Work + Send + 'static,
+) -> impl Stream<Item = Result<Answered, Status>> + Send
 where
-    S: Stream<Item = Result<pb::StreamScoreRequest, Status>> + Send + 'static,
+    S: Stream<Item = Result<Asked, Status>> + Send + 'static,
+    Asked: Send + 'static,
+    Answered: Send + 'static,
+    Work: Future<Output = Answered> + Send + 'static,
 {
     let ended = Arc::new(OnceLock::new());
     let end = Arc::clone(&ended);
@@ -34,8 +38,8 @@ where
     requests
         .take_until(Box::pin(stop))
         .map(move |request| {
-            let plane = Arc::clone(&plane);
-            async move { Ok(answer(&plane, request?, deadline).await) }
+            let work = request.map(&answer);
+            async move { Ok(work?.await) }
         })
         .buffered(MAX_UNANSWERED)
         .chain(
@@ -55,8 +59,9 @@ async fn stop_reason(deadline: Deadline, drain: Signal) -> Refusal {
     }
 }
 
-async fn answer(
-    plane: &Plane,
+/// The answer to one request of `StreamScore`.
+pub(crate) async fn answer(
+    plane: Arc<Plane>,
     message: pb::StreamScoreRequest,
     deadline: Deadline,
 ) -> pb::StreamScoreResponse {

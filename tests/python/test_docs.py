@@ -96,7 +96,7 @@ def dialogue(session):
 @pytest.mark.server
 def test_the_stock_stubs_of_the_serving_guide_work(tmp_path, published):
     published.save(tmp_path / "retail-clv.cvm")
-    (code,) = blocks("docs/guide/serving.md", "python notest")
+    stock, tritons = blocks("docs/guide/serving.md", "python notest")
     stubs = tmp_path / "stubs"
     stubs.mkdir()
     proto = ROOT / "proto"
@@ -105,16 +105,25 @@ def test_the_stock_stubs_of_the_serving_guide_work(tmp_path, published):
     subprocess.run([sys.executable, "-m", "grpc_tools.protoc", *out, *files], check=True)
     server = Server(tmp_path)
     try:
-        done = subprocess.run(
-            # `import cvm` first: package and stubs share a name and must share a process.
-            [sys.executable, "-c", "import cvm\n" + code.replace(EXAMPLE_ADDRESS, server.target)],
-            env={**os.environ, "PYTHONPATH": str(stubs)},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        # `import cvm` first: package and stubs share a name and must share a process.
+        said = run_code("import cvm\n" + stock.replace(EXAMPLE_ADDRESS, server.target), stubs)
+        asked = tritons.replace(EXAMPLE_ADDRESS, server.target)
+        seen = run_code(asked.replace("answer.as_numpy", "print(*answer.as_numpy") + ")", stubs)
     finally:
         server.stop()
     row = {"frequency": [2.0], "recency": [30.43], "T": [38.86]}
     (expected,) = published.predict(row, horizon=39).tolist()
-    assert f"expected_purchases [{expected}]" in done.stdout
+    assert f"expected_purchases [{expected}]" in said
+    assert seen.strip() == str(expected)
+
+
+def run_code(code, path):
+    """Run code in a process of its own and return what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout

@@ -221,7 +221,10 @@ def test_parts_of_a_composed_model_come_back_whole():
     count = np.arange(60.0)
     frequency = np.array([0.0, 0, 0, 1, 0, 6, 0, 2, 0, 12] * 6)
     rows = {"frequency": frequency, "recency": np.minimum(frequency, 19.0), "T": 20.0 + count % 7}
-    rows |= {"z": count // 10 % 2, "monetary_value": np.where(frequency > 0, 1 + count * 37 % 101, 0.0)}
+    rows |= {
+        "z": count // 10 % 2,
+        "monetary_value": np.where(frequency > 0, 1 + count * 37 % 101, 0.0),
+    }
     purchase = cvm.clv.Nbd(purchase_covariates=["z"]).fit(rows, time_unit="week")
     model = cvm.LifetimeValue(purchase, cvm.GammaGamma().fit(rows))
     again = cvm.from_bytes(model.to_bytes())

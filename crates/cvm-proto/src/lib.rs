@@ -26,9 +26,9 @@ mod refusal;
 pub use codec::RequestCodec;
 #[cfg(feature = "convert")]
 pub use convert::{
-    ConvertError, Encoding, MAX_COLUMNS, MAX_OUTPUTS, MAX_REQUEST_ID_BYTES, ModelCard, ModelName,
-    ModelOutput, ModelParam, ModelStamp, ScoreAnswer, ScoreJob, ScoredColumn, StreamAnswer,
-    bulk_frame,
+    ConvertError, Encoding, InferJob, MAX_COLUMNS, MAX_OUTPUTS, MAX_REQUEST_ID_BYTES, ModelCard,
+    ModelName, ModelOutput, ModelParam, ModelStamp, ScoreAnswer, ScoreJob, ScoredColumn,
+    StreamAnswer, bulk_frame, model_config, model_metadata, model_name,
 };
 #[cfg(feature = "convert")]
 pub use refusal::{DOMAIN, Reason, Refusal};
@@ -39,5 +39,11 @@ pub mod v1 {
     include!("gen/cvm.v1.rs");
 }
 
-/// The compiled descriptors of package `cvm.v1`, as reflection serves them.
+/// The generated messages, clients and servers of the Open Inference Protocol.
+#[allow(clippy::all, missing_docs, rust_2018_idioms)]
+pub mod inference {
+    include!("gen/inference.rs");
+}
+
+/// The compiled descriptors of every package, as reflection serves them.
 pub const DESCRIPTORS: &[u8] = include_bytes!("gen/descriptors.bin");

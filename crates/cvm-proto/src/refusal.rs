@@ -29,6 +29,10 @@ pub enum Reason {
     ModelIncompatible,
     /// The model fails its checksums or does not reproduce its probe scores.
     ModelCorrupt,
+    /// A model could not be loaded or unloaded by request.
+    ModelUnavailable,
+    /// The server does not allow this to anyone.
+    NotAllowed,
     /// Too much work at once.
     Overloaded,
     /// The server is shutting down; another may answer.
@@ -41,12 +45,14 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Reason; 9] = [
+    pub const ALL: [Reason; 11] = [
         Reason::InvalidField,
         Reason::MalformedMessage,
         Reason::ModelNotFound,
         Reason::ModelIncompatible,
         Reason::ModelCorrupt,
+        Reason::ModelUnavailable,
+        Reason::NotAllowed,
         Reason::Overloaded,
         Reason::Draining,
         Reason::DeadlineExceeded,
@@ -62,6 +68,8 @@ impl Reason {
             Reason::ModelNotFound => "MODEL_NOT_FOUND",
             Reason::ModelIncompatible => "MODEL_INCOMPATIBLE",
             Reason::ModelCorrupt => "MODEL_CORRUPT",
+            Reason::ModelUnavailable => "MODEL_UNAVAILABLE",
+            Reason::NotAllowed => "NOT_ALLOWED",
             Reason::Overloaded => "OVERLOADED",
             Reason::Draining => "DRAINING",
             Reason::DeadlineExceeded => "DEADLINE_EXCEEDED",
@@ -75,7 +83,8 @@ impl Reason {
         match self {
             Reason::InvalidField | Reason::MalformedMessage => Code::InvalidArgument,
             Reason::ModelNotFound => Code::NotFound,
-            Reason::ModelIncompatible => Code::FailedPrecondition,
+            Reason::ModelIncompatible | Reason::ModelUnavailable => Code::FailedPrecondition,
+            Reason::NotAllowed => Code::PermissionDenied,
             Reason::ModelCorrupt => Code::DataLoss,
             Reason::Overloaded => Code::ResourceExhausted,
             Reason::Draining => Code::Unavailable,
@@ -95,6 +104,8 @@ impl Reason {
             | Reason::ModelNotFound
             | Reason::ModelIncompatible
             | Reason::ModelCorrupt
+            | Reason::ModelUnavailable
+            | Reason::NotAllowed
             | Reason::DeadlineExceeded
             | Reason::Internal => None,
         }

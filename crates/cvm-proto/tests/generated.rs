@@ -6,14 +6,16 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 
 /// Generated files: the Rust code, and the descriptors that reflection serves.
-const FILES: [&str; 2] = ["cvm.v1.rs", "descriptors.bin"];
+const FILES: [&str; 3] = ["cvm.v1.rs", "inference.rs", "descriptors.bin"];
 
-const PROTOS: [&str; 5] = [
+const PROTOS: [&str; 7] = [
     "cvm/v1/frame.proto",
     "cvm/v1/schema.proto",
     "cvm/v1/scoring.proto",
     "cvm/v1/scoring_service.proto",
     "cvm/v1/model_service.proto",
+    "inference/v2/inference_service.proto",
+    "inference/v2/model_config.proto",
 ];
 
 fn crate_dir() -> PathBuf {
@@ -31,8 +33,10 @@ fn generate(out: &Path) -> Result<(), Box<dyn Error>> {
         .server_mod_attribute(".", "#[cfg(feature = \"server\")]")
         .out_dir(out)
         .compile_fds(descriptors)?;
-    let code = out.join("cvm.v1.rs");
-    std::fs::write(&code, with_request_codec(&std::fs::read_to_string(&code)?))?;
+    for code in FILES.into_iter().filter(|file| file.ends_with(".rs")) {
+        let code = out.join(code);
+        std::fs::write(&code, with_request_codec(&std::fs::read_to_string(&code)?))?;
+    }
     Ok(())
 }
 
@@ -79,10 +83,15 @@ fn committed_code_is_what_proto_generates() -> Result<(), Box<dyn Error>> {
 
 #[test]
 fn every_proto_file_is_generated() -> Result<(), Box<dyn Error>> {
-    let folder = crate_dir().join("../../proto/cvm/v1");
-    let mut found: Vec<String> = std::fs::read_dir(folder)?
-        .map(|entry| Ok(format!("cvm/v1/{}", entry?.file_name().to_string_lossy())))
-        .collect::<Result<_, std::io::Error>>()?;
+    let mut found = Vec::new();
+    for package in ["cvm/v1", "inference/v2"] {
+        for entry in std::fs::read_dir(crate_dir().join("../../proto").join(package))? {
+            found.push(format!(
+                "{package}/{}",
+                entry?.file_name().to_string_lossy()
+            ));
+        }
+    }
     found.sort();
     let mut listed: Vec<String> = PROTOS.map(str::to_owned).to_vec();
     listed.sort();

@@ -100,7 +100,7 @@ pub struct FitReport {
     pub log_posterior: f64,
     /// Likelihood-ratio tests against models inside this one; empty where there is none, and where
     /// penalties, priors or bounds move the maximum.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nested: Vec<NestedTest>,
 }
 

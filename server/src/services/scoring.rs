@@ -3,7 +3,7 @@
 use crate::deadline::Deadline;
 use crate::drain::Signal;
 use crate::plane::Plane;
-use crate::stream::answers;
+use crate::stream::{answer, answers};
 use cvm_proto::v1 as pb;
 use cvm_proto::v1::scoring_service_server::ScoringService;
 use futures_util::stream::{BoxStream, StreamExt};
@@ -36,13 +36,14 @@ impl ScoringService for Scoring {
     ) -> Result<Response<Self::StreamScoreStream>, Status> {
         let deadline = deadline_of(&request);
         let plane = Arc::clone(&self.plane);
-        let stream = answers(plane, request.into_inner(), deadline, self.drain.clone());
+        let one = move |message| answer(Arc::clone(&plane), message, deadline);
+        let stream = answers(request.into_inner(), deadline, self.drain.clone(), one);
         Ok(Response::new(stream.boxed()))
     }
 }
 
 /// The deadline that `api` left with the request.
-fn deadline_of<T>(request: &Request<T>) -> Deadline {
+pub(super) fn deadline_of<T>(request: &Request<T>) -> Deadline {
     let found = request.extensions().get::<Deadline>();
     found.copied().unwrap_or(Deadline(None))
 }

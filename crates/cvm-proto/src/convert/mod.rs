@@ -1,12 +1,15 @@
 //! Conversions between the wire and the domain: one file per proto file.
 
 mod frame;
+mod inference;
 mod model_service;
 mod schema;
 mod scoring;
 mod scoring_service;
+mod tensor;
 
 pub use frame::{MAX_COLUMNS, bulk_frame};
+pub use inference::{InferJob, model_config, model_metadata, model_name};
 pub use model_service::{ModelCard, ModelName, ModelOutput, ModelParam};
 pub use scoring::{Encoding, MAX_OUTPUTS, ModelStamp, ScoredColumn};
 pub use scoring_service::{MAX_REQUEST_ID_BYTES, ScoreAnswer, ScoreJob, StreamAnswer};
