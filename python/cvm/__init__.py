@@ -26,7 +26,7 @@ from cvm import churn, clv, datasets, errors, metrics, plot
 from cvm._client import Client, connect
 from cvm._core import __version__
 from cvm._files import from_bytes, load
-from cvm._summarize import SummaryReport, summarize
+from cvm._summarize import SummaryReport, summarize, summarize_panel
 from cvm.churn import (
     LogisticChurn,
     TreeEnsemble,
@@ -88,4 +88,5 @@ __all__ = [
     "metrics",
     "plot",
     "summarize",
+    "summarize_panel",
 ]

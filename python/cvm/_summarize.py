@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Moment: TypeAlias = str | dt.date | np.datetime64
 NegativeAmounts: TypeAlias = Literal["exclude", "net", "reject"]
+CalendarPeriod: TypeAlias = Literal["day", "week", "month", "quarter", "year"]
 EpochUnit: TypeAlias = Literal["days", "seconds", "milliseconds", "microseconds", "nanoseconds"]
 
 
@@ -51,6 +52,7 @@ def summarize(  # noqa: PLR0913 - each is a choice of its own, all have defaults
     include_first_purchase: bool = False,
     log_spend: bool = False,
     regularity: bool = False,
+    calendar: CalendarPeriod | None = None,
     negative_amounts: NegativeAmounts = "exclude",
     date_format: str | None = None,
     epoch_unit: EpochUnit | None = None,
@@ -87,6 +89,12 @@ def summarize(  # noqa: PLR0913 - each is a choice of its own, all have defaults
     regularity : bool, default False
         Whether to add ``log_gap_sum``, the sum of the logarithms of the times between purchases:
         what `cvm.clv.BgCnbdK` and `cvm.clv.MbgCnbdK` are fitted on besides.
+    calendar : {"day", "week", "month", "quarter", "year"}, optional
+        Count periods of the UTC calendar in place of time, as `cvm.clv.BgBb` reads them:
+        ``frequency`` is the number of later periods with a purchase, ``recency`` the last of them,
+        and ``n_periods``, in place of ``T``, the last period observed, all counted from that of the
+        first purchase. Both ends must be last days of a period; by default observation ends with
+        the period of the last date in the log.
     negative_amounts : {"exclude", "net", "reject"}, default "exclude"
         Refunds: left out and counted; taken off the purchase of their bucket; or bad rows.
     date_format : str, optional
@@ -139,6 +147,7 @@ def summarize(  # noqa: PLR0913 - each is a choice of its own, all have defaults
         "include_first_purchase": include_first_purchase,
         "log_spend": log_spend,
         "regularity": regularity,
+        "calendar": calendar,
         "negative_amounts": negative_amounts,
         "date_format": date_format,
         "epoch_unit": epoch_unit,
@@ -194,3 +203,88 @@ def _warn_bad_rows(report: SummaryReport) -> None:
     ]
     text = f"{report['bad_row_count']} of {report['rows_read']} rows are left out: "
     warnings.warn(text + ", ".join(causes), RowWarning, stacklevel=3)
+
+
+def summarize_panel(
+    panel: Any,
+    *,
+    acquired: Literal["first_purchase", "before"] = "first_purchase",
+) -> dict[str, NDArray[np.float64]]:
+    """Reduce a panel of customers by periods to what models of discrete opportunities read.
+
+    Parameters
+    ----------
+    panel : 2-D array or DataFrame
+        One row per customer, one column per period in order; a cell above zero is a period with a
+        purchase. NaN is a period in which the customer was not observed, and may only stand at the
+        beginning or at the end of a row.
+    acquired : {"first_purchase", "before"}, default "first_purchase"
+        Whether a customer is acquired by their first purchase in the panel (periods before it do
+        not count, nor does it as a repeat purchase), or was so before the panel begins (every
+        observed period is an opportunity).
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        ``frequency`` (later periods with a purchase), ``recency`` (the last of them) and
+        ``n_periods`` (periods after acquisition), one number per customer acquired; ``row``, the
+        customer's row in the panel.
+
+    Raises
+    ------
+    InvalidInputError
+        For a panel that is not two-dimensional, a negative or infinite cell, or a gap of NaN.
+
+    Examples
+    --------
+    >>> panel = [[0, 1, 0, 1, 0], [1, 0, 0, 0, 0], [0, 0, 0, 0, 0]]
+    >>> for name, values in summarize_panel(panel).items():
+    ...     print(name, values.tolist())
+    row [0.0, 1.0]
+    frequency [1.0, 0.0]
+    recency [2.0, 0.0]
+    n_periods [3.0, 4.0]
+    """
+    if acquired not in {"first_purchase", "before"}:
+        why = f'is {acquired!r}: must be "first_purchase" or "before"'
+        raise invalid(("acquired", why))
+    cells = np.asarray(panel, dtype=np.float64)
+    match cells.shape:
+        case (_, periods):
+            place = np.arange(1, periods + 1)
+        case shape:
+            why = f"has {len(shape)} dimensions: must have customers in rows, periods in columns"
+            raise invalid(("panel", why))
+    observed = ~np.isnan(cells)
+    _check_panel(cells, observed)
+    bought = observed & (np.nan_to_num(cells) > 0)
+    if acquired == "first_purchase":
+        kept = bought.any(axis=1)
+        start = np.where(kept, bought.argmax(axis=1) + 1, 0)
+    else:
+        kept = observed.any(axis=1)
+        start = np.where(kept, observed.argmax(axis=1), 0)
+    later = bought & (place > start[:, None])
+    last = np.where(later, place, start[:, None]).max(axis=1, initial=0)
+    end = np.where(observed, place, 0).max(axis=1, initial=0)
+    found = {
+        "row": np.arange(len(cells)),
+        "frequency": later.sum(axis=1),
+        "recency": last - start,
+        "n_periods": end - start,
+    }
+    return {name: values[kept].astype(np.float64) for name, values in found.items()}
+
+
+def _check_panel(cells: NDArray[np.float64], observed: NDArray[np.bool_]) -> None:
+    """Refuse the first cell that is no number of purchases, and the first gap in a row."""
+    wrong = observed & ((cells < 0) | np.isinf(cells))
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0]
+        why = f"is {cells[row, column]}: must be 0 or more and finite, or NaN"
+        raise invalid((f"panel[{row}, {column}]", why))
+    # One run of observed cells begins at most once.
+    begins = observed[:, :1].sum(axis=1) + (observed[:, 1:] & ~observed[:, :-1]).sum(axis=1)
+    if (begins > 1).any():
+        row = int(np.argmax(begins > 1))
+        raise invalid((f"panel[{row}]", "has a gap of NaN: a customer is observed without a break"))

@@ -143,3 +143,39 @@ def test_data_sets_come_in_every_kind(kind):
     assert len(read_column(telco, "Churn")) == 7043
     with pytest.raises(cvm.InvalidInputError, match='as_frame: is "excel"'):
         cvm.datasets.load_telco(as_frame="excel")
+
+
+def test_discrete_periods_from_a_log_and_from_a_panel_agree():
+    rng = np.random.default_rng(4)
+    panel = (rng.random((60, 9)) < 0.3).astype(float)
+    panel[7] = 0
+    rows, years = np.nonzero(panel)
+    dates = [f"{2001 + year}-0{1 + row % 9}-15" for row, year in zip(rows, years, strict=True)]
+    log = {"customer_id": rows, "date": dates}
+    table = cvm.summarize(log, amount=None, calendar="year", observation_end="2009-12-31")
+    found = cvm.summarize_panel(panel)
+    order = np.argsort(table["customer_id"])
+    assert np.asarray(table["customer_id"])[order].tolist() == found["row"].tolist()
+    for name in ("frequency", "recency", "n_periods"):
+        assert np.asarray(table[name])[order].tolist() == found[name].tolist()
+    model = cvm.clv.BgBb.from_params({"alpha": 1.2, "beta": 0.75, "gamma": 0.66, "delta": 2.8})
+    assert np.isfinite(model.p_alive(found)).all()
+
+
+def test_a_panel_with_gaps_or_odd_cells_is_refused():
+    nan = np.nan
+    early = cvm.summarize_panel([[nan, 0, 1, 1], [1, 0, nan, nan], [nan] * 4], acquired="before")
+    assert early["row"].tolist() == [0, 1]
+    assert early["frequency"].tolist() == [2, 1]
+    assert early["recency"].tolist() == [3, 1]
+    assert early["n_periods"].tolist() == [3, 2]
+    for panel, match in [
+        ([[0, nan, 1]], r"panel\[0\]: has a gap"),
+        ([[0, 1], [-1, 0]], r"panel\[1, 0\]: is -1"),
+        ([[np.inf, 1]], r"panel\[0, 0\]"),
+        ([1, 2], "1 dimensions"),
+    ]:
+        with pytest.raises(cvm.InvalidInputError, match=match):
+            cvm.summarize_panel(panel)
+    with pytest.raises(cvm.InvalidInputError, match="acquired"):
+        cvm.summarize_panel([[1]], acquired="never")

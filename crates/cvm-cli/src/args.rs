@@ -95,6 +95,10 @@ pub struct SummarizeArgs {
     /// Count the first purchase in monetary_value.
     #[arg(long)]
     pub include_first_purchase: bool,
+    /// Count periods of the calendar in place of time: day, week, month, quarter or year. Gives
+    /// frequency, recency and n_periods for models of discrete opportunities (clv.bg_bb).
+    #[arg(long, value_name = "PERIOD")]
+    pub calendar: Option<String>,
     /// Add log_gap_sum, which the CNBD-k kinds are fitted on besides.
     #[arg(long)]
     pub regularity: bool,

@@ -51,6 +51,7 @@ fn summary_options(args: &SummarizeArgs) -> Result<SummaryOptions, Failure> {
     put("grain", Some(grain.name()));
     put("observation_end", args.observation_end.as_deref());
     put("calibration_end", args.calibration_end.as_deref());
+    put("calendar", args.calendar.as_deref());
     put("negative_amounts", args.negative_amounts.as_deref());
     for (name, given) in [
         ("include_first_purchase", args.include_first_purchase),

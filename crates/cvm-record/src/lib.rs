@@ -15,8 +15,8 @@ mod table;
 pub use cell::ColumnKind;
 pub use error::RecordError;
 pub use summary::{
-    BadRows, Cause, EpochUnit, Example, NegativeAmounts, RowNumbering, Summarizer, Summary,
-    SummaryOptions, SummaryReport, summarize_batches, summarize_csv, summarize_frame,
+    BadRows, CalendarPeriod, Cause, EpochUnit, Example, NegativeAmounts, RowNumbering, Summarizer,
+    Summary, SummaryOptions, SummaryReport, summarize_batches, summarize_csv, summarize_frame,
     summarize_parquet,
 };
 pub use table::{

@@ -2,8 +2,8 @@
 
 use cvm_core::{Column, Frame, FrameColumn, TimeUnit};
 use cvm_record::{
-    Cause, CsvOptions, CsvSource, EpochUnit, NegativeAmounts, RecordError, RowNumbering, Summary,
-    SummaryOptions, summarize_batches, summarize_csv, summarize_frame,
+    CalendarPeriod, Cause, CsvOptions, CsvSource, EpochUnit, NegativeAmounts, RecordError,
+    RowNumbering, Summary, SummaryOptions, summarize_batches, summarize_csv, summarize_frame,
 };
 
 fn options() -> SummaryOptions {
@@ -535,4 +535,72 @@ fn logarithms_of_spend_by_hand() {
     };
     let error = summarize(&rows, &none).unwrap_err().to_string();
     assert!(error.contains("log_spend"), "{error}");
+}
+
+#[test]
+fn periods_of_the_calendar_are_counted() {
+    let rows = [
+        "a 2019-11-30 10",
+        "a 2019-12-31 3",
+        "a 2020-01-01 20",
+        "a 2020-12-31 1",
+        "a 2022-06-15 5",
+        "b 2021-03-01 7",
+        "c 2023-05-05 7",
+    ];
+    let yearly = SummaryOptions {
+        calendar: Some(CalendarPeriod::Year),
+        ..options()
+    };
+    let summary = summarize(&rows, &yearly).unwrap();
+    let names: Vec<&str> = summary
+        .frame
+        .columns
+        .iter()
+        .map(|(n, _)| n.as_str())
+        .collect();
+    assert_eq!(names[3], "n_periods");
+    // Years 2019, 2020, 2022; observed to the end of 2023, since the last date lies in it.
+    assert_eq!(row(&summary, "a"), [2.0, 3.0, 4.0, 13.0]);
+    assert_eq!(row(&summary, "b"), [0.0, 0.0, 2.0, 0.0]);
+    assert_eq!(row(&summary, "c"), [0.0, 0.0, 0.0, 0.0]);
+    assert_eq!(summary.report.observation_end, "2023-12-31");
+    assert_eq!(summary.report.time_unit, TimeUnit::Year);
+
+    let split = SummaryOptions {
+        calibration_end: Some("2020-12-31".to_owned()),
+        ..yearly.clone()
+    };
+    let summary = summarize(&rows, &split).unwrap();
+    // Hold-out: one year with a purchase of three.
+    assert_eq!(row(&summary, "a"), [1.0, 1.0, 1.0, 21.0, 1.0, 3.0, 5.0]);
+    assert_eq!(summary.report.customers_only_in_holdout, 2);
+
+    let monthly = SummaryOptions {
+        calendar: Some(CalendarPeriod::Month),
+        observation_end: Some("2023-05-31".to_owned()),
+        ..options()
+    };
+    let summary = summarize(&rows, &monthly).unwrap();
+    assert_eq!(row(&summary, "a")[..3], [4.0, 31.0, 42.0]);
+}
+
+#[test]
+fn half_periods_and_exact_times_are_refused() {
+    let rows = ["a 2019-11-30 10"];
+    let refused = |change: fn(&mut SummaryOptions)| {
+        let mut options = SummaryOptions {
+            calendar: Some(CalendarPeriod::Quarter),
+            ..options()
+        };
+        change(&mut options);
+        summarize(&rows, &options).unwrap_err().to_string()
+    };
+    let half = refused(|options| options.observation_end = Some("2019-12-30".to_owned()));
+    assert!(half.contains("2019-09-30 or 2019-12-31"), "{half}");
+    let half = refused(|options| options.calibration_end = Some("2019-11-30".to_owned()));
+    assert!(half.contains("calibration_end"), "{half}");
+    assert!(refused(|options| options.regularity = true).contains("regularity"));
+    assert!(refused(|options| options.grain = TimeUnit::Week).contains("grain"));
+    assert!(refused(|options| options.time_unit = TimeUnit::Year).contains("quarter"));
 }

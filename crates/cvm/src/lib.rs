@@ -45,8 +45,8 @@ pub use cvm_core::{
 };
 pub use cvm_math::ARITHMETIC;
 pub use cvm_record::{
-    BadRows, Cause, EpochUnit, Example, NegativeAmounts, RowNumbering, Summarizer, Summary,
-    SummaryOptions, SummaryReport, summarize_batches, summarize_csv, summarize_frame,
+    BadRows, CalendarPeriod, Cause, EpochUnit, Example, NegativeAmounts, RowNumbering, Summarizer,
+    Summary, SummaryOptions, SummaryReport, summarize_batches, summarize_csv, summarize_frame,
     summarize_parquet,
 };
 

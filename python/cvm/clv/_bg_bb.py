@@ -19,8 +19,9 @@ class BgBb(PurchaseModel):
     once per period (`BgNbd`), or when leaving is seen (`Sbg`).
 
     Reads ``frequency`` (periods with a purchase), ``recency`` (the last such period) and
-    ``n_periods`` (periods since the first purchase), all whole numbers. A horizon is cut to whole
-    periods.
+    ``n_periods`` (periods since the first purchase), all whole numbers: ``summarize(log,
+    calendar="year")`` counts them in a log, `cvm.summarize_panel` in a panel of customers by
+    periods. A horizon is cut to whole periods.
 
     Parameters
     ----------

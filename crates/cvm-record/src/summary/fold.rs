@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | `x` | `frequency` | purchases | buckets with a purchase, less the first |
 //! | `t_x` | `recency` | time unit | first purchase → last purchase; 0 if `x = 0` |
-//! | `T` | `T` | time unit | first purchase → end of calibration (or observation) |
+//! | `T` | `T`, or `n_periods` | time unit | first purchase → end of calibration (or observation) |
 //! | `G` | `log_gap_sum` | log time unit | sum of `ln` of the `x` times between purchases; on request |
 //! | `z̄` | `monetary_value` | currency | mean of the `x` repeat purchases; 0 if `x = 0` |
 //! | `ȳ`, `s` | `log_spend_mean`, `log_spend_sd` | log currency | of the same purchases, on request |
@@ -12,6 +12,7 @@
 //! Source: Fader, Hardie & Lee (2005), *Marketing Science* 24(2), for `(x, t_x, T)`; Fader & Hardie
 //! (2013), note on the Gamma-Gamma model, for `z̄` (the first purchase left out).
 
+use super::calendar::CalendarPeriod;
 use super::log_spend::LogSpend;
 use super::options::Plan;
 use cvm_core::TimeUnit;
@@ -69,12 +70,16 @@ pub(super) struct Folder {
     grain_seconds: i64,
     /// Buckets of the UTC calendar, rather than counted from the customer's first purchase.
     on_calendar: bool,
+    /// Periods are counted, and a start is the number of a period.
+    calendar: Option<CalendarPeriod>,
     unit_seconds: i64,
     include_first_purchase: bool,
     log_spend: bool,
     regularity: bool,
     /// End of the period summarized: of calibration if there is one, else of observation.
     end: i64,
+    /// The same as a start.
+    end_start: i64,
     pub(super) columns: Columns,
     pub(super) counts: FoldCounts,
 }
@@ -96,14 +101,17 @@ struct Period {
 impl Folder {
     pub(super) fn new(plan: &Plan, observation_end: i64) -> Self {
         let options = &plan.options;
+        let end = plan.calibration_end.unwrap_or(observation_end);
         Folder {
             grain_seconds: options.grain.seconds(),
             on_calendar: options.grain.seconds() <= TimeUnit::Day.seconds(),
-            unit_seconds: options.time_unit.seconds(),
+            calendar: options.calendar,
+            unit_seconds: unit_seconds(plan),
             include_first_purchase: options.include_first_purchase,
             log_spend: options.log_spend,
             regularity: options.regularity,
-            end: plan.calibration_end.unwrap_or(observation_end),
+            end,
+            end_start: start_of(plan, end),
             columns: Columns::default(),
             counts: FoldCounts::default(),
         }
@@ -129,7 +137,7 @@ impl Folder {
         let repeats = past.purchase_count - 1;
         self.counts.repeat_purchases += repeats;
         self.counts.repeat_customers += u64::from(repeats > 0);
-        self.counts.customers_of_age_zero += u64::from(self.end == past.first_start);
+        self.counts.customers_of_age_zero += u64::from(self.end_start == past.first_start);
         self.counts.holdout_purchases += future.purchase_count;
         let columns = &mut self.columns;
         columns.customers.push(customer);
@@ -138,9 +146,10 @@ impl Folder {
             past.last_start - past.first_start,
             self.unit_seconds,
         ));
-        columns
-            .age
-            .push(periods(self.end - past.first_start, self.unit_seconds));
+        columns.age.push(periods(
+            self.end_start - past.first_start,
+            self.unit_seconds,
+        ));
         if self.regularity {
             columns.log_gap_sum.push(past.log_gap_sum);
         }
@@ -170,11 +179,17 @@ impl Folder {
     }
 
     fn period(&mut self, rows: &[Purchase], anchor: i64) -> Period {
-        let grain_seconds = self.grain_seconds;
-        let bucket_of = |row: &Purchase| (row.seconds - anchor).div_euclid(grain_seconds);
+        let (grain_seconds, calendar) = (self.grain_seconds, self.calendar);
+        let bucket_of = |row: &Purchase| match calendar {
+            Some(period) => period.index(row.seconds),
+            None => (row.seconds - anchor).div_euclid(grain_seconds),
+        };
         let mut period = Period::default();
         for bucket in rows.chunk_by(|a, b| bucket_of(a) == bucket_of(b)) {
-            let start = anchor + bucket_of(&bucket[0]) * grain_seconds;
+            let start = match calendar {
+                Some(_) => bucket_of(&bucket[0]),
+                None => anchor + bucket_of(&bucket[0]) * grain_seconds,
+            };
             if let Some(total) = self.total(bucket) {
                 if self.log_spend && (period.purchase_count > 0 || self.include_first_purchase) {
                     period.log_spend.add(total);
@@ -239,6 +254,20 @@ impl Period {
             return 0.0;
         }
         (self.first_total + self.repeat_total) / count_to_f64(self.purchase_count)
+    }
+}
+
+/// A moment as the start of a purchase: itself, or the number of its period.
+pub(super) fn start_of(plan: &Plan, seconds: i64) -> i64 {
+    let calendar = plan.options.calendar;
+    calendar.map_or(seconds, |period| period.index(seconds))
+}
+
+/// Length of the unit between starts.
+pub(super) fn unit_seconds(plan: &Plan) -> i64 {
+    match plan.options.calendar {
+        Some(_) => 1,
+        None => plan.options.time_unit.seconds(),
     }
 }
 

@@ -3,6 +3,7 @@
 //! rows → checked and counted by cause ([`Summarizer`]) → partitions of customers → each customer's
 //! purchases sorted and folded → one row per customer, in order of first appearance in the log.
 
+mod calendar;
 mod customers;
 mod dates;
 mod files;
@@ -14,6 +15,7 @@ mod partitions;
 mod report;
 mod summarizer;
 
+pub use calendar::CalendarPeriod;
 pub use files::{summarize_batches, summarize_csv, summarize_frame, summarize_parquet};
 pub use options::{EpochUnit, NegativeAmounts, SummaryOptions};
 pub use report::{BadRows, Cause, Example, RowNumbering, SummaryReport};

@@ -1,5 +1,6 @@
 //! How a log is summarized: columns, units, periods and policies.
 
+use super::calendar::CalendarPeriod;
 use super::dates::{DateReader, Moment, iso_date, parse_iso};
 use crate::RecordError;
 use cvm_core::TimeUnit;
@@ -75,6 +76,12 @@ pub struct SummaryOptions {
     /// of the natural logarithms of the times between successive purchases, in the time unit; 0
     /// without a repeat purchase. Default false.
     pub regularity: bool,
+    /// Count periods of the calendar in place of time, for models of discrete opportunities; default
+    /// none. `frequency` is then the number of later periods with a purchase, `recency` the last of
+    /// them and `n_periods`, in place of `T`, the last period observed, all counted from the period
+    /// of the first purchase. Both ends must be last days of a period; by default observation ends
+    /// with the period of the last date in the log.
+    pub calendar: Option<CalendarPeriod>,
     /// Policy for amounts below zero; default exclude.
     pub negative_amounts: NegativeAmounts,
     /// Format of dates given as text, in `strftime` notation; default ISO 8601 or `YYYYMMDD`.
@@ -96,6 +103,7 @@ impl Default for SummaryOptions {
             include_first_purchase: false,
             log_spend: false,
             regularity: false,
+            calendar: None,
             negative_amounts: NegativeAmounts::Exclude,
             date_format: None,
             epoch_unit: None,
@@ -117,6 +125,7 @@ pub(super) struct Plan {
 impl Plan {
     pub(super) fn new(options: &SummaryOptions) -> Result<Self, RecordError> {
         check_columns(options)?;
+        let options = &counted(options)?;
         if options.date_format.is_some() && options.epoch_unit.is_some() {
             let both = "is set together with date_format: a date is either text or a number";
             return Err(RecordError::option("epoch_unit", both));
@@ -135,6 +144,8 @@ impl Plan {
             dates,
             resolution_seconds,
         };
+        plan.check_whole("observation_end", plan.observation_end)?;
+        plan.check_whole("calibration_end", plan.calibration_end)?;
         if let Some(observation_end) = plan.observation_end {
             plan.check_split(observation_end)?;
         }
@@ -153,6 +164,30 @@ impl Plan {
         }
     }
 
+    /// An end in the middle of a period of the calendar would count half a period as a whole one.
+    fn check_whole(&self, field: &str, end: Option<i64>) -> Result<(), RecordError> {
+        let (Some(period), Some(end)) = (self.options.calendar, end) else {
+            return Ok(());
+        };
+        let last = self.cut(period.last_second(period.index(end)));
+        if end == last {
+            return Ok(());
+        }
+        let unit = period.time_unit();
+        let before = self.cut(period.last_second(period.index(end) - 1));
+        let (end, before, last) = (iso_date(end), iso_date(before), iso_date(last));
+        let why = format!("is {end}: must be the last day of a {unit}, such as {before} or {last}");
+        Err(RecordError::option(field, why))
+    }
+
+    /// The end of observation if none is given: the last date, or the end of its period.
+    pub(super) fn last_observed(&self, last: i64) -> i64 {
+        let period = self.options.calendar;
+        period.map_or(last, |period| {
+            self.cut(period.last_second(period.index(last)))
+        })
+    }
+
     /// `seconds` cut to the resolution.
     pub(super) fn cut(&self, seconds: i64) -> i64 {
         cut(seconds, self.resolution_seconds)
@@ -161,6 +196,36 @@ impl Plan {
 
 fn cut(seconds: i64, resolution_seconds: i64) -> i64 {
     seconds - seconds.rem_euclid(resolution_seconds)
+}
+
+/// Options of a count of periods: their unit, and nothing that needs exact times.
+fn counted(options: &SummaryOptions) -> Result<SummaryOptions, RecordError> {
+    let Some(period) = options.calendar else {
+        return Ok(options.clone());
+    };
+    let unit = period.time_unit();
+    if options.time_unit != TimeUnit::Day && options.time_unit != unit {
+        let why = format!(
+            "is {}: calendar periods are counted in {unit}s",
+            options.time_unit
+        );
+        return Err(RecordError::option("time_unit", why));
+    }
+    if options.grain != TimeUnit::Day {
+        let why = format!(
+            "is {}: purchases of one {unit} are one purchase",
+            options.grain
+        );
+        return Err(RecordError::option("grain", why));
+    }
+    if options.regularity {
+        let why = "is true: counted periods have no times between purchases";
+        return Err(RecordError::option("regularity", why));
+    }
+    Ok(SummaryOptions {
+        time_unit: unit,
+        ..options.clone()
+    })
 }
 
 fn check_columns(options: &SummaryOptions) -> Result<(), RecordError> {

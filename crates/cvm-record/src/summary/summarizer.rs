@@ -2,7 +2,7 @@
 
 use super::customers::{CustomerId, Customers};
 use super::dates::iso_date;
-use super::fold::{Columns, Folder, Purchase, periods};
+use super::fold::{Columns, Folder, Purchase, periods, start_of, unit_seconds};
 use super::log_columns::{LogColumn, Role};
 use super::options::{NegativeAmounts, Plan, SummaryOptions};
 use super::partitions::Partitions;
@@ -222,7 +222,9 @@ impl Summarizer {
             bad,
             tally,
         } = self;
-        let observation_end = plan.observation_end.unwrap_or(last);
+        let observation_end = plan
+            .observation_end
+            .unwrap_or_else(|| plan.last_observed(last));
         plan.check_split(observation_end)?;
         let mut folder = Folder::new(&plan, observation_end);
         log.for_each_customer(|customer, purchases| folder.add(customer, purchases));
@@ -319,6 +321,14 @@ fn report(
     }
 }
 
+/// Models of discrete opportunities call it otherwise.
+fn age_name(plan: &Plan) -> &'static str {
+    match plan.options.calendar {
+        Some(_) => "n_periods",
+        None => "T",
+    }
+}
+
 fn frame(plan: &Plan, customers: &Customers, columns: Columns, observation_end: i64) -> Frame {
     let Columns {
         customers: codes,
@@ -341,7 +351,7 @@ fn frame(plan: &Plan, customers: &Customers, columns: Columns, observation_end: 
     frame = frame
         .with_numbers("frequency", frequency)
         .with_numbers("recency", recency)
-        .with_numbers("T", age);
+        .with_numbers(age_name(plan), age);
     if plan.options.regularity {
         frame = frame.with_numbers("log_gap_sum", log_gap_sum);
     }
@@ -356,8 +366,8 @@ fn frame(plan: &Plan, customers: &Customers, columns: Columns, observation_end: 
     let Some(calibration_end) = plan.calibration_end else {
         return frame;
     };
-    let unit_seconds = plan.options.time_unit.seconds();
-    let duration = periods(observation_end - calibration_end, unit_seconds);
+    let span = start_of(plan, observation_end) - start_of(plan, calibration_end);
+    let duration = periods(span, unit_seconds(plan));
     frame = frame
         .with_numbers("holdout_frequency", holdout_frequency)
         .with_numbers("holdout_duration", vec![duration; row_count]);
