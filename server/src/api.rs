@@ -1,5 +1,6 @@
 //! The HTTP side of a call: its deadline, and the service it goes to.
 
+use crate::calls::Calls;
 use crate::control::Control;
 use crate::deadline::{self, Deadline};
 use crate::drain::Signal;
@@ -15,9 +16,10 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use std::convert::Infallible;
 use std::sync::Arc;
-use tonic::Status;
+use std::time::Instant;
 use tonic::body::Body;
 use tonic::service::Routes;
+use tonic::{Code, Status};
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 use tower_service::Service;
@@ -32,6 +34,7 @@ pub(crate) struct Api {
     /// So does scoring by the Open Inference Protocol.
     inference: GrpcInferenceServiceServer<Inference>,
     routes: Routes,
+    calls: Arc<Calls>,
 }
 
 impl Api {
@@ -42,6 +45,7 @@ impl Api {
     pub(crate) async fn new(
         plane: Arc<Plane>,
         control: Control,
+        calls: Arc<Calls>,
         max_message_bytes: usize,
         drain: Signal,
     ) -> Result<(Api, HealthReporter), tonic_reflection::server::Error> {
@@ -66,6 +70,7 @@ impl Api {
             scoring,
             inference,
             routes,
+            calls,
         };
         Ok((api, reporter))
     }
@@ -92,11 +97,18 @@ impl hyper::service::Service<Request<Incoming>> for Api {
     fn call(&self, mut request: Request<Incoming>) -> Answer {
         let deadline = Deadline::of(request.headers());
         request.extensions_mut().insert(deadline);
+        let (begun, place) = (Instant::now(), self.calls.place(request.uri().path()));
         let answer = self.route(request);
-        match deadline.0 {
+        let answer = match deadline.0 {
             None => answer,
             Some(_) => Box::pin(by(deadline, answer)),
-        }
+        };
+        let calls = Arc::clone(&self.calls);
+        Box::pin(async move {
+            let answer = answer.await?;
+            calls.answered(place, code_of(&answer), begun.elapsed());
+            Ok(answer)
+        })
     }
 }
 
@@ -116,6 +128,12 @@ impl Api {
             Ok(answer.unwrap_or_else(|error| Status::internal(error.to_string()).into_http()))
         })
     }
+}
+
+/// The status an answer begins with: one that fails has no body, and its status is in the head.
+fn code_of(answer: &Response<Body>) -> Code {
+    let status = answer.headers().get("grpc-status");
+    status.map_or(Code::Ok, |status| Code::from_bytes(status.as_bytes()))
 }
 
 /// The answer, or `DEADLINE_EXCEEDED` when the caller's deadline comes first.

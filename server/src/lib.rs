@@ -17,12 +17,14 @@
 )]
 
 mod api;
+mod calls;
 mod compute;
 mod connection;
 mod control;
 mod deadline;
 mod drain;
 mod folder;
+mod http;
 mod linger;
 mod listen;
 mod meter;
@@ -33,5 +35,5 @@ mod settings;
 mod stream;
 mod worker;
 
-pub use listen::{RunError, run};
+pub use listen::{Listeners, RunError, run};
 pub use settings::{LogFormat, Settings};

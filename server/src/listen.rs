@@ -1,11 +1,13 @@
 //! The life of a server: load, accept, drain, end.
 
 use crate::api::{Api, serving};
+use crate::calls::Calls;
 use crate::compute::Compute;
 use crate::connection::Limits;
 use crate::control::{Command, Verb, control};
 use crate::drain::{Signal, signal};
 use crate::folder::Folder;
+use crate::http::{self, Http};
 use crate::plane::Plane;
 use crate::registry::Registry;
 use crate::settings::Settings;
@@ -15,7 +17,7 @@ use std::io;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tonic_health::ServingStatus;
@@ -48,9 +50,24 @@ pub enum RunError {
     Aborted,
 }
 
-/// Serves the models of `settings.models` on `listener` until `shutdown` ends, then drains: health
+/// Where callers come in.
+#[derive(Debug)]
+pub struct Listeners {
+    /// gRPC.
+    pub grpc: TcpListener,
+    /// HTTP, if it is served: scoring in JSON, metrics, the status page.
+    pub http: Option<TcpListener>,
+}
+
+impl From<TcpListener> for Listeners {
+    fn from(grpc: TcpListener) -> Self {
+        Listeners { grpc, http: None }
+    }
+}
+
+/// Serves the models of `settings.models` on `listeners` until `shutdown` ends, then drains: health
 /// turns to NOT_SERVING, no connection is accepted, calls in flight finish, and after
-/// `settings.drain_seconds` whatever is left is cut. `settings.listen` is not used: the listener is.
+/// `settings.drain_seconds` whatever is left is cut. `settings.listen` and `settings.http_listen` are not used: the listeners are.
 ///
 /// The folder is loaded before the first call is answered. Files that fail verification are logged
 /// and left out; a folder without a single good model is served as well, every call answered with
@@ -59,10 +76,11 @@ pub enum RunError {
 /// # Errors
 /// The folder does not exist, or the server cannot be started.
 pub async fn run(
-    listener: TcpListener,
+    listeners: impl Into<Listeners>,
     settings: Settings,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RunError> {
+    let Listeners { grpc, http } = listeners.into();
     let registry = Arc::new(Registry::default());
     let folder = first_look(&settings, &registry).await?;
     let (control, commands) = control(settings.allow_model_control);
@@ -82,7 +100,24 @@ pub async fn run(
     let (drain, draining) = signal();
     let (cut, cutting) = signal();
     let size = settings.max_message_bytes();
-    let (api, health) = Api::new(plane, control, size, draining.clone()).await?;
+    let calls = Arc::new(Calls::default());
+    let (api, health) = Api::new(
+        Arc::clone(&plane),
+        control,
+        Arc::clone(&calls),
+        size,
+        draining.clone(),
+    )
+    .await?;
+    if let Some(listener) = http {
+        let http = Http {
+            plane,
+            calls,
+            drain: draining.clone(),
+            started: Instant::now(),
+        };
+        http::start(listener, http, size, cutting.clone()).map_err(RunError::Worker)?;
+    }
     let context = context(api, &settings, draining, cutting);
     let workers = (0..worker_count)
         .map(|index| worker::start(index, context.clone()))
@@ -90,12 +125,13 @@ pub async fn run(
         .map_err(RunError::Worker)?;
     drop(context);
 
-    accept(&listener, &workers, &settings, shutdown).await;
+    accept(&grpc, &workers, &settings, shutdown).await;
     tracing::info!(seconds = settings.drain_seconds, "shutting down");
     serving(&health, ServingStatus::NotServing).await;
-    drop(listener);
+    drop(grpc);
     drain.give();
     let cut_count = finish(workers, settings.drain_deadline(), || cut.give()).await;
+    cut.give();
     watcher.abort();
     tracing::info!(connections_cut = cut_count, "shut down");
     Ok(())

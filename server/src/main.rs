@@ -11,8 +11,9 @@
 )]
 
 use clap::Parser;
-use cvm_server::{LogFormat, RunError, Settings, run};
+use cvm_server::{Listeners, LogFormat, RunError, Settings, run};
 use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -53,18 +54,27 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
     let handler = |kind| signal(kind).map_err(|e| (format!("no signal handler: {e}"), DEFECT));
     let terminate = handler(SignalKind::terminate())?;
     let interrupt = handler(SignalKind::interrupt())?;
-    let cannot_bind = |error| {
-        let address = settings.listen;
-        (format!("--listen {address}: {error}"), WRONG_SETTINGS)
-    };
-    let listener = TcpListener::bind(settings.listen)
-        .await
-        .map_err(cannot_bind)?;
-    let address = listener.local_addr().map_err(cannot_bind)?;
-    // Scripts read this line; a closed standard output is their choice.
+    let (grpc, address) = bind("--listen", settings.listen).await?;
+    // Scripts read these lines; a closed standard output is their choice.
     let _ = writeln!(std::io::stdout(), "listening on {address}");
+    let http = match settings.http_listen {
+        None => None,
+        Some(wanted) => {
+            let (listener, address) = bind("--http-listen", wanted).await?;
+            let _ = writeln!(std::io::stdout(), "http on {address}");
+            Some(listener)
+        }
+    };
     let stop = told_to_stop(terminate, interrupt);
-    run(listener, settings, stop).await.map_err(failure)
+    let listeners = Listeners { grpc, http };
+    run(listeners, settings, stop).await.map_err(failure)
+}
+
+async fn bind(flag: &str, wanted: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
+    let cannot = |error| (format!("{flag} {wanted}: {error}"), WRONG_SETTINGS);
+    let listener = TcpListener::bind(wanted).await.map_err(cannot)?;
+    let address = listener.local_addr().map_err(cannot)?;
+    Ok((listener, address))
 }
 
 async fn told_to_stop(mut terminate: Signal, mut interrupt: Signal) {

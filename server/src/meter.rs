@@ -3,24 +3,47 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-/// A number of events and their time.
+/// Times up to 1 µs, 2 µs, 4 µs … 2^22 µs (4.2 s) have a bucket each, longer ones the last.
+pub(crate) const BUCKETS: usize = 24;
+
+/// A number of events and their time, and how many took how long. Adding takes no lock.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    count: AtomicU64,
     ns: AtomicU64,
+    buckets: [AtomicU64; BUCKETS],
 }
 
 impl Tally {
-    fn add(&self, time: Duration) {
+    /// An event of this length.
+    pub(crate) fn add(&self, time: Duration) {
         let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        self.count.fetch_add(1, Ordering::Relaxed);
         self.ns.fetch_add(ns, Ordering::Relaxed);
+        let place =
+            usize::try_from(u64::BITS - ns.div_ceil(1_000).saturating_sub(1).leading_zeros());
+        let place = place.unwrap_or(BUCKETS).min(BUCKETS - 1);
+        if let Some(bucket) = self.buckets.get(place) {
+            bucket.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Events and nanoseconds so far.
     pub(crate) fn read(&self) -> (u64, u64) {
-        let count = self.count.load(Ordering::Relaxed);
-        (count, self.ns.load(Ordering::Relaxed))
+        let (buckets, ns) = self.histogram();
+        (buckets.iter().map(|(_, count)| count).sum(), ns)
+    }
+
+    /// Upper ends of the buckets in seconds with the events of each, and all nanoseconds.
+    pub(crate) fn histogram(&self) -> ([(f64, u64); BUCKETS], u64) {
+        let mut buckets = [(f64::MAX, 0); BUCKETS];
+        let mut end = 1e-6;
+        for (slot, bucket) in buckets.iter_mut().zip(&self.buckets) {
+            *slot = (end, bucket.load(Ordering::Relaxed));
+            end *= 2.0;
+        }
+        if let Some(last) = buckets.last_mut() {
+            last.0 = f64::MAX;
+        }
+        (buckets, self.ns.load(Ordering::Relaxed))
     }
 }
 
@@ -89,5 +112,38 @@ impl Meter {
     /// Milliseconds since 1970 of the last answer; 0 before the first.
     pub(crate) fn last_ms(&self) -> u64 {
         self.last_ms.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BUCKETS, Tally};
+    use std::time::Duration;
+
+    #[test]
+    fn an_event_falls_into_the_first_bucket_that_holds_it() {
+        let tally = Tally::default();
+        for (ns, place) in [
+            (0, 0),
+            (1_000, 0),
+            (1_001, 1),
+            (2_000, 1),
+            (2_001, 2),
+            (4_000_000, 12),
+            (u64::MAX, BUCKETS - 1),
+        ] {
+            let before = tally.histogram().0;
+            tally.add(Duration::from_nanos(ns));
+            let (after, _) = tally.histogram();
+            for (index, (old, new)) in before.iter().zip(after).enumerate() {
+                assert_eq!(new.1 - old.1, u64::from(index == place), "{ns} ns, {index}");
+                let below = index > 0 && after[index - 1].0 * 1e9 >= ns as f64;
+                assert!(
+                    index != place || (new.0 * 1e9 >= ns as f64 && !below),
+                    "{ns} ns"
+                );
+            }
+        }
+        assert_eq!(tally.read().0, 7);
     }
 }

@@ -5,6 +5,7 @@ use arc_swap::ArcSwap;
 use cvm_proto::{ModelCard, ModelName, ModelOutput, ModelParam, ModelStamp, Reason, Refusal};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Models by id.
 pub(crate) type Models = BTreeMap<String, Arc<Served>>;
@@ -93,6 +94,7 @@ fn version_of(id: &str, model: &cvm::Model) -> String {
 pub(crate) struct Registry {
     models: ArcSwap<Models>,
     refused: ArcSwap<BTreeMap<String, String>>,
+    swaps: AtomicU64,
 }
 
 impl Registry {
@@ -104,6 +106,12 @@ impl Registry {
     /// Replaces the snapshot; requests in flight keep the models they hold.
     pub(crate) fn publish(&self, models: Models) {
         self.models.store(Arc::new(models));
+        self.swaps.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often the set of models changed.
+    pub(crate) fn swap_count(&self) -> u64 {
+        self.swaps.load(Ordering::Relaxed)
     }
 
     /// Why the newest file of a model is not served, by id.

@@ -21,6 +21,11 @@ pub struct Settings {
     #[arg(long, env = "CVM_LISTEN", value_name = "IP:PORT", default_value_t = DEFAULT_LISTEN)]
     pub listen: SocketAddr,
 
+    /// Address for HTTP: scoring in JSON, metrics, health and the status page; unset serves none. The
+    /// bound address is the second line on standard output: `http on 127.0.0.1:8080`.
+    #[arg(long, env = "CVM_HTTP_LISTEN", value_name = "IP:PORT")]
+    pub http_listen: Option<SocketAddr>,
+
     /// How often the folder is looked at, in milliseconds.
     #[arg(long, env = "CVM_POLL_INTERVAL_MS", value_name = "MS", default_value_t = 1000,
           value_parser = clap::value_parser!(u64).range(20..=3_600_000))]
@@ -92,6 +97,7 @@ impl Settings {
         Settings {
             models: models.into(),
             listen: DEFAULT_LISTEN,
+            http_listen: None,
             poll_interval_ms: 1000,
             max_rows: 100_000,
             max_message_mib: 64,

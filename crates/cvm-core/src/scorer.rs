@@ -51,6 +51,36 @@ pub struct ScoreOptions {
     pub interval_level: Option<f64>,
 }
 
+impl ScoreOptions {
+    /// Names of the options that are numbers.
+    pub const NUMBERS: [&'static str; 8] = [
+        "horizon_periods",
+        "discount_rate_per_year",
+        "margin",
+        "purchases",
+        "quantile",
+        "cost_per_period",
+        "cost_per_order",
+        "interval_level",
+    ];
+
+    /// The option of that name, for surfaces whose requests name options; `None` for a name not in
+    /// [`ScoreOptions::NUMBERS`].
+    pub fn number_mut(&mut self, name: &str) -> Option<&mut Option<f64>> {
+        Some(match name {
+            "horizon_periods" => &mut self.horizon_periods,
+            "discount_rate_per_year" => &mut self.discount_rate_per_year,
+            "margin" => &mut self.margin,
+            "purchases" => &mut self.purchases,
+            "quantile" => &mut self.quantile,
+            "cost_per_period" => &mut self.cost_per_period,
+            "cost_per_order" => &mut self.cost_per_order,
+            "interval_level" => &mut self.interval_level,
+            _ => return None,
+        })
+    }
+}
+
 /// Scores of a batch, column by column.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scores {

@@ -195,6 +195,79 @@ async fn a_bad_row_has_its_status_and_outputs_come_as_asked() {
     }
 }
 
+type Change = fn(&mut oip::ModelInferRequest);
+
+/// What makes a sound request wrong, the code it is refused with, and what the refusal says.
+const WRONG: &[(Change, Code, &str)] = &[
+    (
+        |r| r.model_name = "Retail!".to_owned(),
+        Code::InvalidArgument,
+        "model_name",
+    ),
+    (
+        |r| r.model_name = "absent".to_owned(),
+        Code::NotFound,
+        "absent",
+    ),
+    (
+        |r| r.model_version = "999".to_owned(),
+        Code::NotFound,
+        "999",
+    ),
+    (
+        |r| r.inputs[1].shape = vec![5],
+        Code::InvalidArgument,
+        "inputs[1].shape",
+    ),
+    (
+        |r| r.inputs[0].shape = vec![2, 2],
+        Code::InvalidArgument,
+        "inputs[0].shape",
+    ),
+    (
+        |r| r.inputs[0].shape = vec![-4],
+        Code::InvalidArgument,
+        "inputs[0].shape",
+    ),
+    (
+        |r| r.inputs[0].shape = vec![i64::MAX],
+        Code::InvalidArgument,
+        "at most 1000",
+    ),
+    (
+        |r| r.inputs[0].datatype = "FP16".to_owned(),
+        Code::InvalidArgument,
+        "FP16",
+    ),
+    (
+        |r| r.inputs[0].name = "recency".to_owned(),
+        Code::InvalidArgument,
+        "inputs[1].name",
+    ),
+    (|r| drop(r.inputs.remove(0)), Code::InvalidArgument, "T"),
+    (
+        |r| r.inputs[0].contents = None,
+        Code::InvalidArgument,
+        "fp64_contents",
+    ),
+    (
+        |r| r.raw_input_contents = vec![Bytes::new()],
+        Code::InvalidArgument,
+        "raw_input_contents",
+    ),
+    (|r| r.parameters.clear(), Code::InvalidArgument, "horizon"),
+    (
+        |r| {
+            drop(
+                r.parameters
+                    .insert("horizon".to_owned(), oip::InferParameter::default()),
+            )
+        },
+        Code::InvalidArgument,
+        "horizon_periods",
+    ),
+];
+
 #[tokio::test]
 async fn wrong_requests_name_their_field() {
     let folder = folder();
@@ -202,77 +275,7 @@ async fn wrong_requests_name_their_field() {
     let mut client = client(&server).await;
     let mut frame = customers(4);
     let sound = typed(&mut frame);
-    type Change = fn(&mut oip::ModelInferRequest);
-    let cases: &[(Change, Code, &str)] = &[
-        (
-            |r| r.model_name = "Retail!".to_owned(),
-            Code::InvalidArgument,
-            "model_name",
-        ),
-        (
-            |r| r.model_name = "absent".to_owned(),
-            Code::NotFound,
-            "absent",
-        ),
-        (
-            |r| r.model_version = "999".to_owned(),
-            Code::NotFound,
-            "999",
-        ),
-        (
-            |r| r.inputs[1].shape = vec![5],
-            Code::InvalidArgument,
-            "inputs[1].shape",
-        ),
-        (
-            |r| r.inputs[0].shape = vec![2, 2],
-            Code::InvalidArgument,
-            "inputs[0].shape",
-        ),
-        (
-            |r| r.inputs[0].shape = vec![-4],
-            Code::InvalidArgument,
-            "inputs[0].shape",
-        ),
-        (
-            |r| r.inputs[0].shape = vec![i64::MAX],
-            Code::InvalidArgument,
-            "at most 1000",
-        ),
-        (
-            |r| r.inputs[0].datatype = "FP16".to_owned(),
-            Code::InvalidArgument,
-            "FP16",
-        ),
-        (
-            |r| r.inputs[0].name = "recency".to_owned(),
-            Code::InvalidArgument,
-            "inputs[1].name",
-        ),
-        (|r| drop(r.inputs.remove(0)), Code::InvalidArgument, "T"),
-        (
-            |r| r.inputs[0].contents = None,
-            Code::InvalidArgument,
-            "fp64_contents",
-        ),
-        (
-            |r| r.raw_input_contents = vec![Bytes::new()],
-            Code::InvalidArgument,
-            "raw_input_contents",
-        ),
-        (|r| r.parameters.clear(), Code::InvalidArgument, "horizon"),
-        (
-            |r| {
-                drop(
-                    r.parameters
-                        .insert("horizon".to_owned(), oip::InferParameter::default()),
-                )
-            },
-            Code::InvalidArgument,
-            "horizon_periods",
-        ),
-    ];
-    for (index, (change, code, said)) in cases.iter().enumerate() {
+    for (index, (change, code, said)) in WRONG.iter().enumerate() {
         let mut request = sound.clone();
         request.outputs = vec![InferRequestedOutputTensor {
             name: "expected_purchases".to_owned(),

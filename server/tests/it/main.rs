@@ -1,5 +1,6 @@
 //! The server as its callers meet it: over a socket, in this process or as the built binary.
 
+mod http;
 mod inference;
 mod lifecycle;
 mod refusals;

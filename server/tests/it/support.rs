@@ -4,7 +4,7 @@ use cvm::{Frame, FrameColumn, Model, ScoreOptions, TimeUnit};
 use cvm_proto::v1 as pb;
 use cvm_proto::v1::scoring_service_client::ScoringServiceClient;
 use cvm_proto::{Encoding, ModelName, ScoreJob};
-use cvm_server::{RunError, Settings, run};
+use cvm_server::{Listeners, RunError, Settings, run};
 use std::net::SocketAddr;
 use std::path::Path;
 use tempfile::TempDir;
@@ -16,12 +16,26 @@ use tonic::transport::{Channel, Endpoint};
 /// A server in this process on a free port.
 pub struct TestServer {
     pub address: SocketAddr,
+    pub http: Option<SocketAddr>,
     stop: oneshot::Sender<()>,
     served: JoinHandle<Result<(), RunError>>,
 }
 
 impl TestServer {
     pub async fn start(folder: &Path, change: impl FnOnce(&mut Settings)) -> TestServer {
+        TestServer::start_on(folder, change, None).await
+    }
+
+    pub async fn start_with_http(folder: &Path, change: impl FnOnce(&mut Settings)) -> TestServer {
+        let http = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        TestServer::start_on(folder, change, Some(http)).await
+    }
+
+    async fn start_on(
+        folder: &Path,
+        change: impl FnOnce(&mut Settings),
+        http: Option<TcpListener>,
+    ) -> TestServer {
         let mut settings = Settings::for_folder(folder);
         settings.poll_interval_ms = 25;
         settings.workers = 2;
@@ -29,11 +43,17 @@ impl TestServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let served = tokio::spawn(run(listener, settings, async {
+        let http_address = http.as_ref().map(|http| http.local_addr().unwrap());
+        let listeners = Listeners {
+            grpc: listener,
+            http,
+        };
+        let served = tokio::spawn(run(listeners, settings, async {
             let _ = stopped.await;
         }));
         TestServer {
             address,
+            http: http_address,
             stop,
             served,
         }

@@ -149,31 +149,30 @@ fn frame_in(
     Ok((Frame { row_count, columns }, wide))
 }
 
+/// What stock clients send along: hints for a scheduler, which are none of ours.
+const HINTS: [&str; 6] = [
+    "sequence_id",
+    "sequence_start",
+    "sequence_end",
+    "priority",
+    "timeout",
+    "binary_data_output",
+];
+
 fn options_in(
     parameters: HashMap<String, oip::InferParameter>,
 ) -> Result<ScoreOptions, ConvertError> {
     let mut options = ScoreOptions::default();
     for (name, parameter) in parameters {
-        let slot = match name.as_str() {
-            "horizon_periods" => &mut options.horizon_periods,
-            "discount_rate_per_year" => &mut options.discount_rate_per_year,
-            "margin" => &mut options.margin,
-            "purchases" => &mut options.purchases,
-            "quantile" => &mut options.quantile,
-            "cost_per_period" => &mut options.cost_per_period,
-            "cost_per_order" => &mut options.cost_per_order,
-            "interval_level" => &mut options.interval_level,
-            // What stock clients send along: hints for a scheduler, which are none of ours.
-            "sequence_id" | "sequence_start" | "sequence_end" | "priority" | "timeout"
-            | "binary_data_output" => continue,
-            _ => {
-                let why = "is unknown; known: horizon_periods, discount_rate_per_year, margin, \
-                           purchases, quantile, cost_per_period, cost_per_order, interval_level";
-                return Err(ConvertError::new(
-                    format!("parameters.{}", shown(&name)),
-                    why,
-                ));
-            }
+        if HINTS.contains(&name.as_str()) {
+            continue;
+        }
+        let Some(slot) = options.number_mut(&name) else {
+            let why = format!("is unknown; known: {}", ScoreOptions::NUMBERS.join(", "));
+            return Err(ConvertError::new(
+                format!("parameters.{}", shown(&name)),
+                why,
+            ));
         };
         let value = number(parameter).ok_or_else(|| {
             let field = format!("parameters.{name}");

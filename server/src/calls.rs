@@ -1,0 +1,159 @@
+//! Calls by method and status code, and how long each method takes.
+
+use crate::meter::Tally;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tonic::Code;
+
+/// Every method, as its path; a test holds the list against the compiled descriptors.
+pub(crate) const METHODS: [&str; 16] = [
+    "cvm.v1.ScoringService/Score",
+    "cvm.v1.ScoringService/StreamScore",
+    "cvm.v1.ModelService/ListModels",
+    "cvm.v1.ModelService/GetModel",
+    "inference.GRPCInferenceService/ServerLive",
+    "inference.GRPCInferenceService/ServerReady",
+    "inference.GRPCInferenceService/ModelReady",
+    "inference.GRPCInferenceService/ServerMetadata",
+    "inference.GRPCInferenceService/ModelMetadata",
+    "inference.GRPCInferenceService/ModelInfer",
+    "inference.GRPCInferenceService/ModelStreamInfer",
+    "inference.GRPCInferenceService/ModelConfig",
+    "inference.GRPCInferenceService/ModelStatistics",
+    "inference.GRPCInferenceService/RepositoryIndex",
+    "inference.GRPCInferenceService/RepositoryModelLoad",
+    "inference.GRPCInferenceService/RepositoryModelUnload",
+];
+
+/// Whatever is not of this server's own services, health and reflection among it: callers choose
+/// paths, and must not choose how many series there are.
+const OTHER: &str = "other";
+
+/// Status codes of gRPC.
+const CODES: usize = 17;
+
+/// Calls of one method.
+#[derive(Debug, Default)]
+pub(crate) struct MethodCalls {
+    /// Until the answer, or the head of a stream of answers, is ready.
+    pub(crate) time: Tally,
+    codes: [AtomicU64; CODES],
+}
+
+/// Calls of all methods.
+#[derive(Debug)]
+pub(crate) struct Calls {
+    places: HashMap<&'static str, usize>,
+    methods: Vec<(&'static str, MethodCalls)>,
+}
+
+impl Default for Calls {
+    fn default() -> Self {
+        let names = METHODS.into_iter().chain([OTHER]);
+        Calls {
+            places: names.clone().zip(0..).collect(),
+            methods: names.map(|name| (name, MethodCalls::default())).collect(),
+        }
+    }
+}
+
+impl Calls {
+    /// The place of the method of a request's path.
+    pub(crate) fn place(&self, path: &str) -> usize {
+        let name = path.strip_prefix('/').unwrap_or(path);
+        *self.places.get(name).unwrap_or(&METHODS.len())
+    }
+
+    /// A call of the method at `place` has its answer.
+    pub(crate) fn answered(&self, place: usize, code: Code, time: Duration) {
+        let Some((_, method)) = self.methods.get(place) else {
+            return;
+        };
+        method.time.add(time);
+        if let Some(count) = method.codes.get(code as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Methods that were called.
+    pub(crate) fn called(&self) -> impl Iterator<Item = (&'static str, &MethodCalls)> {
+        let methods = self.methods.iter().map(|(name, method)| (*name, method));
+        methods.filter(|(_, method)| method.time.read().0 > 0)
+    }
+}
+
+impl MethodCalls {
+    /// Codes that were answered, by their names in the protocol, with how often.
+    pub(crate) fn codes(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        let counts = self.codes.iter().zip(NAMES);
+        let counts = counts.map(|(count, name)| (name, count.load(Ordering::Relaxed)));
+        counts.filter(|(_, count)| *count > 0)
+    }
+}
+
+const NAMES: [&str; CODES] = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+];
+
+/// The name of a code in the protocol.
+pub(crate) fn code_name(code: Code) -> &'static str {
+    NAMES.get(code as usize).copied().unwrap_or("UNKNOWN")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Calls, METHODS};
+    use std::collections::BTreeSet;
+    use std::time::Duration;
+    use tonic::Code;
+
+    /// Services and methods of the descriptors, read as bytes: every name is in there in clear.
+    #[test]
+    fn every_method_of_the_descriptors_is_listed() {
+        use prost::Message;
+        let set = prost_types::FileDescriptorSet::decode(cvm_proto::DESCRIPTORS).unwrap();
+        let mut found = BTreeSet::new();
+        for file in &set.file {
+            for service in &file.service {
+                for method in &service.method {
+                    let (package, service) = (file.package(), service.name());
+                    found.insert(format!("{package}.{service}/{}", method.name()));
+                }
+            }
+        }
+        assert_eq!(found, METHODS.map(str::to_owned).into_iter().collect());
+    }
+
+    #[test]
+    fn calls_are_counted_where_they_belong() {
+        let calls = Calls::default();
+        let score = calls.place("/cvm.v1.ScoringService/Score");
+        calls.answered(score, Code::Ok, Duration::from_micros(3));
+        calls.answered(score, Code::NotFound, Duration::from_micros(5));
+        calls.answered(calls.place("/x.Y/Z"), Code::Unimplemented, Duration::ZERO);
+        let seen: Vec<_> = calls
+            .called()
+            .map(|(name, method)| (name, method.codes().collect::<Vec<_>>()))
+            .collect();
+        let of_score = vec![("OK", 1), ("NOT_FOUND", 1)];
+        assert_eq!(seen[0], ("cvm.v1.ScoringService/Score", of_score));
+        assert_eq!(seen[1], ("other", vec![("UNIMPLEMENTED", 1)]));
+    }
+}

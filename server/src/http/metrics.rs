@@ -1,0 +1,158 @@
+//! `GET /metrics`: what the server and its models have done, as Prometheus and OpenMetrics read it.
+
+use super::Http;
+use crate::meter::{Meter, Tally};
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::{Registry, Unit};
+use std::fmt;
+
+const TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+pub(super) async fn get(State(http): State<Http>) -> Response {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(http));
+    let mut text = String::new();
+    match encode(&mut text, &registry) {
+        Ok(()) => ([(CONTENT_TYPE, TEXT)], text).into_response(),
+        Err(fmt::Error) => super::unavailable("the metrics could not be written"),
+    }
+}
+
+type Labels<const COUNT: usize> = [(&'static str, String); COUNT];
+
+impl Collector for Http {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        self.calls(&mut encoder)?;
+        self.models(&mut encoder)?;
+        self.state(&mut encoder)
+    }
+}
+
+impl Http {
+    fn calls(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let help = "Calls answered, by method and status code";
+        let mut counts = encoder.encode_descriptor("cvm_calls", help, None, MetricType::Counter)?;
+        for (name, method) in self.calls.called() {
+            for (code, count) in method.codes() {
+                let labels = [("method", name.to_owned()), ("code", code.to_owned())];
+                counter(&mut counts, &labels, count)?;
+            }
+        }
+        let help = "Time until the answer of a call was ready";
+        let mut times = histograms(encoder, "cvm_call", help)?;
+        for (name, method) in self.calls.called() {
+            histogram(&mut times, &[("method", name.to_owned())], &method.time)?;
+        }
+        Ok(())
+    }
+
+    fn models(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let models = self.plane.registry.snapshot();
+        let each = || {
+            models.iter().map(|(id, served)| {
+                let version = served.version.clone();
+                ([("model", id.clone()), ("version", version)], &served.meter)
+            })
+        };
+        let help = "Rows scored since the version was loaded";
+        let mut rows = encoder.encode_descriptor("cvm_rows", help, None, MetricType::Counter)?;
+        for (labels, meter) in each() {
+            counter(&mut rows, &labels, meter.rows())?;
+        }
+        let help = "Requests of a model, by result";
+        let mut requests =
+            encoder.encode_descriptor("cvm_requests", help, None, MetricType::Counter)?;
+        for ([model, version], meter) in each() {
+            for (result, tally) in [("success", &meter.success), ("failure", &meter.fail)] {
+                let result = ("result", result.to_owned());
+                let labels = [model.clone(), version.clone(), result];
+                counter(&mut requests, &labels, tally.read().0)?;
+            }
+        }
+        let help = "Time of the stages of a request: decode, queue, score, encode";
+        let mut times = histograms(encoder, "cvm_stage", help)?;
+        for ([model, version], meter) in each() {
+            for (stage, tally) in stages(meter) {
+                let stage = ("stage", stage.to_owned());
+                histogram(&mut times, &[model.clone(), version.clone(), stage], tally)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn state(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let registry = &self.plane.registry;
+        let loaded = registry.snapshot().len();
+        let refused = registry.refusals().len();
+        for (name, help, value) in [
+            ("cvm_models", "Models served", loaded),
+            (
+                "cvm_models_refused",
+                "Models whose newest file is not served",
+                refused,
+            ),
+        ] {
+            let mut gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            gauge.encode_gauge(&u64::try_from(value).unwrap_or(u64::MAX))?;
+        }
+        let mut swaps = encoder.encode_descriptor(
+            "cvm_swaps",
+            "Changes of the set of models",
+            None,
+            MetricType::Counter,
+        )?;
+        swaps.encode_counter::<NoLabelSet, u64, f64>(&registry.swap_count(), None)
+    }
+}
+
+/// Where the time of a request goes.
+pub(super) fn stages(meter: &Meter) -> [(&'static str, &Tally); 4] {
+    [
+        ("decode", &meter.decode),
+        ("queue", &meter.queue),
+        ("score", &meter.score),
+        ("encode", &meter.encode),
+    ]
+}
+
+fn counter<const COUNT: usize>(
+    family: &mut MetricEncoder<'_>,
+    labels: &Labels<COUNT>,
+    value: u64,
+) -> Result<(), fmt::Error>
+where
+    Labels<COUNT>: EncodeLabelSet,
+{
+    let mut metric = family.encode_family(labels)?;
+    metric.encode_counter::<NoLabelSet, u64, f64>(&value, None)
+}
+
+fn histograms<'a>(
+    encoder: &'a mut DescriptorEncoder<'_>,
+    name: &'a str,
+    help: &str,
+) -> Result<MetricEncoder<'a>, fmt::Error> {
+    encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)
+}
+
+fn histogram<const COUNT: usize>(
+    family: &mut MetricEncoder<'_>,
+    labels: &Labels<COUNT>,
+    tally: &Tally,
+) -> Result<(), fmt::Error>
+where
+    Labels<COUNT>: EncodeLabelSet,
+{
+    let (buckets, ns) = tally.histogram();
+    let count = buckets.iter().map(|(_, count)| count).sum();
+    #[allow(clippy::cast_precision_loss)]
+    let seconds = ns as f64 * 1e-9;
+    let mut metric = family.encode_family(labels)?;
+    metric.encode_histogram::<NoLabelSet>(seconds, count, &buckets, None)
+}

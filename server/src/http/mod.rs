@@ -1,0 +1,119 @@
+//! The HTTP face: scoring in JSON, metrics, health, and a page that shows the server's state.
+//!
+//! | path | answer |
+//! |---|---|
+//! | `POST /v1/models/{model}:score` | scores in JSON |
+//! | `GET /metrics` | OpenMetrics |
+//! | `GET /livez`, `GET /readyz` | whether the process lives, and takes requests |
+//! | `GET /`, `GET /status.json` | the state for people and for machines |
+
+mod metrics;
+mod score;
+mod status;
+
+use crate::calls::{Calls, code_name};
+use crate::drain::Signal;
+use crate::plane::Plane;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use cvm_proto::Refusal;
+use serde_json::json;
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::net::TcpListener;
+use tonic::Code;
+
+/// What the HTTP face needs. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Http {
+    pub(crate) plane: Arc<Plane>,
+    pub(crate) calls: Arc<Calls>,
+    pub(crate) drain: Signal,
+    pub(crate) started: Instant,
+}
+
+/// Serves on a thread of its own until `cut`; after the drain signal open requests finish.
+///
+/// # Errors
+/// The thread or its runtime cannot be made.
+pub(crate) fn start(
+    listener: TcpListener,
+    http: Http,
+    max_body_bytes: usize,
+    cut: Signal,
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let listener = listener.into_std()?;
+    std::thread::Builder::new()
+        .name("cvm-http".to_owned())
+        .spawn(move || {
+            let ended = runtime.block_on(async move {
+                let listener = TcpListener::from_std(listener)?;
+                let drain = http.drain.clone();
+                let app = router(http, max_body_bytes);
+                let served = axum::serve(listener, app).with_graceful_shutdown(drain.given());
+                tokio::select! {
+                    ended = served.into_future() => ended,
+                    () = cut.given() => Ok(()),
+                }
+            });
+            runtime.shutdown_background();
+            if let Err(error) = ended {
+                tracing::error!(%error, "HTTP is no longer served");
+            }
+        })?;
+    Ok(())
+}
+
+fn router(http: Http, max_body_bytes: usize) -> Router {
+    Router::new()
+        .route("/", get(status::page))
+        .route("/status.json", get(status::json))
+        .route("/metrics", get(metrics::get))
+        .route("/livez", get(|| async { "ok" }))
+        .route("/readyz", get(ready))
+        .route("/v1/models/{model}", post(score::post))
+        .layer(DefaultBodyLimit::max(max_body_bytes))
+        .with_state(http)
+}
+
+async fn ready(State(http): State<Http>) -> Response {
+    match http.drain.is_given() {
+        false => "ok".into_response(),
+        true => unavailable("the server is shutting down"),
+    }
+}
+
+fn unavailable(why: &'static str) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, why).into_response()
+}
+
+/// A refusal in JSON, under the HTTP status that gRPC's own mapping gives its code.
+fn refused(refusal: Refusal) -> Response {
+    let status = match refusal.code {
+        Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => {
+            StatusCode::BAD_REQUEST
+        }
+        Code::NotFound => StatusCode::NOT_FOUND,
+        Code::PermissionDenied => StatusCode::FORBIDDEN,
+        Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
+        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    let fields = refusal.violations.iter();
+    let fields = fields.map(|v| json!({ "field": v.field, "description": v.description }));
+    let error = json!({
+        "code": code_name(refusal.code),
+        "reason": refusal.reason,
+        "message": refusal.message,
+        "fields": fields.collect::<Vec<_>>(),
+    });
+    (status, Json(json!({ "error": error }))).into_response()
+}

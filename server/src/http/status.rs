@@ -1,0 +1,82 @@
+//! `GET /` and `GET /status.json`: models, traffic and times at a glance.
+
+use super::Http;
+use super::metrics::stages;
+use crate::meter::Tally;
+use axum::Json;
+use axum::extract::State;
+use axum::response::Html;
+use serde_json::{Value, json};
+
+/// The page: it asks for `status.json` and needs nothing from anywhere else.
+const PAGE: &str = include_str!("status.html");
+
+pub(super) async fn page() -> Html<&'static str> {
+    Html(PAGE)
+}
+
+pub(super) async fn json(State(http): State<Http>) -> Json<Value> {
+    let registry = &http.plane.registry;
+    let models = registry.snapshot();
+    let models = models.iter().map(|(id, served)| {
+        let meter = &served.meter;
+        let stages = stages(meter).map(|(name, tally)| (name.to_owned(), times(tally)));
+        json!({
+            "model": id,
+            "version": served.version,
+            "kind": served.stamp.kind,
+            "fingerprint": served.stamp.fingerprint,
+            "rows": meter.rows(),
+            "failures": meter.fail.read().0,
+            "requests": times(&meter.success),
+            "stages": serde_json::Map::from_iter(stages),
+            "last_request_ms": meter.last_ms(),
+            "notes": served.model.notes(),
+        })
+    });
+    let refused = registry.refusals();
+    let refused = refused
+        .iter()
+        .map(|(id, why)| json!({ "model": id, "reason": why }));
+    let calls = http.calls.called().map(|(name, method)| {
+        let codes: serde_json::Map<String, Value> = method
+            .codes()
+            .map(|(code, count)| (code.to_owned(), count.into()))
+            .collect();
+        json!({ "method": name, "codes": codes, "time": times(&method.time) })
+    });
+    Json(json!({
+        "server": env!("CARGO_PKG_VERSION"),
+        "ready": !http.drain.is_given(),
+        "up_seconds": http.started.elapsed().as_secs(),
+        "swaps": registry.swap_count(),
+        "models": models.collect::<Vec<_>>(),
+        "refused": refused.collect::<Vec<_>>(),
+        "calls": calls.collect::<Vec<_>>(),
+    }))
+}
+
+/// How many, how long on average, and within what time half and 99 of 100 are done (upper ends of
+/// buckets that double).
+#[allow(clippy::cast_precision_loss)]
+fn times(tally: &Tally) -> Value {
+    let (buckets, ns) = tally.histogram();
+    let count: u64 = buckets.iter().map(|(_, count)| count).sum();
+    if count == 0 {
+        return json!({ "count": 0 });
+    }
+    let within = |share: f64| {
+        let mut seen = 0;
+        let done = buckets.iter().find(|(_, own)| {
+            seen += own;
+            seen as f64 >= share * count as f64
+        });
+        done.map(|(end, _)| end * 1e6).filter(|end| *end < 1e12)
+    };
+    json!({
+        "count": count,
+        "mean_us": ns as f64 / count as f64 / 1e3,
+        "p50_us": within(0.5),
+        "p99_us": within(0.99),
+    })
+}
