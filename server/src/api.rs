@@ -4,6 +4,7 @@ use crate::calls::Calls;
 use crate::control::Control;
 use crate::deadline::{self, Deadline};
 use crate::drain::Signal;
+use crate::identity::{Identity, access};
 use crate::plane::Plane;
 use crate::services::{Inference, Models, Scoring};
 use cvm_proto::inference::grpc_inference_service_server::{
@@ -35,6 +36,7 @@ pub(crate) struct Api {
     inference: GrpcInferenceServiceServer<Inference>,
     routes: Routes,
     calls: Arc<Calls>,
+    identity: Identity,
 }
 
 impl Api {
@@ -46,6 +48,7 @@ impl Api {
         plane: Arc<Plane>,
         control: Control,
         calls: Arc<Calls>,
+        identity: Identity,
         max_message_bytes: usize,
         drain: Signal,
     ) -> Result<(Api, HealthReporter), tonic_reflection::server::Error> {
@@ -71,6 +74,7 @@ impl Api {
             inference,
             routes,
             calls,
+            identity,
         };
         Ok((api, reporter))
     }
@@ -98,7 +102,11 @@ impl hyper::service::Service<Request<Incoming>> for Api {
         let deadline = Deadline::of(request.headers());
         request.extensions_mut().insert(deadline);
         let (begun, place) = (Instant::now(), self.calls.place(request.uri().path()));
-        let answer = self.route(request);
+        let access = access(place, request.uri().path());
+        let answer = match self.identity.check(access, request.headers()) {
+            Ok(()) => self.route(request),
+            Err(refusal) => Box::pin(async { Ok(Status::from(refusal).into_http()) }),
+        };
         let answer = match deadline.0 {
             None => answer,
             Some(_) => Box::pin(by(deadline, answer)),

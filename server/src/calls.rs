@@ -1,29 +1,39 @@
 //! Calls by method and status code, and how long each method takes.
 
+use crate::identity::{Access, Role};
 use crate::meter::Tally;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tonic::Code;
 
-/// Every method, as its path; a test holds the list against the compiled descriptors.
-pub(crate) const METHODS: [&str; 16] = [
-    "cvm.v1.ScoringService/Score",
-    "cvm.v1.ScoringService/StreamScore",
-    "cvm.v1.ModelService/ListModels",
-    "cvm.v1.ModelService/GetModel",
-    "inference.GRPCInferenceService/ServerLive",
-    "inference.GRPCInferenceService/ServerReady",
-    "inference.GRPCInferenceService/ModelReady",
-    "inference.GRPCInferenceService/ServerMetadata",
-    "inference.GRPCInferenceService/ModelMetadata",
-    "inference.GRPCInferenceService/ModelInfer",
-    "inference.GRPCInferenceService/ModelStreamInfer",
-    "inference.GRPCInferenceService/ModelConfig",
-    "inference.GRPCInferenceService/ModelStatistics",
-    "inference.GRPCInferenceService/RepositoryIndex",
-    "inference.GRPCInferenceService/RepositoryModelLoad",
-    "inference.GRPCInferenceService/RepositoryModelUnload",
+const OPEN: Access = Access::Open;
+const READ: Access = Access::Needs(Role::Read);
+const SCORE: Access = Access::Needs(Role::Score);
+const ADMIN: Access = Access::Needs(Role::Admin);
+
+/// Every method as its path, and what it asks of a caller; a test holds the table against the
+/// compiled descriptors, so that a new method cannot be without its row.
+pub(crate) const METHODS: [(&str, Access); 16] = [
+    ("cvm.v1.ScoringService/Score", SCORE),
+    ("cvm.v1.ScoringService/StreamScore", SCORE),
+    ("cvm.v1.ModelService/ListModels", READ),
+    ("cvm.v1.ModelService/GetModel", READ),
+    ("inference.GRPCInferenceService/ServerLive", OPEN),
+    ("inference.GRPCInferenceService/ServerReady", OPEN),
+    ("inference.GRPCInferenceService/ModelReady", READ),
+    ("inference.GRPCInferenceService/ServerMetadata", READ),
+    ("inference.GRPCInferenceService/ModelMetadata", READ),
+    ("inference.GRPCInferenceService/ModelInfer", SCORE),
+    ("inference.GRPCInferenceService/ModelStreamInfer", SCORE),
+    ("inference.GRPCInferenceService/ModelConfig", READ),
+    ("inference.GRPCInferenceService/ModelStatistics", READ),
+    ("inference.GRPCInferenceService/RepositoryIndex", READ),
+    ("inference.GRPCInferenceService/RepositoryModelLoad", ADMIN),
+    (
+        "inference.GRPCInferenceService/RepositoryModelUnload",
+        ADMIN,
+    ),
 ];
 
 /// Whatever is not of this server's own services, health and reflection among it: callers choose
@@ -50,7 +60,7 @@ pub(crate) struct Calls {
 
 impl Default for Calls {
     fn default() -> Self {
-        let names = METHODS.into_iter().chain([OTHER]);
+        let names = METHODS.into_iter().map(|(name, _)| name).chain([OTHER]);
         Calls {
             places: names.clone().zip(0..).collect(),
             methods: names.map(|name| (name, MethodCalls::default())).collect(),
@@ -138,7 +148,13 @@ mod tests {
                 }
             }
         }
-        assert_eq!(found, METHODS.map(str::to_owned).into_iter().collect());
+        assert_eq!(
+            found,
+            METHODS
+                .map(|(name, _)| name.to_owned())
+                .into_iter()
+                .collect()
+        );
     }
 
     #[test]

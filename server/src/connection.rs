@@ -2,13 +2,17 @@
 
 use crate::api::Api;
 use crate::drain::Signal;
+use crate::identity::Tls;
 use crate::linger::{Lent, lend};
+use crate::prefixed::Prefixed;
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::io;
 use std::pin::pin;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 
 /// What every HTTP/2 connection starts with: RFC 9113, section 3.4.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -40,28 +44,77 @@ pub(crate) struct Limits {
 }
 
 /// Serves one connection until the peer ends it, or until `drain` and its calls have ended.
-pub(crate) async fn serve(stream: TcpStream, api: Api, limits: Limits, drain: Signal) {
-    if let Err(error) = opened(&stream, limits.handshake_timeout, drain.clone()).await {
-        tracing::debug!(%error, "connection not opened");
-        return;
-    }
-    let (socket, home) = lend(stream);
-    if let Err(error) = speak(socket, api, limits, drain).await {
-        tracing::debug!(%error, "connection ended");
-    }
+pub(crate) async fn serve(
+    stream: TcpStream,
+    tls: Option<Tls>,
+    api: Api,
+    limits: Limits,
+    drain: Signal,
+) {
+    let home = match tls {
+        None => {
+            if let Err(error) = opened(&stream, limits.handshake_timeout, drain.clone()).await {
+                tracing::debug!(%error, "connection not opened");
+                return;
+            }
+            let (socket, home) = lend(stream);
+            speak(socket, api, limits, drain).await;
+            home
+        }
+        Some(tls) => {
+            let (socket, home) = lend(stream);
+            let opened = opened_under(&tls, socket, limits.handshake_timeout, drain.clone());
+            match opened.await {
+                Ok(socket) => speak(socket, api, limits, drain).await,
+                Err(error) => tracing::debug!(%error, "connection not opened"),
+            }
+            home
+        }
+    };
     home.close().await;
 }
 
+/// Opens TLS and waits for the preface, both within the time.
+async fn opened_under(
+    tls: &Tls,
+    socket: Lent,
+    timeout: Duration,
+    drain: Signal,
+) -> io::Result<Prefixed<TlsStream<Lent>>> {
+    socket.set_nodelay()?;
+    let open = async {
+        let mut stream = tls.open(socket, timeout).await?;
+        let mut preface = [0; PREFACE.len()];
+        stream.read_exact(&mut preface).await?;
+        match &preface == PREFACE {
+            true => Ok(Prefixed::new(preface.to_vec(), stream)),
+            false => Err(io::Error::other("not an HTTP/2 preface")),
+        }
+    };
+    let late = || io::Error::new(io::ErrorKind::TimedOut, "no HTTP/2 preface in time");
+    tokio::select! {
+        opened = open => opened,
+        () = tokio::time::sleep(timeout) => Err(late()),
+        () = drain.given() => Err(io::Error::other("the server is shutting down")),
+    }
+}
+
 /// Speaks HTTP/2 to the end of the connection, or after `drain` to the end of its calls.
-async fn speak(socket: Lent, api: Api, limits: Limits, drain: Signal) -> hyper::Result<()> {
+async fn speak<S>(socket: S, api: Api, limits: Limits, drain: Signal)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let builder = builder(limits);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(socket), api));
-    tokio::select! {
+    let ended = tokio::select! {
         served = connection.as_mut() => served,
         () = drain.given() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "connection ended");
     }
 }
 

@@ -63,6 +63,13 @@ impl Drop for Lent {
 }
 
 impl Lent {
+    /// Sends small packets at once.
+    pub(crate) fn set_nodelay(&self) -> io::Result<()> {
+        self.stream
+            .as_ref()
+            .map_or(Ok(()), |stream| stream.set_nodelay(true))
+    }
+
     /// The socket; it is there until the drop.
     fn socket(&mut self) -> io::Result<Pin<&mut TcpStream>> {
         let stream = self.stream.as_mut().map(Pin::new);

@@ -8,6 +8,7 @@ use crate::control::{Command, Verb, control};
 use crate::drain::{Signal, signal};
 use crate::folder::Folder;
 use crate::http::{self, Http};
+use crate::identity::{Identity, Tls, TlsFiles, Tokens, Watched};
 use crate::plane::Plane;
 use crate::registry::Registry;
 use crate::settings::Settings;
@@ -39,6 +40,9 @@ pub enum RunError {
         /// What the system says.
         source: io::Error,
     },
+    /// Tokens or certificates cannot be used.
+    #[error("{0}")]
+    Identity(String),
     /// A worker thread cannot be started.
     #[error("a worker cannot be started: {0}")]
     Worker(#[source] io::Error),
@@ -81,6 +85,7 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RunError> {
     let Listeners { grpc, http } = listeners.into();
+    let secrets = Secrets::read(&settings).map_err(RunError::Identity)?;
     let registry = Arc::new(Registry::default());
     let folder = first_look(&settings, &registry).await?;
     let (control, commands) = control(settings.allow_model_control);
@@ -89,6 +94,7 @@ pub async fn run(
         Arc::clone(&registry),
         settings.poll_interval(),
         commands,
+        secrets.clone(),
     ));
 
     let worker_count = settings.worker_count();
@@ -105,6 +111,7 @@ pub async fn run(
         Arc::clone(&plane),
         control,
         Arc::clone(&calls),
+        secrets.identity(),
         size,
         draining.clone(),
     )
@@ -113,12 +120,13 @@ pub async fn run(
         let http = Http {
             plane,
             calls,
+            identity: secrets.identity(),
             drain: draining.clone(),
             started: Instant::now(),
         };
         http::start(listener, http, size, cutting.clone()).map_err(RunError::Worker)?;
     }
-    let context = context(api, &settings, draining, cutting);
+    let context = context(api, secrets.tls, &settings, draining, cutting);
     let workers = (0..worker_count)
         .map(|index| worker::start(index, context.clone()))
         .collect::<Result<Vec<_>, _>>()
@@ -137,9 +145,55 @@ pub async fn run(
     Ok(())
 }
 
-fn context(api: Api, settings: &Settings, drain: Signal, cut: Signal) -> Context {
+/// What tells callers apart, and what calls travel under.
+#[derive(Debug, Clone)]
+struct Secrets {
+    tokens: Option<Arc<Watched<Tokens>>>,
+    tls: Option<Tls>,
+}
+
+impl Secrets {
+    fn read(settings: &Settings) -> Result<Secrets, String> {
+        let tokens = settings.tokens.clone().map(|path| {
+            let read = {
+                let path = path.clone();
+                move || Tokens::read(&path)
+            };
+            Watched::new("tokens", vec![path], read).map(Arc::new)
+        });
+        let files = settings.tls_cert.clone().zip(settings.tls_key.clone());
+        let tls = files.map(|(certificate, key)| {
+            Tls::new(TlsFiles {
+                certificate,
+                key,
+                client_authorities: settings.tls_client_ca.clone(),
+            })
+        });
+        Ok(Secrets {
+            tokens: tokens.transpose()?,
+            tls: tls.transpose()?,
+        })
+    }
+
+    fn identity(&self) -> Identity {
+        Identity::new(self.tokens.clone())
+    }
+
+    /// Takes up changed files.
+    fn look(&self) {
+        if let Some(tokens) = &self.tokens {
+            tokens.look();
+        }
+        if let Some(tls) = &self.tls {
+            tls.look();
+        }
+    }
+}
+
+fn context(api: Api, tls: Option<Tls>, settings: &Settings, drain: Signal, cut: Signal) -> Context {
     Context {
         api,
+        tls,
         limits: Limits {
             handshake_timeout: Duration::from_secs(settings.handshake_timeout_seconds.into()),
             max_concurrent_streams: settings.max_concurrent_streams,
@@ -174,14 +228,16 @@ async fn watch(
     registry: Arc<Registry>,
     interval: Duration,
     mut commands: mpsc::Receiver<Command>,
+    secrets: Secrets,
 ) {
     loop {
         let command = tokio::select! {
             () = tokio::time::sleep(interval) => None,
             Some(command) = commands.recv() => Some(command),
         };
-        let registry = Arc::clone(&registry);
+        let (registry, secrets) = (Arc::clone(&registry), secrets.clone());
         let look = tokio::task::spawn_blocking(move || {
+            secrets.look();
             match command {
                 None => folder.look(&registry),
                 Some(command) => obey(command, &mut folder, &registry),

@@ -45,6 +45,9 @@ fn main() -> ExitCode {
 }
 
 async fn serve(settings: Settings) -> Result<(), Failure> {
+    settings
+        .check_exposure()
+        .map_err(|why| (why, WRONG_SETTINGS))?;
     std::fs::read_dir(&settings.models).map_err(|source| {
         failure(RunError::Models {
             path: settings.models.clone(),
@@ -87,6 +90,7 @@ async fn told_to_stop(mut terminate: Signal, mut interrupt: Signal) {
 fn failure(error: RunError) -> Failure {
     let code = match &error {
         RunError::Models { .. } => NO_SUCH_FOLDER,
+        RunError::Identity(_) => WRONG_SETTINGS,
         RunError::Worker(_) | RunError::Description(_) | RunError::Aborted => DEFECT,
     };
     (error.to_string(), code)

@@ -72,6 +72,33 @@ pub struct Settings {
     #[arg(long, env = "CVM_ALLOW_MODEL_CONTROL")]
     pub allow_model_control: bool,
 
+    /// File of bearer tokens (TOML: their SHA-256 digests, names and roles); without it everyone who
+    /// reaches the server may call it. Read again when it changes.
+    #[arg(long, env = "CVM_TOKENS", value_name = "FILE")]
+    pub tokens: Option<PathBuf>,
+
+    /// Certificate for TLS, with those between it and its authority, in PEM. Read again when it
+    /// changes.
+    #[arg(long, env = "CVM_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// Private key of the certificate, in PEM.
+    #[arg(long, env = "CVM_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+
+    /// Authorities whose certificates callers must show (mutual TLS), in PEM.
+    #[arg(
+        long,
+        env = "CVM_TLS_CLIENT_CA",
+        value_name = "FILE",
+        requires = "tls_cert"
+    )]
+    pub tls_client_ca: Option<PathBuf>,
+
+    /// Serve beyond this machine although calls travel in clear, or callers are not told apart.
+    #[arg(long, env = "CVM_ALLOW_INSECURE_NETWORK")]
+    pub allow_insecure_network: bool,
+
     /// Form of the log on standard error.
     #[arg(long, env = "CVM_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
@@ -107,7 +134,43 @@ impl Settings {
             max_concurrent_streams: 256,
             handshake_timeout_seconds: 5,
             allow_model_control: false,
+            tokens: None,
+            tls_cert: None,
+            tls_key: None,
+            tls_client_ca: None,
+            allow_insecure_network: false,
             log_format: LogFormat::Text,
+        }
+    }
+
+    /// Beyond loopback calls travel under TLS and callers are told apart, or the settings say in so
+    /// many words that it shall be otherwise. HTTP has no TLS of its own.
+    ///
+    /// # Errors
+    /// What is missing, and the flags that give it.
+    pub fn check_exposure(&self) -> Result<(), String> {
+        if self.allow_insecure_network {
+            return Ok(());
+        }
+        let told_apart = self.tokens.is_some() || self.tls_client_ca.is_some();
+        let outside = |address: &SocketAddr| !address.ip().is_loopback();
+        if outside(&self.listen) && !(self.tls_cert.is_some() && told_apart) {
+            let missing = match self.tls_cert {
+                None => "calls would travel in clear (--tls-cert, --tls-key)",
+                Some(_) => "anyone could call (--tokens, or --tls-client-ca)",
+            };
+            return Err(format!(
+                "--listen {} is reachable from outside this machine, and {missing}; \
+                 --allow-insecure-network serves all the same",
+                self.listen
+            ));
+        }
+        match self.http_listen.filter(outside) {
+            Some(address) => Err(format!(
+                "--http-listen {address} is reachable from outside this machine, and HTTP travels \
+                 in clear; --allow-insecure-network serves all the same"
+            )),
+            None => Ok(()),
         }
     }
 
@@ -143,6 +206,30 @@ mod tests {
             format!("{parsed:?}"),
             format!("{:?}", Settings::for_folder("m"))
         );
+    }
+
+    #[test]
+    fn beyond_this_machine_only_under_tls_and_to_known_callers() {
+        let check = |flags: &[&str]| {
+            let line = [&["cvm-server", "--models", "m"], flags].concat();
+            Settings::try_parse_from(line).unwrap().check_exposure()
+        };
+        let outside = ["--listen", "0.0.0.0:50051"];
+        let tls = ["--tls-cert", "c.pem", "--tls-key", "k.pem"];
+        let with = |more: &[&str]| check(&[&outside[..], more].concat());
+        assert!(check(&[]).is_ok() && check(&["--listen", "[::1]:1"]).is_ok());
+        assert!(with(&[]).unwrap_err().contains("--tls-cert"));
+        assert!(
+            with(&["--tokens", "t.toml"])
+                .unwrap_err()
+                .contains("in clear")
+        );
+        assert!(with(&tls).unwrap_err().contains("--tokens"));
+        assert!(with(&[&tls[..], &["--tokens", "t.toml"]].concat()).is_ok());
+        assert!(with(&[&tls[..], &["--tls-client-ca", "a.pem"]].concat()).is_ok());
+        assert!(with(&["--allow-insecure-network"]).is_ok());
+        assert!(check(&["--http-listen", "10.0.0.1:80"]).is_err());
+        assert!(check(&["--http-listen", "127.0.0.1:80"]).is_ok());
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use crate::api::Api;
 use crate::connection::{Limits, serve};
 use crate::drain::Signal;
+use crate::identity::Tls;
 use std::io;
 use std::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
@@ -30,6 +31,8 @@ pub(crate) struct Worker {
 #[derive(Clone)]
 pub(crate) struct Context {
     pub(crate) api: Api,
+    /// What connections are opened under, if not in clear.
+    pub(crate) tls: Option<Tls>,
     pub(crate) limits: Limits,
     /// Connections should end.
     pub(crate) drain: Signal,
@@ -91,9 +94,9 @@ fn take(accepted: Accepted, context: &Context, connections: &mut JoinSet<()>) {
         }
     };
     let (api, drain) = (context.api.clone(), context.drain.clone());
-    let limits = context.limits;
+    let (limits, tls) = (context.limits, context.tls.clone());
     connections.spawn(async move {
-        serve(stream, api, limits, drain).await;
+        serve(stream, tls, api, limits, drain).await;
         drop(place);
     });
 }

@@ -31,7 +31,9 @@ pub enum Reason {
     ModelCorrupt,
     /// A model could not be loaded or unloaded by request.
     ModelUnavailable,
-    /// The server does not allow this to anyone.
+    /// The caller did not show who they are.
+    Unauthenticated,
+    /// The server does not allow this to the caller, or to anyone.
     NotAllowed,
     /// Too much work at once.
     Overloaded,
@@ -45,13 +47,14 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Reason; 11] = [
+    pub const ALL: [Reason; 12] = [
         Reason::InvalidField,
         Reason::MalformedMessage,
         Reason::ModelNotFound,
         Reason::ModelIncompatible,
         Reason::ModelCorrupt,
         Reason::ModelUnavailable,
+        Reason::Unauthenticated,
         Reason::NotAllowed,
         Reason::Overloaded,
         Reason::Draining,
@@ -69,6 +72,7 @@ impl Reason {
             Reason::ModelIncompatible => "MODEL_INCOMPATIBLE",
             Reason::ModelCorrupt => "MODEL_CORRUPT",
             Reason::ModelUnavailable => "MODEL_UNAVAILABLE",
+            Reason::Unauthenticated => "UNAUTHENTICATED",
             Reason::NotAllowed => "NOT_ALLOWED",
             Reason::Overloaded => "OVERLOADED",
             Reason::Draining => "DRAINING",
@@ -84,6 +88,7 @@ impl Reason {
             Reason::InvalidField | Reason::MalformedMessage => Code::InvalidArgument,
             Reason::ModelNotFound => Code::NotFound,
             Reason::ModelIncompatible | Reason::ModelUnavailable => Code::FailedPrecondition,
+            Reason::Unauthenticated => Code::Unauthenticated,
             Reason::NotAllowed => Code::PermissionDenied,
             Reason::ModelCorrupt => Code::DataLoss,
             Reason::Overloaded => Code::ResourceExhausted,
@@ -105,6 +110,7 @@ impl Reason {
             | Reason::ModelIncompatible
             | Reason::ModelCorrupt
             | Reason::ModelUnavailable
+            | Reason::Unauthenticated
             | Reason::NotAllowed
             | Reason::DeadlineExceeded
             | Reason::Internal => None,

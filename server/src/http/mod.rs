@@ -6,6 +6,8 @@
 //! | `GET /metrics` | OpenMetrics |
 //! | `GET /livez`, `GET /readyz` | whether the process lives, and takes requests |
 //! | `GET /`, `GET /status.json` | the state for people and for machines |
+//!
+//! Where callers are told apart, scoring needs the role `score`, the state and the metrics `read`.
 
 mod metrics;
 mod score;
@@ -13,9 +15,11 @@ mod status;
 
 use crate::calls::{Calls, code_name};
 use crate::drain::Signal;
+use crate::identity::{Access, Identity, Role};
 use crate::plane::Plane;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -32,6 +36,7 @@ use tonic::Code;
 pub(crate) struct Http {
     pub(crate) plane: Arc<Plane>,
     pub(crate) calls: Arc<Calls>,
+    pub(crate) identity: Identity,
     pub(crate) drain: Signal,
     pub(crate) started: Instant,
 }
@@ -72,15 +77,31 @@ pub(crate) fn start(
 }
 
 fn router(http: Http, max_body_bytes: usize) -> Router {
-    Router::new()
-        .route("/", get(status::page))
+    let needs = |role| middleware::from_fn_with_state((http.clone(), role), admit);
+    let score = Router::new()
+        .route("/v1/models/{model}", post(score::post))
+        .layer(needs(Role::Score));
+    let read = Router::new()
         .route("/status.json", get(status::json))
         .route("/metrics", get(metrics::get))
+        .layer(needs(Role::Read));
+    // The page itself says nothing: it asks for the state with the reader's token.
+    let open = Router::new()
+        .route("/", get(status::page))
         .route("/livez", get(|| async { "ok" }))
-        .route("/readyz", get(ready))
-        .route("/v1/models/{model}", post(score::post))
+        .route("/readyz", get(ready));
+    open.merge(read)
+        .merge(score)
         .layer(DefaultBodyLimit::max(max_body_bytes))
         .with_state(http)
+}
+
+/// Lets a request through if its caller has the role.
+async fn admit(State((http, role)): State<(Http, Role)>, request: Request, next: Next) -> Response {
+    match http.identity.check(Access::Needs(role), request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => refused(refusal),
+    }
 }
 
 async fn ready(State(http): State<Http>) -> Response {
@@ -101,6 +122,7 @@ fn refused(refusal: Refusal) -> Response {
             StatusCode::BAD_REQUEST
         }
         Code::NotFound => StatusCode::NOT_FOUND,
+        Code::Unauthenticated => StatusCode::UNAUTHORIZED,
         Code::PermissionDenied => StatusCode::FORBIDDEN,
         Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
         Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,

@@ -1,6 +1,7 @@
 //! The server as its callers meet it: over a socket, in this process or as the built binary.
 
 mod http;
+mod identity;
 mod inference;
 mod lifecycle;
 mod refusals;
