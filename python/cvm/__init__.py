@@ -37,6 +37,7 @@ from cvm.churn import (
 )
 from cvm.clv import BgNbd, GammaGamma, LifetimeValue, LogNormalSpend, ParetoNbd
 from cvm.errors import (
+    AccessDeniedError,
     ArtifactError,
     ConvergenceWarning,
     CvmError,
@@ -52,6 +53,7 @@ from cvm.errors import (
 )
 
 __all__ = [
+    "AccessDeniedError",
     "ArtifactError",
     "BgNbd",
     "Client",

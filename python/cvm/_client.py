@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from cvm._base import required_number, score_arguments, status_names
@@ -12,9 +13,10 @@ from cvm._frames import Frame, as_table, invalid, is_unnamed
 from cvm.errors import InvalidInputError, ServerUnavailableError
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Sequence
 
-    from cvm._core import Answer, ModelCard, ScoreArgs
+    from cvm._core import Answer, Credentials, ModelCard, ScoreArgs
     from cvm._frames import Table
 
 # Below a server's default limits: 100 000 rows and 64 MiB a request.
@@ -245,7 +247,15 @@ class Client:
         raise ServerUnavailableError(why)
 
 
-def connect(target: str, *, timeout: float = 30.0) -> Client:
+def connect(
+    target: str,
+    *,
+    timeout: float = 30.0,
+    token: str | None = None,
+    ca_certificate: str | os.PathLike[str] | None = None,
+    certificate: str | os.PathLike[str] | None = None,
+    private_key: str | os.PathLike[str] | None = None,
+) -> Client:
     """Connect to a scoring server.
 
     Parameters
@@ -254,6 +264,12 @@ def connect(target: str, *, timeout: float = 30.0) -> Client:
         Where it listens: ``host:port``.
     timeout : float, default 30.0
         Seconds that connecting, and each later request, may take.
+    token : str, optional
+        Bearer token shown with every request.
+    ca_certificate : path, optional
+        Authorities that the server's certificate is checked against, in PEM; TLS is used if given.
+    certificate, private_key : path, optional
+        The caller's own certificate and its key in PEM, for a server that asks for one.
 
     Returns
     -------
@@ -265,7 +281,9 @@ def connect(target: str, *, timeout: float = 30.0) -> Client:
     ServerUnavailableError
         If no server answers there.
     InvalidInputError
-        If the target is not ``host:port``.
+        If the target is not ``host:port``, or a file is not what it should be.
+
+    Later requests raise `AccessDeniedError` for a token that is not known, or lacks the role.
 
     Examples
     --------
@@ -278,7 +296,22 @@ def connect(target: str, *, timeout: float = 30.0) -> Client:
     """
     if not isinstance(target, str):
         raise invalid(("target", f"is {target!r}: must be host:port"))
-    return Client(RawClient.connect(target, required_number("timeout", timeout)))
+    credentials: Credentials = {
+        "token": token,
+        "ca_certificate": _read("ca_certificate", ca_certificate),
+        "certificate": _read("certificate", certificate),
+        "private_key": _read("private_key", private_key),
+    }
+    return Client(RawClient.connect(target, required_number("timeout", timeout), credentials))
+
+
+def _read(name: str, path: str | os.PathLike[str] | None) -> bytes | None:
+    if path is None:
+        return None
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise invalid((name, f"cannot be read: {error}")) from error
 
 
 __all__ = ["Client", "ModelInfo", "connect"]

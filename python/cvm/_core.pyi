@@ -127,9 +127,15 @@ class RawModel:
     def params(self) -> list[tuple[str, float, str, str, bool]]: ...
 
 @final
+class Credentials(TypedDict):
+    token: str | None
+    ca_certificate: bytes | None
+    certificate: bytes | None
+    private_key: bytes | None
+
 class RawClient:
     @staticmethod
-    def connect(target: str, timeout_seconds: float) -> RawClient: ...
+    def connect(target: str, timeout_seconds: float, credentials: Credentials) -> RawClient: ...
     def score(
         self, model: str, columns: _Columns, options: ScoreArgs, rows_per_request: int
     ) -> Answer: ...

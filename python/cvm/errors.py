@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
+    "AccessDeniedError",
     "ArtifactError",
     "ConvergenceWarning",
     "CvmError",
@@ -84,6 +85,10 @@ class InternalError(CvmError, RuntimeError):
 
 class ServerUnavailableError(CvmError, ConnectionError):
     """The server cannot be reached, went away, or is overloaded."""
+
+
+class AccessDeniedError(CvmError, PermissionError):
+    """The server does not know the caller, or does not allow them this."""
 
 
 class DeadlineError(CvmError, TimeoutError):

@@ -16,7 +16,8 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Duration;
 use tokio::task::JoinHandle;
-use tonic::transport::{Channel, Endpoint};
+use tonic::metadata::AsciiMetadataValue;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Request, Response, Status};
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus};
@@ -35,7 +36,19 @@ const GRACE: Duration = Duration::from_millis(500);
 pub(crate) struct RawClient {
     endpoint: Endpoint,
     timeout: Duration,
+    /// The header `authorization`.
+    authorization: Option<AsciiMetadataValue>,
     channel: PerProcess<Channel>,
+}
+
+/// What a caller shows, and whom they trust, in PEM.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct Credentials {
+    token: Option<String>,
+    ca_certificate: Option<Vec<u8>>,
+    certificate: Option<Vec<u8>>,
+    private_key: Option<Vec<u8>>,
 }
 
 impl RawClient {
@@ -51,6 +64,10 @@ impl RawClient {
     fn request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         request.set_timeout(self.timeout);
+        if let Some(value) = &self.authorization {
+            let headers = request.metadata_mut();
+            headers.insert("authorization", value.clone());
+        }
         request
     }
 
@@ -85,15 +102,22 @@ impl RawClient {
 impl RawClient {
     /// Connects, or says at once why not.
     #[staticmethod]
-    fn connect(py: Python<'_>, target: &str, timeout_seconds: f64) -> PyResult<Self> {
+    fn connect(
+        py: Python<'_>,
+        target: &str,
+        timeout_seconds: f64,
+        credentials: Credentials,
+    ) -> PyResult<Self> {
         let timeout = duration(timeout_seconds)?;
-        let endpoint = endpoint(target)?.connect_timeout(timeout);
+        let authorization = credentials.token.as_deref().map(bearer).transpose()?;
+        let endpoint = endpoint(target, credentials)?.connect_timeout(timeout);
         let connecting = endpoint.clone();
         let channel = wait(py, async move { connecting.connect().await })?
             .map_err(|error| unreachable_server(target, &error))?;
         let client = RawClient {
             endpoint,
             timeout,
+            authorization,
             channel: PerProcess::empty(),
         };
         client.channel.get(py, || Ok(channel))?;
@@ -247,25 +271,75 @@ fn score_request(model: &str, frame: pb::Frame, options: ScoreOptions) -> pb::Sc
     }
 }
 
-fn endpoint(target: &str) -> PyResult<Endpoint> {
-    let uri = match target.strip_prefix("http://") {
-        Some(_) => target.to_owned(),
-        None => format!("http://{target}"),
-    };
+/// The header of a bearer token.
+fn bearer(token: &str) -> PyResult<AsciiMetadataValue> {
+    let wrong = |_| invalid("token", "has characters that no header can carry");
+    let mut value: AsciiMetadataValue = format!("Bearer {token}").parse().map_err(wrong)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn endpoint(target: &str, credentials: Credentials) -> PyResult<Endpoint> {
     let wrong = |why: &str| {
         invalid(
             "target",
             &format!("is \"{target}\": {why}, such as localhost:50051"),
         )
     };
-    let endpoint = Endpoint::from_shared(uri).map_err(|_| wrong("must be host:port"))?;
-    if endpoint.uri().port().is_none() || target.contains("://") && !target.starts_with("http://") {
+    let (scheme, place) = match target.split_once("://") {
+        Some((scheme @ ("http" | "https"), place)) => (Some(scheme), place),
+        Some(_) => return Err(wrong("must be host:port")),
+        None => (None, target),
+    };
+    let tls = tls(credentials)?;
+    let scheme = scheme.unwrap_or(if tls.is_some() { "https" } else { "http" });
+    let endpoint = Endpoint::from_shared(format!("{scheme}://{place}"))
+        .map_err(|_| wrong("must be host:port"))?;
+    if endpoint.uri().port().is_none() {
         return Err(wrong("must be host:port"));
     }
+    let endpoint = match (scheme, tls) {
+        ("http", None) => endpoint,
+        ("http", Some(_)) => return Err(wrong("certificates need https")),
+        (_, None) => {
+            let why = "is needed with https: the authority of the server's certificate, in PEM";
+            return Err(invalid("ca_certificate", why));
+        }
+        (_, Some(tls)) => endpoint
+            .tls_config(tls)
+            .map_err(|error| invalid("ca_certificate", &format!("cannot be used: {error}")))?,
+    };
     endpoint
         .tcp_nodelay(true)
         .user_agent(concat!("cvm-python/", env!("CARGO_PKG_VERSION")))
         .map_err(|_| wrong("must be host:port"))
+}
+
+/// TLS, if a certificate is given.
+fn tls(credentials: Credentials) -> PyResult<Option<ClientTlsConfig>> {
+    let Credentials {
+        token: _,
+        ca_certificate,
+        certificate,
+        private_key,
+    } = credentials;
+    let own = match (certificate, private_key) {
+        (None, None) => None,
+        (Some(certificate), Some(key)) => Some(Identity::from_pem(certificate, key)),
+        (None, Some(_)) => return Err(invalid("certificate", "is needed with a private key")),
+        (Some(_), None) => return Err(invalid("private_key", "is needed with a certificate")),
+    };
+    let Some(authority) = ca_certificate else {
+        return match own {
+            None => Ok(None),
+            Some(_) => Err(invalid("ca_certificate", "is needed with a certificate")),
+        };
+    };
+    let config = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authority));
+    Ok(Some(match own {
+        Some(own) => config.identity(own),
+        None => config,
+    }))
 }
 
 fn duration(seconds: f64) -> PyResult<Duration> {

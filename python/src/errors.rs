@@ -3,6 +3,7 @@
 use cvm::ErrorKind;
 use pyo3::PyErr;
 
+pyo3::import_exception!(cvm.errors, AccessDeniedError);
 pyo3::import_exception!(cvm.errors, ArtifactError);
 pyo3::import_exception!(cvm.errors, DeadlineError);
 pyo3::import_exception!(cvm.errors, InternalError);

@@ -1,6 +1,6 @@
 //! Failed calls as exceptions.
 
-use crate::errors::{DeadlineError, ServerUnavailableError, to_py};
+use crate::errors::{AccessDeniedError, DeadlineError, ServerUnavailableError, to_py};
 use cvm::{Error, ErrorKind};
 use cvm_proto::{ConvertError, Refusal};
 use pyo3::PyErr;
@@ -23,6 +23,9 @@ pub(crate) fn raise(status: &Status) -> PyErr {
         Code::ResourceExhausted | Code::Unavailable => ErrorKind::Overloaded,
         // The transport calls a deadline of this side a cancellation.
         Code::DeadlineExceeded | Code::Cancelled => return DeadlineError::new_err(message),
+        Code::Unauthenticated | Code::PermissionDenied => {
+            return AccessDeniedError::new_err(message);
+        }
         Code::Unimplemented => {
             let why = format!("the server does not offer this service of cvm: {message}");
             return ServerUnavailableError::new_err(why);

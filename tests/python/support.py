@@ -70,10 +70,14 @@ class Server:
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         watchdog = threading.Timer(60, self.process.kill)
         watchdog.start()
-        line = self.process.stdout.readline()
+        self.target = self._address("listening on")
+        self.http_target = self._address("http on") if "--http-listen" in options else None
         watchdog.cancel()
-        assert "listening on" in line, f"the server said {line!r}"
-        self.target = line.split()[-1]
+
+    def _address(self, words):
+        line = self.process.stdout.readline()
+        assert words in line, f"the server said {line!r}"
+        return line.split()[-1]
 
     def stop(self):
         self.process.terminate()
