@@ -28,6 +28,8 @@ from cvm._core import __version__
 from cvm._files import from_bytes, load
 from cvm._summarize import SummaryReport, summarize, summarize_panel
 from cvm.churn import (
+    CoxChurn,
+    HazardChurn,
     LogisticChurn,
     TreeEnsemble,
     from_catboost,
@@ -58,10 +60,12 @@ __all__ = [
     "BgNbd",
     "Client",
     "ConvergenceWarning",
+    "CoxChurn",
     "CvmError",
     "DeadlineError",
     "FitWarning",
     "GammaGamma",
+    "HazardChurn",
     "InternalError",
     "InvalidInputError",
     "LifetimeValue",

@@ -12,14 +12,16 @@ import numpy as np
 
 from cvm import metrics
 from cvm._frames import as_table, invalid
+from cvm.churn._kaplan_meier import kaplan_meier
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from cvm._frames import Frame, Numbers
+    from cvm.churn._survival import SurvivalModel
     from cvm.clv._purchase import PurchaseModel
 
-__all__ = ["plot_calibration", "plot_lift", "plot_tracking"]
+__all__ = ["plot_calibration", "plot_lift", "plot_survival", "plot_tracking"]
 
 _ACTUAL = "#1f2937"
 _EXPECTED = "#d9480f"
@@ -234,6 +236,74 @@ def plot_calibration(
     axes.set_ylabel("observed churn rate")
     axes.legend(frameon=False)
     return axes
+
+
+def plot_survival(
+    model: SurvivalModel,
+    data: Frame,
+    *,
+    duration: str | ArrayLike,
+    event: str | ArrayLike,
+    times: ArrayLike | None = None,
+    level: float | None = 0.95,
+    label: str | None = None,
+    ax: Any = None,
+) -> Any:
+    """Draw the mean retention curve of customers beside the Kaplan-Meier curve of the same.
+
+    Parameters
+    ----------
+    model : HazardChurn or CoxChurn
+        A fitted duration model.
+    data : table
+        One row per customer, all followed from the start of their relation.
+    duration : str or array
+        Time from the start to the end or the last look.
+    event : str or array
+        Who left: booleans, 0 and 1, or the model's own label.
+    times : array of float, optional
+        Where to draw the model's curve; by default 40 times up to the longest duration.
+    level : float, optional
+        Level of the Kaplan-Meier curve's confidence band; ``None`` draws none.
+    label : str, optional
+        Name of the model's curve.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default on a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes.
+    """
+    table = as_table(data)
+    lengths = _plain_column(table, duration).astype(np.float64)
+    left = _events(_plain_column(table, event), model)
+    observed = kaplan_meier(lengths, left, level=0.95 if level is None else level)
+    at = np.linspace(0, lengths.max(), 40) if times is None else np.asarray(times, np.float64)
+    curve = np.nanmean(model.predict_survival(data, at), axis=0)
+    axes = _axes(ax)
+    steps = np.concatenate([[0.0], observed.times])
+    band = [np.concatenate([[1.0], values]) for values in (observed.lower, observed.upper)]
+    if level is not None:
+        axes.fill_between(steps, *band, step="post", color=_QUIET, alpha=0.3, lw=0)
+    survival = np.concatenate([[1.0], observed.survival])
+    axes.step(steps, survival, where="post", color=_ACTUAL, label="Kaplan-Meier")
+    axes.plot(at, curve, color=_EXPECTED, ls="--", label=label or "model")
+    axes.set_xlabel("time since the start of the relation")
+    axes.set_ylabel("share of customers still there")
+    axes.set_ylim(0, 1.02)
+    axes.legend(frameon=False)
+    return axes
+
+
+def _plain_column(table: Any, given: str | ArrayLike) -> NDArray[Any]:
+    return np.asarray(table.values(given) if isinstance(given, str) else given)
+
+
+def _events(values: NDArray[Any], model: SurvivalModel) -> NDArray[np.bool_]:
+    if values.dtype.kind in "biuf":
+        return values == 1
+    return values.astype(str) == model.positive_label_
 
 
 def _axes(ax: Any) -> Any:

@@ -294,6 +294,20 @@ impl RawModel {
         Ok(PyScores::of(py, scores))
     }
 
+    /// Scores rows at each of several horizons.
+    fn score_horizons<'py>(
+        &self,
+        py: Python<'py>,
+        columns: Columns<'_>,
+        options: ScoreArgs,
+        horizons: Vec<f64>,
+    ) -> PyResult<Vec<PyScores<'py>>> {
+        let (batch, (options, threads)) = (columns.batch()?, options.options());
+        let model = &self.model;
+        let all = enter(py, || model.score_horizons(&batch, &options, &horizons, threads))?;
+        Ok(all.into_iter().map(|s| PyScores::of(py, s)).collect())
+    }
+
     /// Totals of every output with intervals: name, total, standard error, the error of independent
     /// rows, lower, upper, rows.
     fn portfolio(

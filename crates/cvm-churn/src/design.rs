@@ -116,7 +116,7 @@ impl LogisticDesign {
     }
 }
 
-fn learn_all(
+pub(crate) fn learn_all(
     raw: Vec<(String, RawColumn)>,
     weights: &[f64],
     rows: &[usize],
@@ -145,7 +145,7 @@ fn learn_all(
 }
 
 /// Distinct rows with their weights.
-struct Merged {
+pub(crate) struct Merged {
     /// `fields` cells per row: bits of a number (NaN for missing), or a group.
     cells: Vec<u64>,
     weight: Vec<f64>,
@@ -219,8 +219,21 @@ fn hash(key: &[u64]) -> u64 {
 }
 
 impl Merged {
+    /// Every row as it is.
+    pub(crate) fn unmerged(encoding: &[FieldEncoding], raw: &[RawColumn], rows: usize) -> Merged {
+        let row = |row: usize| {
+            let fields = encoding.iter().zip(raw);
+            fields.map(move |(field, column)| cell(field, column, row))
+        };
+        Merged {
+            cells: (0..rows).flat_map(row).collect(),
+            weight: Vec::new(),
+            churned: Vec::new(),
+        }
+    }
+
     /// The encoded columns, one vector each, not standardised.
-    fn columns(&self, encoding: &[FieldEncoding]) -> Vec<Vec<f64>> {
+    pub(crate) fn columns(&self, encoding: &[FieldEncoding]) -> Vec<Vec<f64>> {
         let stride = encoding.len();
         let mut columns = Vec::new();
         for (place, field) in encoding.iter().enumerate() {
@@ -253,7 +266,7 @@ impl Merged {
 
 /// Weighted mean and standard deviation (divided by the total weight) of each column; a constant
 /// column has scale 0.
-fn standards(columns: &[Vec<f64>], weight: &[f64]) -> (Vec<f64>, Vec<f64>) {
+pub(crate) fn standards(columns: &[Vec<f64>], weight: &[f64]) -> (Vec<f64>, Vec<f64>) {
     let total = sum(weight);
     let standard = |column: &Vec<f64>| {
         let origin = column.first().copied().unwrap_or(0.0);
@@ -271,7 +284,7 @@ fn standards(columns: &[Vec<f64>], weight: &[f64]) -> (Vec<f64>, Vec<f64>) {
 
 /// Columns that enter the fit: those that vary and, without a penalty, are not determined by the
 /// columns before them.
-fn active(
+pub(crate) fn active(
     columns: &[Vec<f64>],
     weight: &[f64],
     means: &[f64],

@@ -20,6 +20,7 @@ mod score;
 mod spec;
 mod state;
 mod sums;
+pub mod survival;
 mod target;
 pub mod trees;
 

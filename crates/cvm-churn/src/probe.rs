@@ -34,12 +34,17 @@ impl Probes {
 
 /// The probe rows of `model`.
 pub(crate) fn rows(model: &Logistic) -> Frame {
+    of_fields(&model.encoding, &model.numbers.means, &model.numbers.scales)
+}
+
+/// The probe rows of fields whose design columns have these means and scales.
+pub(crate) fn of_fields(encoding: &[FieldEncoding], means: &[f64], scales: &[f64]) -> Frame {
     let mut first = 0;
-    let mut probes = Vec::with_capacity(model.encoding.len());
-    for field in &model.encoding {
+    let mut probes = Vec::with_capacity(encoding.len());
+    for field in encoding {
         probes.push(match field {
             FieldEncoding::Number(field) => {
-                let (mean, scale) = (model.numbers.means[first], model.numbers.scales[first]);
+                let (mean, scale) = (means[first], scales[first]);
                 number(field, mean, scale)
             }
             FieldEncoding::Category(field) => category(field),
@@ -56,7 +61,7 @@ pub(crate) fn rows(model: &Logistic) -> Frame {
     let row_count = accepted + refused.iter().sum::<usize>();
     let mut frame = Frame::new(row_count);
     let mut before = accepted;
-    for (place, (field, probe)) in model.encoding.iter().zip(&probes).enumerate() {
+    for (place, (field, probe)) in encoding.iter().zip(&probes).enumerate() {
         let own = before..before + refused.get(place).copied().unwrap_or(0);
         before = own.end;
         let column = column(probe, accepted, row_count, &own);

@@ -117,6 +117,27 @@ impl Plan {
         }
     }
 
+    /// Linear predictors of rows `start..start + out.len()`, NaN where a row is refused.
+    pub(crate) fn predictors(
+        &self,
+        batch: &BoundBatch<'_, '_>,
+        start: usize,
+        out: &mut [f64],
+        status: &mut [RowStatus],
+    ) {
+        let tables: Vec<Option<Table>> = (0..self.fields.len())
+            .map(|field| self.dictionary_table(batch, field))
+            .collect();
+        let mut values = [0.0; BUFFER_ROWS];
+        let blocks = out.chunks_mut(BUFFER_ROWS);
+        let blocks = blocks.zip(status.chunks_mut(BUFFER_ROWS));
+        for (block, (out, status)) in blocks.enumerate() {
+            let values = &mut values[..out.len()];
+            let first = start + block * BUFFER_ROWS;
+            self.logits(batch, first, &tables, out, values, status);
+        }
+    }
+
     /// Outcome of every string of a text column's dictionary.
     fn dictionary_table(&self, batch: &BoundBatch<'_, '_>, field: usize) -> Option<Table> {
         match (self.fields.get(field)?, batch.columns.get(field)?) {

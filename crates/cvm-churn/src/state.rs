@@ -21,9 +21,10 @@ use std::collections::HashSet;
 /// Knots of one spline at most; a limit for hostile files.
 const MAX_KNOTS: usize = 64;
 
+/// One field as settings hold it; its numbers are in arrays.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-enum FieldState {
+pub(crate) enum FieldState {
     Number {
         name: String,
         knot_count: usize,
@@ -56,13 +57,7 @@ pub(crate) fn write(model: &Logistic) -> ModelState {
         positive: model.positive.clone(),
         fields: model.encoding.iter().map(field_state).collect(),
     };
-    let (mut imputed, mut knots) = (Vec::new(), Vec::new());
-    for field in &model.encoding {
-        if let FieldEncoding::Number(field) = field {
-            imputed.push(field.imputed);
-            knots.extend_from_slice(field.basis.knots());
-        }
-    }
+    let [imputed, knots] = field_arrays(&model.encoding);
     let numbers = model.numbers.clone();
     let mut state = ModelState::new(KIND);
     // Settings hold strings, flags and counts only: they always are a JSON object.
@@ -74,13 +69,28 @@ pub(crate) fn write(model: &Logistic) -> ModelState {
         Array::vector("coefficients", numbers.coefficients),
         Array::vector("means", numbers.means),
         Array::vector("scales", numbers.scales),
-        Array::vector("imputed", imputed),
-        Array::vector("knots", knots),
+        imputed,
+        knots,
     ];
     state
 }
 
-fn field_state(field: &FieldEncoding) -> FieldState {
+/// Numbers of the fields.
+pub(crate) fn field_arrays(encoding: &[FieldEncoding]) -> [Array; 2] {
+    let (mut imputed, mut knots) = (Vec::new(), Vec::new());
+    for field in encoding {
+        if let FieldEncoding::Number(field) = field {
+            imputed.push(field.imputed);
+            knots.extend_from_slice(field.basis.knots());
+        }
+    }
+    [
+        Array::vector("imputed", imputed),
+        Array::vector("knots", knots),
+    ]
+}
+
+pub(crate) fn field_state(field: &FieldEncoding) -> FieldState {
     match field.clone() {
         FieldEncoding::Number(NumberField {
             name,
@@ -126,11 +136,27 @@ pub(crate) fn read(state: &ModelState) -> Result<Logistic, StateError> {
     let settings: Map<String, Value> = state.settings.clone();
     let settings: Settings = serde_json::from_value(Value::Object(settings))
         .map_err(|error| malformed(format!("settings: {error}")))?;
+    let encoding = read_fields(state, settings.fields)?;
+    let columns = encoding.iter().map(FieldEncoding::column_count).sum();
+    let numbers = Numbers {
+        intercept: state.vector("intercept", 1)?[0],
+        coefficients: state.vector("coefficients", columns)?.to_vec(),
+        means: state.vector("means", columns)?.to_vec(),
+        scales: state.vector("scales", columns)?.to_vec(),
+    };
+    Logistic::assemble(settings.target, settings.positive, encoding, numbers)
+}
+
+/// Rebuilds the fields of a state.
+pub(crate) fn read_fields(
+    state: &ModelState,
+    fields: Vec<FieldState>,
+) -> Result<Vec<FieldEncoding>, StateError> {
     let mut names = HashSet::new();
     let mut imputed = state.array("imputed")?.values.iter().copied();
     let mut knots = state.array("knots")?.values.as_slice();
-    let mut encoding = Vec::with_capacity(settings.fields.len());
-    for field in settings.fields {
+    let mut encoding = Vec::with_capacity(fields.len());
+    for field in fields {
         let field = read_field(field, &mut imputed, &mut knots)?;
         if !names.insert(field.name().to_owned()) {
             return Err(malformed(format!(
@@ -145,14 +171,7 @@ pub(crate) fn read(state: &ModelState) -> Result<Logistic, StateError> {
             "arrays `imputed` or `knots` are longer than the fields need",
         ));
     }
-    let columns = encoding.iter().map(FieldEncoding::column_count).sum();
-    let numbers = Numbers {
-        intercept: state.vector("intercept", 1)?[0],
-        coefficients: state.vector("coefficients", columns)?.to_vec(),
-        means: state.vector("means", columns)?.to_vec(),
-        scales: state.vector("scales", columns)?.to_vec(),
-    };
-    Logistic::assemble(settings.target, settings.positive, encoding, numbers)
+    Ok(encoding)
 }
 
 fn read_field(

@@ -25,6 +25,47 @@ pub(crate) fn column<'b, 'a>(
 
 /// Reads the target: exactly two labels, none missing.
 pub(crate) fn read(batch: &Batch<'_>, spec: &LogisticSpec) -> Result<Target, ChurnError> {
+    let (labels, codes) = codes(batch, spec)?;
+    let numeric = matches!(column(batch, &spec.target)?, Column::Numbers(_));
+    decide(labels, codes, spec, numeric)
+}
+
+/// Reads who left: at most two labels, none missing, at least one row with the event. A column in
+/// which everyone left is fine: no duration is censored.
+pub(crate) fn read_events(batch: &Batch<'_>, spec: &LogisticSpec) -> Result<Target, ChurnError> {
+    let (labels, codes) = codes(batch, spec)?;
+    let numeric = matches!(column(batch, &spec.target)?, Column::Numbers(_));
+    let shown: Vec<&str> = labels.keys().map(String::as_str).collect();
+    let shown = format!("[{}]", shown.join(", "));
+    if labels.len() == 2 {
+        return decide(labels, codes, spec, numeric);
+    }
+    let means_event = |label: &String| match &spec.positive {
+        Some(wanted) => *label == wanted.as_level() || truth(label) == truth(&wanted.as_level()),
+        None => truth(label) == Some(true),
+    };
+    match labels.first_key_value() {
+        Some((label, _)) if labels.len() == 1 && means_event(label) => Ok(Target {
+            churned: vec![true; codes.len()],
+            positive: label.clone(),
+        }),
+        Some(_) if labels.len() == 1 => {
+            let what = format!("has the single label {shown}: no row with the event to learn from");
+            Err(problem(spec, what))
+        }
+        Some(_) => Err(problem(
+            spec,
+            format!("has labels {shown}: must have at most two"),
+        )),
+        None => Err(problem(spec, "has no rows: nothing to fit on")),
+    }
+}
+
+/// Distinct labels with their codes, and the code of every row.
+fn codes(
+    batch: &Batch<'_>,
+    spec: &LogisticSpec,
+) -> Result<(BTreeMap<String, usize>, Vec<usize>), ChurnError> {
     let column = column(batch, &spec.target)?;
     let mut labels: BTreeMap<String, usize> = BTreeMap::new();
     let mut codes = Vec::with_capacity(batch.row_count());
@@ -63,7 +104,7 @@ pub(crate) fn read(batch: &Batch<'_>, spec: &LogisticSpec) -> Result<Target, Chu
             }
         }
     }
-    decide(labels, codes, spec, matches!(column, Column::Numbers(_)))
+    Ok((labels, codes))
 }
 
 fn add(

@@ -87,6 +87,24 @@ pub static CATALOG: &[Entry] = &[
         |state| Ok(Box::new(cvm_churn::Logistic::from_state(state)?)),
         crate::fit_logistic::fit,
     ),
+    Entry::fitted(
+        "churn.hazard",
+        "Discrete-time hazard",
+        |state| {
+            type Model = cvm_churn::survival::Survival<cvm_churn::survival::Hazard>;
+            Ok(Box::new(Model::from_state(state)?))
+        },
+        crate::fit_hazard::fit,
+    ),
+    Entry::fitted(
+        "churn.cox",
+        "Cox proportional hazards",
+        |state| {
+            type Model = cvm_churn::survival::Survival<cvm_churn::survival::Cox>;
+            Ok(Box::new(Model::from_state(state)?))
+        },
+        crate::fit_cox::fit,
+    ),
     Entry::composed("churn.trees", "Tree ensemble", |state| {
         Ok(Box::new(cvm_churn::trees::TreeEnsemble::from_state(state)?))
     }),

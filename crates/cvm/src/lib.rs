@@ -7,6 +7,8 @@
 mod catalog;
 mod error;
 mod fit;
+mod fit_cox;
+mod fit_hazard;
 mod fit_logistic;
 mod fit_nested;
 mod fit_parametric;

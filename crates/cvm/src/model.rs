@@ -196,6 +196,28 @@ impl Model {
         interval::with_intervals(scorer, self.neighbours()?, batch, options, threads)
     }
 
+    /// [`Model::score_on`] at each of several horizons, as a curve over time is made of.
+    ///
+    /// # Errors
+    /// As [`Model::score`].
+    pub fn score_horizons(
+        &self,
+        batch: &Batch<'_>,
+        options: &ScoreOptions,
+        horizons: &[f64],
+        threads: usize,
+    ) -> Result<Vec<Scores>, Error> {
+        let at = |horizon: &f64| {
+            let horizon_periods = Some(*horizon);
+            let options = ScoreOptions {
+                horizon_periods,
+                ..options.clone()
+            };
+            self.score_on(batch, &options, threads)
+        };
+        horizons.iter().map(at).collect()
+    }
+
     /// Totals of every output over the rows that have a score, with intervals at
     /// `options.interval_level` (0.95 when unset) that count what all rows share: the parameters.
     ///

@@ -1,15 +1,22 @@
 """Churn propensity: models of who is about to leave."""
 
+from cvm.churn._cox import CoxChurn
+from cvm.churn._hazard import HazardChurn
 from cvm.churn._import import from_catboost, from_lightgbm, from_xgboost
+from cvm.churn._kaplan_meier import KaplanMeier, kaplan_meier
 from cvm.churn._logistic import LogisticChurn
 from cvm.churn._sklearn import from_sklearn
 from cvm.churn._trees import TreeEnsemble
 
 __all__ = [
+    "CoxChurn",
+    "HazardChurn",
+    "KaplanMeier",
     "LogisticChurn",
     "TreeEnsemble",
     "from_catboost",
     "from_lightgbm",
     "from_sklearn",
     "from_xgboost",
+    "kaplan_meier",
 ]

@@ -1,0 +1,226 @@
+//! The Cox model's law of time: a baseline hazard in steps at the event times, and the tail.
+//!
+//! ```text
+//! H(t) = e^η H_0(t)      H_0 steps at the event times, flat to the end of follow-up
+//! ```
+//! After the end of follow-up the tail rule holds: at a constant rate, that of the last event times
+//! that hold enough events, `H_0` rises on in a line; or it stays.
+
+use super::super::hazard::exponential_area;
+use super::super::model::Law;
+use super::super::scorer::OUTPUTS;
+use super::super::spec::Tail;
+use cvm_core::{Array, ModelState, OutputSpec, StateError};
+use cvm_math::exp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// A baseline in steps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cox {
+    /// Event times, ascending.
+    pub(crate) times: Vec<f64>,
+    /// `H_0` at and after each.
+    pub(crate) hazard: Vec<f64>,
+    /// End of follow-up, at or after the last event.
+    pub(crate) end: f64,
+    pub(crate) tail: Tail,
+    /// First event time the tail's rate is measured on.
+    pub(crate) tail_start: usize,
+    tail_rate: f64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    tail: Tail,
+    tail_start: usize,
+}
+
+impl Cox {
+    /// Puts the law together.
+    pub(crate) fn new(
+        times: Vec<f64>,
+        hazard: Vec<f64>,
+        end: f64,
+        tail: Tail,
+        tail_start: usize,
+    ) -> Result<Cox, StateError> {
+        let malformed = |what: &str| Err(StateError::malformed("churn.cox", what));
+        let increasing = times.windows(2).all(|pair| pair[0] < pair[1]);
+        let last = times.last().copied().unwrap_or(f64::NAN);
+        let positive = times.first().is_some_and(|t| *t > 0.0);
+        let covered = end >= last && end.is_finite();
+        if !(increasing && positive && covered) {
+            return malformed("event times must be above 0, increase and not pass the end");
+        }
+        let rising = hazard.windows(2).all(|pair| pair[0] <= pair[1]);
+        let finite = hazard.iter().all(|h| h.is_finite() && *h >= 0.0);
+        if hazard.len() != times.len() || !rising || !finite || tail_start >= times.len() {
+            return malformed("the baseline must be one rising finite number per event time");
+        }
+        let before = match tail_start.checked_sub(1) {
+            Some(j) => (times[j], hazard[j]),
+            None => (0.0, 0.0),
+        };
+        let rise = hazard.last().copied().unwrap_or(0.0) - before.1;
+        let tail_rate = match tail {
+            Tail::Constant => rise / (end - before.0),
+            Tail::Zero => 0.0,
+        };
+        Ok(Cox {
+            times,
+            hazard,
+            end,
+            tail,
+            tail_start,
+            tail_rate,
+        })
+    }
+
+    /// Number of event times at or before `t`.
+    fn passed(&self, t: f64) -> usize {
+        self.times.partition_point(|own| *own <= t)
+    }
+
+    /// `H_0` after `passed` event times.
+    fn level(&self, passed: usize) -> f64 {
+        match passed.checked_sub(1) {
+            Some(j) => self.hazard.get(j).copied().unwrap_or(f64::NAN),
+            None => 0.0,
+        }
+    }
+
+    /// Length of the tail within `(tenure, tenure + h]`.
+    fn in_tail(&self, tenure: f64, h: f64) -> f64 {
+        if tenure >= self.end {
+            return h;
+        }
+        (tenure + h - self.end).max(0.0)
+    }
+
+    /// `H_0(T+h) − H_0(T)`.
+    fn baseline(&self, tenure: f64, h: f64) -> f64 {
+        let steps = self.level(self.passed(tenure + h)) - self.level(self.passed(tenure));
+        let tail = self.in_tail(tenure, h);
+        // An infinite time at rate 0 adds nothing.
+        if self.tail_rate > 0.0 {
+            steps + self.tail_rate * tail
+        } else {
+            steps
+        }
+    }
+
+    /// Event times and `H_0` at each, for the mean customer.
+    #[must_use]
+    pub fn steps(&self) -> (&[f64], &[f64]) {
+        (&self.times, &self.hazard)
+    }
+}
+
+impl Law for Cox {
+    const KIND: &'static str = "churn.cox";
+    const TITLE: &'static str = "Cox proportional hazards";
+    // The baseline moves with the coefficients: intervals from the coefficients' covariance alone
+    // would be too short, so none are offered.
+    const PARAMS: &'static str = "coefficients";
+    const OUTPUTS: &'static [OutputSpec] = OUTPUTS;
+
+    fn params(&self) -> Vec<f64> {
+        Vec::new()
+    }
+
+    fn store(&self, settings: &mut Map<String, Value>, arrays: &mut Vec<Array>) {
+        let own = Settings {
+            tail: self.tail,
+            tail_start: self.tail_start,
+        };
+        if let Ok(Value::Object(own)) = serde_json::to_value(own) {
+            settings.extend(own);
+        }
+        arrays.push(Array::vector("baseline.times", self.times.clone()));
+        arrays.push(Array::vector("baseline.hazard", self.hazard.clone()));
+        arrays.push(Array::vector("follow_up_end", vec![self.end]));
+    }
+
+    fn load(
+        state: &ModelState,
+        settings: &Value,
+        _params: &[f64],
+    ) -> Result<(Self, usize), StateError> {
+        let own: Settings = serde_json::from_value(settings.clone())
+            .map_err(|error| StateError::malformed(Self::KIND, format!("settings.law: {error}")))?;
+        let law = Cox::new(
+            state.array("baseline.times")?.values.clone(),
+            state.array("baseline.hazard")?.values.clone(),
+            state.vector("follow_up_end", 1)?[0],
+            own.tail,
+            own.tail_start,
+        )?;
+        Ok((law, 0))
+    }
+
+    fn cumulative(&self, eta: f64, tenure: f64, h: f64) -> f64 {
+        let baseline = self.baseline(tenure, h);
+        if baseline == 0.0 {
+            return 0.0;
+        }
+        exp(eta) * baseline
+    }
+
+    fn lifetime(&self, eta: f64, tenure: f64, h: f64, rho: f64) -> f64 {
+        let risk = exp(eta);
+        let first = self.passed(tenure);
+        let start = self.level(first);
+        let (mut at, mut area) = (0.0, 0.0);
+        let mut survival = 1.0;
+        let steps = self.times.iter().zip(&self.hazard).skip(first);
+        for (time, hazard) in steps {
+            let length = (time - tenure).min(h) - at;
+            area += survival * exp(-rho * at) * exponential_area(rho, length);
+            at += length;
+            if at >= h {
+                return area;
+            }
+            survival = exp(-risk * (hazard - start));
+            if survival == 0.0 {
+                return area;
+            }
+        }
+        let flat = ((self.end - tenure).min(h) - at).max(0.0);
+        area += survival * exp(-rho * at) * exponential_area(rho, flat);
+        at += flat;
+        let rest = self.in_tail(tenure, h);
+        if rest > 0.0 {
+            let rate = risk * self.tail_rate + rho;
+            area += survival * exp(-rho * at) * exponential_area(rate, rest);
+        }
+        area
+    }
+
+    fn quantile(&self, eta: f64, tenure: f64, target: f64) -> f64 {
+        let first = self.passed(tenure);
+        let goal = self.level(first) + target / exp(eta);
+        // The first step at or after which enough hazard has passed.
+        let step = self.hazard.partition_point(|h| *h < goal).max(first);
+        if let Some(time) = self.times.get(step) {
+            return time - tenure;
+        }
+        let missing = goal - self.level(self.times.len());
+        if self.tail_rate > 0.0 {
+            (self.end - tenure).max(0.0) + missing.max(0.0) / self.tail_rate
+        } else {
+            f64::INFINITY
+        }
+    }
+
+    fn unit(&self) -> f64 {
+        1.0
+    }
+
+    fn joints(&self) -> Vec<f64> {
+        let mut joints = self.times.clone();
+        joints.push(self.end);
+        joints
+    }
+}

@@ -1,0 +1,324 @@
+//! The Cox model against lifelines, statsmodels, published numbers and itself.
+
+use super::*;
+use cvm_math::{exp, ln};
+
+#[test]
+fn rossi_is_as_published_and_as_others_have_it() {
+    let fitted = fit("churn.cox", &rossi(), rossi_settings(json!({})));
+    let (coefficients, errors) = of_inputs(&fitted);
+    // Fox & Weisberg, appendix "Cox Proportional-Hazards Regression", first table.
+    let published = [-0.379, -0.057, 0.314, -0.150, -0.434, -0.085, 0.091];
+    for (got, want) in coefficients.iter().zip(published) {
+        assert!((got - want).abs() < 6e-4, "{got} {want}");
+    }
+    // Newton's method on the sums as written, in plain numpy; lifelines stops a little earlier.
+    let exact = known("exact.coefficients");
+    near(&coefficients, &exact, 1e-10, "coefficients");
+    near(&errors, &known("exact.errors"), 1e-10, "errors");
+    let peers = known("efron.coefficients");
+    near(&coefficients, &peers, 1e-6, "coefficients of lifelines");
+    near(&errors, &known("efron.errors"), 1e-6, "errors of lifelines");
+    let wanted = known("exact.log_likelihood")[0];
+    assert!((fitted.report.log_likelihood - wanted).abs() < 1e-9);
+    let facts = &fitted.model.training()["data"];
+    let concordance = facts["concordance"].as_f64().unwrap();
+    // lifelines counts tied predictors by a tolerance of its own.
+    assert!(
+        (concordance - known("efron.concordance")[0]).abs() < 1e-3,
+        "{concordance}"
+    );
+}
+
+#[test]
+fn curves_are_those_of_efrons_increments() {
+    let model = fit("churn.cox", &rossi(), rossi_settings(json!({}))).model;
+    let rows = at_tenure(rossi(), 0.0);
+    let wanted = reference()["survival"].as_array().cloned().unwrap();
+    for (place, t) in [1.0, 10.0, 26.0, 52.0].into_iter().enumerate() {
+        let survival = score(&model, &rows, "survival_probability", Some(t));
+        for (row, wanted) in [0, 5, 100].into_iter().zip(&wanted) {
+            let want = wanted[place].as_f64().unwrap();
+            assert!(
+                (survival[row] - want).abs() < 1e-11,
+                "{row} {t}: {} {want}",
+                survival[row]
+            );
+        }
+    }
+    let halfway = score(
+        &model,
+        &at_tenure(rossi(), 26.0),
+        "survival_probability",
+        Some(26.0),
+    );
+    let (early, late) = (
+        &wanted[0][2].as_f64().unwrap(),
+        &wanted[0][3].as_f64().unwrap(),
+    );
+    assert!((halfway[0] - late / early).abs() < 1e-11);
+}
+
+#[test]
+fn ties_robust_errors_and_weights_agree_with_others() {
+    let breslow = fit(
+        "churn.cox",
+        &rossi(),
+        rossi_settings(json!({ "ties": "breslow" })),
+    );
+    near(
+        &of_inputs(&breslow).0,
+        &known("breslow.coefficients"),
+        1e-6,
+        "breslow",
+    );
+    near(
+        &of_inputs(&breslow).1,
+        &known("breslow.errors"),
+        1e-6,
+        "breslow's errors",
+    );
+    let robust = fit(
+        "churn.cox",
+        &rossi(),
+        rossi_settings(json!({ "robust": true })),
+    );
+    near(
+        &of_inputs(&robust).1,
+        &known("robust"),
+        1e-10,
+        "robust errors",
+    );
+    let frame = rossi();
+    #[allow(clippy::cast_precision_loss)]
+    let weights = (0..frame.row_count).map(|i| 1.0 + (i % 3) as f64).collect();
+    let frame = frame.with_numbers("w", weights);
+    let weighted = fit(
+        "churn.cox",
+        &frame,
+        rossi_settings(json!({ "weight": "w" })),
+    );
+    near(
+        &of_inputs(&weighted).0,
+        &known("weighted.coefficients"),
+        1e-6,
+        "weighted",
+    );
+    near(
+        &of_inputs(&weighted).1,
+        &known("weighted.errors"),
+        1e-6,
+        "weighted errors",
+    );
+}
+
+#[test]
+fn late_entry_agrees_with_lifelines() {
+    // Everyone watched from week 5 on: those who left before are not there.
+    let frame = rossi();
+    let kept: Vec<usize> = (0..frame.row_count)
+        .filter(|row| column(&frame, "week")[*row] > 5.0)
+        .collect();
+    let mut late = Frame::new(kept.len()).with_numbers("entry", vec![5.0; kept.len()]);
+    for name in INPUTS.iter().chain(&["week", "arrest"]) {
+        let values = column(&frame, name);
+        late = late.with_numbers(*name, kept.iter().map(|row| values[*row]).collect());
+    }
+    let truncated = fit(
+        "churn.cox",
+        &late,
+        rossi_settings(json!({ "entry": "entry" })),
+    );
+    near(
+        &of_inputs(&truncated).0,
+        &known("truncated.coefficients"),
+        1e-6,
+        "truncated",
+    );
+    near(
+        &of_inputs(&truncated).1,
+        &known("truncated.errors"),
+        1e-6,
+        "truncated errors",
+    );
+}
+
+#[test]
+fn the_test_of_proportional_hazards_is_the_score_test() {
+    let settings = json!({ "ties": "breslow", "time_scale": "identity" });
+    let fitted = fit("churn.cox", &rossi(), rossi_settings(settings));
+    let facts = fitted.model.training()["data"]["proportional_hazards"].clone();
+    let tests = facts["tests"].as_array().unwrap();
+    let mut names: Vec<&str> = INPUTS.to_vec();
+    names.push("GLOBAL");
+    for (name, want) in names.iter().zip(known("breslow_ph_identity")) {
+        let test = tests.iter().find(|test| test["name"] == *name).unwrap();
+        let got = test["statistic"].as_f64().unwrap();
+        assert!(
+            (got - want).abs() < 1e-6 * (1.0 + want),
+            "{name}: {got} {want}"
+        );
+    }
+    // Age and work experience are known to break the assumption (Fox & Weisberg).
+    let p = |name: &str| {
+        let test = tests.iter().find(|test| test["name"] == name).unwrap();
+        test["p_value"].as_f64().unwrap()
+    };
+    assert!(p("age") < 0.02 && p("wexp") < 0.06 && p("fin") > 0.5);
+}
+
+/// Freireich's remission times: Cox's own example.
+pub(crate) fn leukemia() -> Frame {
+    let drug = [
+        6, 6, 6, 6, 7, 9, 10, 10, 11, 13, 16, 17, 19, 20, 22, 23, 25, 32, 32, 34, 35,
+    ];
+    let kept = [
+        0, 0, 0, 1, 0, 1, 0, 1, 1, 0, 0, 1, 1, 1, 0, 0, 1, 1, 1, 1, 1,
+    ];
+    let placebo = [
+        1, 1, 2, 2, 3, 4, 4, 5, 5, 8, 8, 8, 8, 11, 11, 12, 12, 15, 17, 22, 23,
+    ];
+    let weeks = drug.iter().chain(&placebo).map(|w| f64::from(*w)).collect();
+    let relapsed = kept.iter().map(|k| 1.0 - f64::from(*k)).chain([1.0; 21]);
+    let treated = [1.0; 21].into_iter().chain([0.0; 21]);
+    Frame::new(42)
+        .with_numbers("weeks", weeks)
+        .with_numbers("relapsed", relapsed.collect())
+        .with_numbers("treated", treated.collect())
+}
+
+#[test]
+fn the_remission_data_give_the_textbook_numbers() {
+    let settings = |ties: &str| {
+        json!({
+            "duration": "weeks", "event": "relapsed", "ties": ties, "numeric_basis": "linear",
+        })
+    };
+    // Kalbfleisch & Prentice, and every textbook since: 1.572 (0.412) by Efron, 1.509 (0.410) by
+    // Breslow.
+    for (ties, effect, error) in [("efron", 1.572, 0.412), ("breslow", 1.509, 0.410)] {
+        let report = fit("churn.cox", &leukemia(), settings(ties)).report;
+        assert!(
+            (report.params[0] + effect).abs() < 5e-4,
+            "{ties} {}",
+            report.params[0]
+        );
+        assert!(
+            (report.standard_errors[0].unwrap() - error).abs() < 5e-4,
+            "{ties}"
+        );
+    }
+}
+
+#[test]
+fn lifetimes_are_areas_under_the_steps() {
+    let model = fit("churn.cox", &rossi(), rossi_settings(json!({}))).model;
+    for (tenure, horizon) in [(0.0, 20.0), (13.5, 30.0), (50.0, 9.0), (70.0, 4.0)] {
+        let rows = at_tenure(rossi(), tenure);
+        let got = score(&model, &rows, "expected_remaining_periods", Some(horizon));
+        let steps = 2000;
+        let mut area = vec![0.0; rows.row_count];
+        for step in 0..steps {
+            let t = (f64::from(step) + 0.5) * horizon / f64::from(steps);
+            let survival = score(&model, &rows, "survival_probability", Some(t));
+            area.iter_mut()
+                .zip(survival)
+                .for_each(|(a, s)| *a += s * horizon / f64::from(steps));
+        }
+        for (got, area) in got.iter().zip(area) {
+            assert!(
+                (got - area).abs() < 1e-3 * horizon,
+                "{tenure} {horizon}: {got} {area}"
+            );
+        }
+    }
+    let endless = score(
+        &model,
+        &at_tenure(rossi(), 0.0),
+        "expected_remaining_periods",
+        Some(f64::INFINITY),
+    );
+    assert!(endless.iter().all(|t| t.is_finite() && *t > 20.0));
+}
+
+#[test]
+fn simulated_effects_are_recovered_and_intervals_cover_them() {
+    let settings = json!({ "duration": "t", "event": "left", "numeric_basis": "linear" });
+    let robust = json!({
+        "duration": "t", "event": "left", "numeric_basis": "linear", "robust": true,
+    });
+    let mut covered = [0, 0];
+    let samples: u64 = 100;
+    for seed in 0..samples {
+        let mut random = Uniform(seed * 7919 + 17);
+        let (mut x, mut t, mut left) = (vec![], vec![], vec![]);
+        for _ in 0..300 {
+            let effect = random.next() * 2.0 - 1.0;
+            // Weibull lifetimes, rounded so that ties occur, against uniform censoring.
+            let life = cvm_math::pow(-ln(random.next()) * exp(-0.7 * effect), 0.7) * 10.0;
+            let look = random.next() * 25.0;
+            x.push(effect);
+            t.push((life.min(look) * 4.0).ceil() / 4.0);
+            left.push(f64::from(u8::from(life <= look)));
+        }
+        let frame = Frame::new(300)
+            .with_numbers("x", x)
+            .with_numbers("t", t)
+            .with_numbers("left", left);
+        for (count, settings) in covered.iter_mut().zip([&settings, &robust]) {
+            let report = fit("churn.cox", &frame, settings.clone()).report;
+            let (low, high) = report.interval_95(0).unwrap();
+            *count += usize::from(low <= 0.7 && 0.7 <= high);
+        }
+    }
+    // 95 expected, four binomial deviations are 9.
+    assert!(
+        covered.iter().all(|count| *count >= 86),
+        "{covered:?} of {samples}"
+    );
+}
+
+#[test]
+fn the_gradient_is_that_of_the_value() {
+    use cvm_churn::survival::{CoxDesign, CoxSpec};
+    use cvm_core::{Derivatives, Likelihood, Order};
+    let frame = rossi().with_numbers("entry", (0..432).map(|i| f64::from(i % 3) * 0.3).collect());
+    for ties in ["efron", "breslow"] {
+        let mut settings = rossi_settings(json!({ "ties": ties, "entry": "entry" }));
+        settings["weight"] = json!("w");
+        let weights = (0..432).map(|i| 0.5 + f64::from(i % 5)).collect();
+        let frame = frame.clone().with_numbers("w", weights);
+        let spec = CoxSpec::from_settings(settings.as_object().cloned().unwrap()).unwrap();
+        let prepared = CoxDesign::prepare(&frame.batch().unwrap(), &spec).unwrap();
+        let at = |theta: &[f64]| {
+            let mut sum = Derivatives::zero(theta.len());
+            prepared
+                .likelihood
+                .accumulate(theta, 0, Order::Hessian, &mut sum);
+            sum
+        };
+        let theta = [0.3, -0.2, 0.5, 0.1, -0.4, 0.2, 0.6];
+        let here = at(&theta);
+        for i in 0..7 {
+            let moved = |step: f64| {
+                let mut theta = theta;
+                theta[i] += step;
+                at(&theta)
+            };
+            let (up, down) = (moved(1e-5), moved(-1e-5));
+            let slope = (up.value - down.value) / 2e-5;
+            assert!(
+                (slope - here.gradient[i]).abs() < 1e-4 * (1.0 + slope.abs()),
+                "{ties} {i}"
+            );
+            for j in 0..7 {
+                let bend = (up.gradient[j] - down.gradient[j]) / 2e-5;
+                let own = here.hessian[i * 7 + j];
+                assert!(
+                    (bend - own).abs() < 1e-5 * (1.0 + own.abs()),
+                    "{ties} {i} {j}"
+                );
+            }
+        }
+    }
+}
