@@ -20,6 +20,7 @@ __all__ = [
     "FitWarning",
     "InternalError",
     "InvalidInputError",
+    "LeakWarning",
     "NotConvergedError",
     "NotFittedError",
     "NotFoundError",
@@ -101,6 +102,10 @@ class RowWarning(UserWarning):
 
 class FitWarning(UserWarning):
     """A fit succeeded with something to know: a ridge, an aliased column, a bound."""
+
+
+class LeakWarning(UserWarning):
+    """Something looks as if a model were told what it should not know."""
 
 
 class ConvergenceWarning(FitWarning):

@@ -21,11 +21,19 @@ if TYPE_CHECKING:
     from cvm.churn._survival import SurvivalModel
     from cvm.clv._purchase import PurchaseModel
 
-__all__ = ["plot_calibration", "plot_lift", "plot_survival", "plot_tracking"]
+__all__ = [
+    "plot_calibration",
+    "plot_lift",
+    "plot_lift_ratio",
+    "plot_profit",
+    "plot_survival",
+    "plot_tracking",
+]
 
 _ACTUAL = "#1f2937"
 _EXPECTED = "#d9480f"
 _QUIET = "#9ca3af"
+_COLORS = (_EXPECTED, "#1c7ed6", "#2b8a3e", "#862e9c", "#e67700", _ACTUAL)
 _DAY = np.timedelta64(1, "D")
 _PERIOD_DAYS = {"day": 1.0, "week": 7.0, "month": 30.4375, "quarter": 91.3125, "year": 365.25}
 
@@ -188,8 +196,9 @@ def plot_lift(
     axes = _axes(ax)
     shares = np.concatenate([[0.0], curve.contacted_share])
     captured = np.concatenate([[0.0], curve.captured_share])
-    axes.plot(shares, captured, color=_EXPECTED, label=label or "model")
-    axes.plot([0, 1], [0, 1], color=_QUIET, lw=1, ls="--", label="at random")
+    color = _next_color(axes)
+    axes.plot(shares, captured, color=color, label=label or "model")
+    _reference(axes, [0, 1], [0, 1], "at random")
     axes.set_xlabel("share of customers contacted, highest scores first")
     axes.set_ylabel("share of churners among them")
     axes.legend(frameon=False)
@@ -202,10 +211,12 @@ def plot_calibration(
     weight: ArrayLike | None = None,
     *,
     bins: int = 10,
+    binning: str = "width",
+    level: float = 0.95,
     label: str | None = None,
     ax: Any = None,
 ) -> Any:
-    """Draw the observed churn rate against the mean probability, bin by bin.
+    """Draw the observed churn rate against the mean probability, bin by bin, with intervals.
 
     Parameters
     ----------
@@ -216,7 +227,11 @@ def plot_calibration(
     weight : array of float, optional
         Weight of each row.
     bins : int, default 10
-        Bins of equal width.
+        Number of bins.
+    binning : {"width", "mass"}, default "width"
+        Bins of equal width, or of equal weight.
+    level : float, default 0.95
+        Level of the intervals of the observed rates.
     label : str, optional
         Name of the curve.
     ax : matplotlib.axes.Axes, optional
@@ -227,11 +242,15 @@ def plot_calibration(
     matplotlib.axes.Axes
         The axes.
     """
-    curve = metrics.calibration_curve(churned, probability, weight, bins=bins)
+    curve = metrics.calibration_curve(
+        churned, probability, weight, bins=bins, binning=binning, level=level
+    )
     axes = _axes(ax)
+    color = _next_color(axes)
     name = label or "model"
-    axes.plot(curve.mean_probability, curve.observed_rate, "o-", color=_EXPECTED, label=name)
-    axes.plot([0, 1], [0, 1], color=_QUIET, lw=1, ls="--", label="perfect")
+    axes.plot(curve.mean_probability, curve.observed_rate, "o-", color=color, label=name)
+    axes.vlines(curve.mean_probability, curve.lower, curve.upper, color=color, lw=1, alpha=0.6)
+    _reference(axes, [0, 1], [0, 1], "perfect")
     axes.set_xlabel("predicted probability of churn")
     axes.set_ylabel("observed churn rate")
     axes.legend(frameon=False)
@@ -304,6 +323,104 @@ def _events(values: NDArray[Any], model: SurvivalModel) -> NDArray[np.bool_]:
     if values.dtype.kind in "biuf":
         return values == 1
     return values.astype(str) == model.positive_label_
+
+
+def plot_lift_ratio(
+    churned: ArrayLike,
+    score: ArrayLike,
+    weight: ArrayLike | None = None,
+    *,
+    label: str | None = None,
+    ax: Any = None,
+) -> Any:
+    """Draw the lift, churners captured over chance, against the share of customers contacted.
+
+    Parameters
+    ----------
+    churned : array of bool, or of 0 and 1
+        Truth.
+    score : array of float
+        Probability, or any number that rises with it.
+    weight : array of float, optional
+        Weight of each row.
+    label : str, optional
+        Name of the curve.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default on a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes.
+    """
+    curve = metrics.lift_curve(churned, score, weight)
+    axes = _axes(ax)
+    color = _next_color(axes)
+    axes.plot(curve.contacted_share, curve.lift, color=color, label=label or "model")
+    _reference(axes, [0, 1], [1, 1], "at random")
+    axes.set_xlabel("share of customers contacted, highest scores first")
+    axes.set_ylabel("lift")
+    axes.legend(frameon=False)
+    return axes
+
+
+def plot_profit(
+    churned: ArrayLike,
+    score: ArrayLike,
+    weight: ArrayLike | None = None,
+    *,
+    value: ArrayLike | None = None,
+    campaign: metrics.Campaign | None = None,
+    label: str | None = None,
+    ax: Any = None,
+) -> Any:
+    """Draw the profit per customer of a campaign against the share of customers contacted.
+
+    Parameters
+    ----------
+    churned : array of bool, or of 0 and 1
+        Truth.
+    score : array of float
+        Probability, or any number that rises with it.
+    weight : array of float, optional
+        Weight of each row.
+    value : array of float, optional
+        What each customer is worth if kept.
+    campaign : Campaign, optional
+        Costs; see `cvm.metrics.Campaign`.
+    label : str, optional
+        Name of the curve.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default on a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes, with the best share as a dot.
+    """
+    curve = metrics.profit_curve(churned, score, weight, value=value, campaign=campaign)
+    best = metrics.mpc(churned, score, weight, value=value, campaign=campaign)
+    axes = _axes(ax)
+    color = _next_color(axes)
+    axes.plot(curve.contacted_share, curve.profit, color=color, label=label or "model")
+    axes.plot([best.contacted_share], [best.profit], "o", color=color)
+    _reference(axes, [0, 1], [0, 0], "nobody contacted")
+    axes.set_xlabel("share of customers contacted, highest scores first")
+    axes.set_ylabel("profit per customer")
+    axes.legend(frameon=False)
+    return axes
+
+
+def _next_color(axes: Any) -> str:
+    """Return a color that the axes do not show yet."""
+    used = {line.get_color() for line in axes.get_lines()}
+    return next((color for color in _COLORS if color not in used), _COLORS[-1])
+
+
+def _reference(axes: Any, x: list[float], y: list[float], label: str) -> None:
+    """Draw what to compare with, once."""
+    if label not in {line.get_label() for line in axes.get_lines()}:
+        axes.plot(x, y, color=_QUIET, lw=1, ls="--", label=label)
 
 
 def _axes(ax: Any) -> Any:

@@ -7,7 +7,7 @@ use crate::model::FitArgs;
 use cvm::{IntervalMethod, ParamInterval};
 use pyo3::prelude::*;
 use std::ops::ControlFlow;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 /// Name, estimate, lower, upper, standard error, note.
 type Row = (String, f64, Option<f64>, Option<f64>, Option<f64>, String);
@@ -51,28 +51,50 @@ pub(crate) fn param_intervals(
 ) -> PyResult<Vec<Row>> {
     let (batch, options) = (columns.batch()?, options.options()?);
     let (method, level) = (request.method()?, request.level);
-    let raised: Mutex<Option<PyErr>> = Mutex::new(None);
-    let watch = |done: usize, total: usize| {
+    let watch = Watch::new(progress);
+    let found = enter(py, || {
+        let tell = |done, total| watch.tell(done, total);
+        cvm::param_intervals(kind, &batch, &options, method, level, &tell)
+    });
+    Ok(watch.finish(found)?.into_iter().map(row).collect())
+}
+
+/// A callback for progress: what it raises, or Ctrl-C, stops the work.
+pub(crate) struct Watch {
+    progress: Py<PyAny>,
+    raised: Mutex<Option<PyErr>>,
+}
+
+impl Watch {
+    /// Of a function of `(done, total)`.
+    pub(crate) fn new(progress: Py<PyAny>) -> Self {
+        Watch {
+            progress,
+            raised: Mutex::new(None),
+        }
+    }
+
+    /// Calls it.
+    pub(crate) fn tell(&self, done: usize, total: usize) -> ControlFlow<()> {
         let told = Python::attach(|py| {
             py.check_signals()?;
-            progress.call1(py, (done, total))
+            self.progress.call1(py, (done, total))
         });
         match told {
             Ok(_) => ControlFlow::Continue(()),
             Err(error) => {
-                *raised
-                    .lock()
-                    .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(error);
+                *self.raised.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                 ControlFlow::Break(())
             }
         }
-    };
-    let found = enter(py, || {
-        cvm::param_intervals(kind, &batch, &options, method, level, &watch)
-    });
-    match raised.into_inner() {
-        Ok(Some(error)) => Err(error),
-        _ => Ok(found?.into_iter().map(row).collect()),
+    }
+
+    /// What was raised, else the result.
+    pub(crate) fn finish<T>(self, found: PyResult<T>) -> PyResult<T> {
+        match self.raised.into_inner() {
+            Ok(Some(error)) => Err(error),
+            _ => found,
+        }
     }
 }
 

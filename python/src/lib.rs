@@ -40,7 +40,11 @@ mod _core {
     #[pymodule_export]
     use crate::intervals::{param_intervals, partial_objective};
     #[pymodule_export]
-    use crate::metrics::{auc, brier, ece, lift_curve, log_loss};
+    use crate::metrics::{
+        auc, auc_interval, average_precision, best_profit, bootstrap_metrics, brier, brier_parts,
+        calibration_bins, calibration_error, ece, h_measure, ks, lift_at, lift_curve, log_loss,
+        profit_curve, psi,
+    };
     #[pymodule_export]
     use crate::model::RawModel;
     #[pymodule_export]

@@ -282,6 +282,57 @@ impl RawModel {
         enter(py, copy).map(RawModel::from)
     }
 
+    /// The model with a calibrator learnt on rows it was not fitted on; without a method, the best.
+    #[pyo3(signature = (columns, churned, weights, method))]
+    fn calibrated(
+        &self,
+        py: Python<'_>,
+        columns: Columns<'_>,
+        churned: PyReadonlyArray1<'_, bool>,
+        weights: Option<PyReadonlyArray1<'_, f64>>,
+        method: Option<&str>,
+    ) -> PyResult<Self> {
+        let (batch, method) = (columns.batch()?, calibration_method(method)?);
+        let outcomes = Outcomes::new(&churned, weights.as_ref());
+        let made = || self.model.calibrated(&batch, outcomes.rows(), method);
+        enter(py, made).map(RawModel::from)
+    }
+
+    /// The model with a calibrator learnt on uncalibrated probabilities.
+    #[pyo3(signature = (probabilities, churned, weights, method))]
+    fn calibrated_on(
+        &self,
+        py: Python<'_>,
+        probabilities: PyReadonlyArray1<'_, f64>,
+        churned: PyReadonlyArray1<'_, bool>,
+        weights: Option<PyReadonlyArray1<'_, f64>>,
+        method: Option<&str>,
+    ) -> PyResult<Self> {
+        let method = calibration_method(method)?;
+        let given = probabilities.as_array().to_vec();
+        let outcomes = Outcomes::new(&churned, weights.as_ref());
+        let made = || self.model.calibrated_on(&given, outcomes.rows(), method);
+        enter(py, made).map(RawModel::from)
+    }
+
+    /// The model without its calibrator.
+    fn uncalibrated(&self, py: Python<'_>) -> PyResult<Self> {
+        enter(py, || self.model.uncalibrated()).map(RawModel::from)
+    }
+
+    /// The model with the profile of its training rows.
+    fn profiled(&self, py: Python<'_>, columns: Columns<'_>) -> PyResult<Self> {
+        let batch = columns.batch()?;
+        let made = || Model::open(&self.model.encode()?)?.profiled(&batch);
+        enter(py, made).map(RawModel::from)
+    }
+
+    /// Drift of a table from the training rows, as JSON.
+    fn drift_json(&self, py: Python<'_>, columns: Columns<'_>) -> PyResult<String> {
+        let batch = columns.batch()?;
+        json(&enter(py, || self.model.drift(&batch))?)
+    }
+
     /// Scores rows.
     fn score<'py>(
         &self,
@@ -402,6 +453,47 @@ impl RawModel {
             .iter()
             .find(|array| array.name == name)?;
         Some((array.shape.clone(), array.values.clone().into_pyarray(py)))
+    }
+}
+
+/// Outcomes and weights copied out of the caller's arrays.
+struct Outcomes {
+    churned: Vec<bool>,
+    weights: Option<Vec<f64>>,
+}
+
+impl Outcomes {
+    fn new(
+        churned: &PyReadonlyArray1<'_, bool>,
+        weights: Option<&PyReadonlyArray1<'_, f64>>,
+    ) -> Self {
+        Outcomes {
+            churned: churned.as_array().to_vec(),
+            weights: weights.map(|array| array.as_array().to_vec()),
+        }
+    }
+
+    fn rows(&self) -> cvm::CalibrationRows<'_> {
+        cvm::CalibrationRows {
+            churned: &self.churned,
+            weights: self.weights.as_deref(),
+        }
+    }
+}
+
+/// The method of that name; none for `None`.
+fn calibration_method(name: Option<&str>) -> PyResult<Option<cvm::CalibrationMethod>> {
+    let Some(name) = name else { return Ok(None) };
+    match cvm::CalibrationMethod::parse(name) {
+        Some(method) => Ok(Some(method)),
+        None => {
+            let known: Vec<&str> = cvm::CalibrationMethod::ALL
+                .iter()
+                .map(|m| m.name())
+                .collect();
+            let why = format!("is \"{name}\": must be auto or one of {}", known.join(", "));
+            Err(invalid("method", &why))
+        }
     }
 }
 

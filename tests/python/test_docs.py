@@ -82,6 +82,23 @@ def test_the_command_line_guide_shows_what_happens(desk):
                 assert HEX.sub("…", line.rstrip()) in HEX.sub("…", said), f"$ {command}\n{said}"
 
 
+def test_the_guide_to_decisions_runs(desk, monkeypatch):
+    folder, _ = desk
+    monkeypatch.chdir(folder)
+    names: dict[str, object] = {}
+    for block in blocks("docs/guide/decisions.md", "python"):
+        exec(block, names)  # noqa: S102 - the page is ours
+    telco = (folder / "telco.csv").read_text().splitlines()
+    (folder / "train.csv").write_text("\n".join(telco[:4000]))
+    (folder / "held_out.csv").write_text("\n".join([telco[0], *telco[4000:]]))
+    fit = "cvm fit churn.logistic train.csv --target Churn --set 'ignore=[\"customerID\"]'"
+    assert shell(f"{fit} -o churn.cvm", desk).returncode == 0
+    (command,) = blocks("docs/guide/decisions.md", "sh")
+    done = shell(command, desk)
+    assert done.returncode == 0, done.stderr
+    assert "calibrated by" in done.stdout
+
+
 def dialogue(session):
     """Commands of a session with the lines shown under each; `…` lines are cuts."""
     found = []

@@ -1,5 +1,5 @@
-//! Churn propensity: logistic regression with its encoding inside the model, and the metrics that
-//! judge it.
+//! Churn propensity: logistic regression with its encoding inside the model, tree ensembles,
+//! calibration of either, and the metrics that judge them.
 //!
 //! Fitting is split so that this crate knows no estimator: [`LogisticDesign::prepare`] turns a batch
 //! into a [`Prepared`] likelihood with a start and a penalty; any maximiser of a
@@ -7,15 +7,18 @@
 //! [`Logistic`] model and a coefficient table. See `docs/models/logistic.md`.
 
 mod basis;
+pub mod calibrate;
 mod coefficients;
 mod columns;
 mod design;
+mod draws;
 mod encoding;
 mod error;
 mod likelihood;
 mod logistic;
 pub mod metrics;
 mod probe;
+mod profile;
 mod score;
 mod spec;
 mod state;
@@ -29,4 +32,6 @@ pub use design::{LogisticDesign, Prepared};
 pub use error::ChurnError;
 pub use likelihood::LogisticLikelihood;
 pub use logistic::Logistic;
+pub use profile::{FieldProfile, MIN_COUNT, Profile};
 pub use spec::{Label, LogisticSpec, MissingCategorical, MissingNumeric, NumericBasis};
+pub use target::read_target;

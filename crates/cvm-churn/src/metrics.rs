@@ -1,7 +1,25 @@
-//! How good churn probabilities are: ranking (AUC, lift), error (Brier, log loss), calibration (ECE).
+//! How good churn probabilities are: ranking, error, calibration, profit, drift.
 //!
 //! All take `churned[i]`, a score per row and optional row weights (finite, >= 0). Rows of equal
 //! score count as one group, so results do not depend on the order of rows.
+
+mod calibration;
+mod drift;
+mod envelope;
+mod measure;
+mod profit;
+mod ranked;
+mod ranking;
+
+pub use calibration::{
+    Binning, BrierParts, CalibrationBin, brier_parts, calibration_bins, calibration_error,
+};
+pub use drift::{psi, psi_noise};
+pub use envelope::BetaWeights;
+pub use measure::Measure;
+pub use profit::{Profit, ProfitPoint, ProfitSettings, empc, mpc, profit_curve};
+pub use ranked::{Ranked, ScoreGroup};
+pub use ranking::{AucEstimate, KsPoint, auc_estimate, average_precision, h_measure, ks, lift_at};
 
 /// Why a metric has no value.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -25,6 +43,16 @@ pub enum MetricError {
         /// Row.
         row: usize,
         /// The value found.
+        value: f64,
+        /// What is allowed.
+        allowed: &'static str,
+    },
+    /// An argument that cannot be used.
+    #[error("{name} is {value}: must be {allowed}")]
+    Argument {
+        /// Argument.
+        name: &'static str,
+        /// The value given.
         value: f64,
         /// What is allowed.
         allowed: &'static str,

@@ -11,6 +11,25 @@ pub(crate) struct Target {
     pub(crate) positive: String,
 }
 
+/// Who churned, by row, and the label that means it: `column` has exactly two labels, none missing.
+/// `positive` names the one that means churn; unset, it must say so itself (`Yes`, `true`, 1).
+///
+/// # Errors
+/// An absent column, a missing value, other than two labels, or no telling which means churn.
+pub fn read_target(
+    batch: &Batch<'_>,
+    column: &str,
+    positive: Option<&str>,
+) -> Result<(Vec<bool>, String), ChurnError> {
+    let spec = LogisticSpec {
+        target: column.to_owned(),
+        positive: positive.map(|label| Label::Text(label.to_owned())),
+        ..LogisticSpec::default()
+    };
+    let Target { churned, positive } = read(batch, &spec)?;
+    Ok((churned, positive))
+}
+
 /// The column of that name.
 pub(crate) fn column<'b, 'a>(
     batch: &'b Batch<'a>,

@@ -35,6 +35,10 @@ pub enum Command {
     Import(ImportArgs),
     /// Join a purchase and a spend model, or a contract model and its payments, into lifetime value.
     Compose(ComposeArgs),
+    /// Calibrate a churn model on customers it was not fitted on.
+    Calibrate(CalibrateArgs),
+    /// Compare a table with the rows a churn model was trained on.
+    Drift(DriftArgs),
     /// Score every row of a table with a model.
     Score(ScoreArgs),
     /// Show what a model file holds.
@@ -280,6 +284,69 @@ pub struct ComposeArgs {
     /// Where to save.
     #[command(flatten)]
     pub save: SaveArgs,
+}
+
+/// Who churned, as a column of a table.
+#[derive(Debug, Clone, Args)]
+pub struct TargetArgs {
+    /// Column that says who churned.
+    #[arg(long, value_name = "COLUMN")]
+    pub target: String,
+    /// Its label that means churn; unset, the model's own, or yes, true, 1.
+    #[arg(long, value_name = "LABEL")]
+    pub positive: Option<String>,
+    /// Column of row weights.
+    #[arg(long, value_name = "COLUMN")]
+    pub weight: Option<String>,
+}
+
+/// Arguments of `cvm calibrate`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The calibrator becomes a part of the model: every surface then serves calibrated probabilities, and
+the order of customers stays. Give customers that the model was not fitted on.
+
+Examples:
+  cvm calibrate churn.cvm held_out.csv --target Churn -o calibrated.cvm
+  cvm calibrate churn.cvm held_out.csv --target Churn --method venn_abers -o calibrated.cvm")]
+pub struct CalibrateArgs {
+    /// Model file.
+    pub model: PathBuf,
+    /// Table to calibrate on: CSV or Parquet, by its ending.
+    pub data: PathBuf,
+    /// Outcomes.
+    #[command(flatten)]
+    pub outcomes: TargetArgs,
+    /// auto, none, temperature, platt, beta, isotonic or venn_abers.
+    #[arg(long, value_name = "METHOD", default_value = "auto")]
+    pub method: String,
+    /// How the text is written.
+    #[command(flatten)]
+    pub text: TextArgs,
+    /// Where to save.
+    #[command(flatten)]
+    pub save: SaveArgs,
+}
+
+/// Arguments of `cvm drift`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A stability index from 0.1 is a thing to watch, from 0.25 an alarm (Siddiqi 2006), if it is more than
+chance explains.
+
+Example:
+  cvm drift churn.cvm this_month.csv")]
+pub struct DriftArgs {
+    /// Model file.
+    pub model: PathBuf,
+    /// Table to compare: CSV or Parquet, by its ending.
+    pub data: PathBuf,
+    /// How the text is written.
+    #[command(flatten)]
+    pub text: TextArgs,
+    /// Also write the report as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub report_json: Option<PathBuf>,
 }
 
 /// Arguments of `cvm score`.

@@ -7,6 +7,8 @@
 )]
 
 mod args;
+mod calibrate;
+mod drift;
 mod failure;
 mod fit;
 mod import;
@@ -45,6 +47,8 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::New(args) => models::run_new(&args),
         Command::Import(args) => import::run(&args),
         Command::Compose(args) => models::run_compose(&args),
+        Command::Calibrate(args) => calibrate::run(&args),
+        Command::Drift(args) => drift::run(&args),
         Command::Score(args) => score::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Verify(args) => verify::run(&args),

@@ -61,5 +61,6 @@ pub use partition::{
 };
 pub use prior::Prior;
 pub use profile::{Profile, ProfileEnd, profile_interval};
+pub use random::Stream;
 pub use result::{Fit, FitError, ParamState, Progress};
 pub use settings::Settings;

@@ -12,13 +12,14 @@ const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// One stream of draws.
 #[derive(Debug, Clone)]
-pub(crate) struct Stream {
+pub struct Stream {
     state: u64,
 }
 
 impl Stream {
     /// Stream `index` of `seed`.
-    pub(crate) fn new(seed: u64, index: u64) -> Self {
+    #[must_use]
+    pub fn new(seed: u64, index: u64) -> Self {
         let key = mix(mix(seed.wrapping_add(GOLDEN)) ^ index.wrapping_mul(0xd1b5_4a32_d192_ed03));
         Stream { state: key }
     }
@@ -37,7 +38,7 @@ impl Stream {
     /// Uniform integer below `bound`: the high half of a 128-bit product, whose bias is below
     /// `bound / 2^64`.
     #[allow(clippy::cast_possible_truncation)]
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
+    pub fn below(&mut self, bound: usize) -> usize {
         ((u128::from(self.bits()) * bound as u128) >> 64) as usize
     }
 

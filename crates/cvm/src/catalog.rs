@@ -133,6 +133,19 @@ pub fn entry(kind: &str) -> Result<&'static Entry, Error> {
         })
 }
 
+/// The scorer of a state without arrays of a fit: its kind, with its calibrator if it has one.
+///
+/// # Errors
+/// `NotFound` for an unknown kind, `Corrupt` for a malformed state.
+pub(crate) fn scorer(state: ModelState) -> Result<Box<dyn Scorer>, Error> {
+    let (inner, calibration) = cvm_churn::calibrate::take(state)?;
+    let scorer = (entry(&inner.kind)?.open)(&inner)?;
+    Ok(match calibration {
+        None => scorer,
+        Some(own) => Box::new(cvm_churn::calibrate::Calibrated::from_state(scorer, &own)?),
+    })
+}
+
 impl Entry {
     const fn parametric<M: ParametricModel>() -> Entry {
         Entry {

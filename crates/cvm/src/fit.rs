@@ -155,12 +155,24 @@ pub struct Fitted {
 pub fn fit(kind: &str, batch: &Batch<'_>, options: &FitOptions) -> Result<Fitted, Error> {
     check(options)?;
     match entry(kind)?.fit {
-        Some(fit) => fit(batch, options),
+        Some(fit) => profiled(fit(batch, options)?, batch),
         None => Err(Error::invalid(
             "kind",
             format!("`{kind}` is composed, not fitted"),
         )),
     }
+}
+
+/// A churn model with the profile of its training rows, which later tables are compared with.
+fn profiled(fitted: Fitted, batch: &Batch<'_>) -> Result<Fitted, Error> {
+    let Fitted { model, report } = fitted;
+    let usual = |output: &cvm_core::OutputSpec| !output.needs_horizon && !output.on_request;
+    let model = if model.kind().starts_with("churn.") && model.outputs().iter().any(usual) {
+        model.profiled(batch)?
+    } else {
+        model
+    };
+    Ok(Fitted { model, report })
 }
 
 fn check(options: &FitOptions) -> Result<(), Error> {

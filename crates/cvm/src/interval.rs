@@ -384,6 +384,5 @@ fn moved(state: &ModelState, coordinate: &Coordinate, step: f64) -> Result<Box<d
         .iter_mut()
         .find(|array| array.name == coordinate.array);
     target.map(set);
-    let entry = catalog::entry(&state.kind)?;
-    Ok((entry.open)(&state)?)
+    catalog::scorer(state)
 }

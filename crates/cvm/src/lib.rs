@@ -4,6 +4,7 @@
 //! scoring path. It knows every kind of model through the [`catalog`]; it knows no wire type, no
 //! async runtime and no Python.
 
+mod bootstrap;
 mod catalog;
 mod error;
 mod fit;
@@ -31,12 +32,16 @@ pub use import::{FORMATS, ImportOptions, MAX_IMPORT_BYTES, OriginalScores, impor
 pub use independence::spend_independence;
 pub use inspect::inspect_file;
 pub use interval::PortfolioTotal;
-pub use model::{Model, OpenedFile};
+pub use model::{
+    CalibrationReport, CalibrationRows, DriftLevel, DriftReport, FieldDrift, Model, OpenedFile,
+};
 pub use param_intervals::{
     IntervalMethod, ParamInterval, ProgressFn, param_intervals, partial_objective,
 };
 pub use params::{contract_value, from_params, lifetime_value, part};
 
+pub use cvm_churn::calibrate::{Candidate as CalibrationCandidate, Method as CalibrationMethod};
+pub use cvm_churn::read_target;
 pub use cvm_clv::{Correlation, Independence, IndependenceSettings, SpendBin};
 
 pub use cvm_artifact::{Fingerprint, Inspection, SectionInfo};
@@ -52,9 +57,12 @@ pub use cvm_record::{
     summarize_parquet,
 };
 
-/// Measures of a churn model's scores: AUC, Brier, log-loss, calibration error, lift.
+/// Measures of a churn model's scores: ranking, error, calibration, profit, drift, and their
+/// bootstrap.
 pub mod metrics {
+    pub use crate::bootstrap::{BootstrapSettings, MetricRows, bootstrap, measures};
     pub use cvm_churn::metrics::*;
+    pub use cvm_fit::normal_quantile;
 }
 
 /// Tables: CSV, Parquet and Arrow, in and out.

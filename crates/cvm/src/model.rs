@@ -1,6 +1,11 @@
 //! A model with its file: open, verify, score, save.
 
+mod calibrate;
+mod drift;
 mod probe;
+
+pub use calibrate::{CalibrationReport, CalibrationRows};
+pub use drift::{DriftLevel, DriftReport, FieldDrift};
 
 use crate::interval::{self, Neighbours, PortfolioTotal};
 use crate::{Error, Fingerprint, catalog, score};
@@ -333,13 +338,13 @@ fn output_info(spec: &OutputSpec) -> OutputInfo {
 }
 
 fn rebuild(artifact: &Artifact) -> Result<Box<dyn Scorer>, Error> {
-    let entry = catalog::entry(&artifact.state.kind)
+    catalog::entry(&artifact.state.kind)
         .map_err(|error| Error::new(ErrorKind::Incompatible, error.message))?;
     let mut state = artifact.state.clone();
     state
         .arrays
         .retain(|array| !array.name.starts_with(FIT_PREFIX));
-    Ok((entry.open)(&state)?)
+    catalog::scorer(state)
 }
 
 fn check_schema(scorer: &dyn Scorer, artifact: &Artifact) -> Result<(), Error> {

@@ -1,6 +1,9 @@
 """Churn propensity: models of who is about to leave."""
 
+from cvm.churn._calibrate import calibrate
 from cvm.churn._cox import CoxChurn
+from cvm.churn._evaluate import cross_validate, evaluate
+from cvm.churn._evaluation import Evaluation
 from cvm.churn._hazard import HazardChurn
 from cvm.churn._import import from_catboost, from_lightgbm, from_xgboost
 from cvm.churn._kaplan_meier import KaplanMeier, kaplan_meier
@@ -10,10 +13,14 @@ from cvm.churn._trees import TreeEnsemble
 
 __all__ = [
     "CoxChurn",
+    "Evaluation",
     "HazardChurn",
     "KaplanMeier",
     "LogisticChurn",
     "TreeEnsemble",
+    "calibrate",
+    "cross_validate",
+    "evaluate",
     "from_catboost",
     "from_lightgbm",
     "from_sklearn",

@@ -10,6 +10,7 @@ import numpy as np
 from cvm._fitted import FittedModel, with_weight
 from cvm._frames import as_table, from_numpy, invalid
 from cvm._summary import ParameterTable, Row
+from cvm.churn._calibrate import CalibratedByRows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _INTERCEPT = "intercept"
 
 
-class LogisticChurn(FittedModel):
+class LogisticChurn(FittedModel, CalibratedByRows):
     """Logistic regression of churn on numeric and categorical columns.
 
     The model learns and keeps its encoding: which levels a category has and in which order, what

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from cvm._base import BaseModel
 from cvm._frames import invalid
+from cvm.churn._calibrate import CalibratedByRows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from cvm._summary import Row
 
 _PROBABILITY = "_probability"
+_UNCALIBRATED = "uncalibrated_probability"
 _RAW = "raw_score"
 
 
-class ImportedModel(BaseModel):
+class ImportedModel(CalibratedByRows):
     """A model that another library trained and `cvm.from_…` imported; it cannot be fitted."""
 
     _estimator_type: ClassVar[str] = "classifier"
@@ -43,7 +44,8 @@ class ImportedModel(BaseModel):
         return np.arange(max(2, len(self._probabilities())))
 
     def _probabilities(self) -> list[str]:
-        found = [name for name in self.output_names_ if name.endswith(_PROBABILITY)]
+        names = (name for name in self.output_names_ if name.endswith(_PROBABILITY))
+        found = [name for name in names if name != _UNCALIBRATED]
         if not found:
             why = f"has no probability: its outputs are {', '.join(self.output_names_)}"
             raise invalid(("model", why))

@@ -1,0 +1,11 @@
+//! Deterministic draws: numbers that depend on a seed and a place alone.
+//!
+//! Source: the finaliser of SplitMix64, Steele, Lea & Flood (2014), OOPSLA, fig. 16.
+
+/// A well mixed number of `x`; different numbers give different ones.
+pub(crate) fn mix(x: u64) -> u64 {
+    let mut z = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}

@@ -1,0 +1,218 @@
+//! Drift: how far inputs and scores of a table are from those of training.
+
+use super::Model;
+use crate::{Error, score};
+use cvm_churn::metrics::{psi, psi_noise};
+use cvm_churn::{FieldProfile, Profile};
+use cvm_core::{Batch, ScoreOptions};
+use cvm_fit::normal_quantile;
+use serde::Serialize;
+use serde_json::json;
+
+/// Key of the training facts that hold the profile.
+const FACT: &str = "profile";
+/// A stability index from which a field is watched, and from which it is an alarm: the usual levels,
+/// Siddiqi (2006), *Credit Risk Scorecards*, ch. 9.
+const WATCH: f64 = 0.1;
+const ALARM: f64 = 0.25;
+/// Of 20 fields in which nothing changed, one may exceed the noise.
+const NOISE_LEVEL: f64 = 0.95;
+
+/// What an index says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DriftLevel {
+    /// Below 0.1, or no more than chance explains.
+    Stable,
+    /// From 0.1.
+    Watch,
+    /// From 0.25.
+    Alarm,
+}
+
+impl DriftLevel {
+    /// Lower-case name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            DriftLevel::Stable => "stable",
+            DriftLevel::Watch => "watch",
+            DriftLevel::Alarm => "alarm",
+        }
+    }
+
+    fn of(psi: f64, noise: f64) -> DriftLevel {
+        match psi {
+            _ if psi <= noise => DriftLevel::Stable,
+            _ if psi >= ALARM => DriftLevel::Alarm,
+            _ if psi >= WATCH => DriftLevel::Watch,
+            _ => DriftLevel::Stable,
+        }
+    }
+}
+
+/// Drift of one field, or of the score.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FieldDrift {
+    /// Field, or output.
+    pub name: String,
+    /// Population stability index.
+    pub psi: f64,
+    /// What the index stays below in 95 % of tables in which nothing changed.
+    pub noise: f64,
+    /// What it says.
+    pub level: DriftLevel,
+    /// Share of missing values in training.
+    pub missing_before: f64,
+    /// Share of missing values now.
+    pub missing_now: f64,
+    /// Share of levels that training did not have, or hardly; 0 for numbers.
+    pub other_before: f64,
+    /// The same now.
+    pub other_now: f64,
+}
+
+/// Drift of all inputs and of the score.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DriftReport {
+    /// Rows of training.
+    pub row_count_before: u64,
+    /// Rows now.
+    pub row_count_now: u64,
+    /// Inputs in the model's order.
+    pub fields: Vec<FieldDrift>,
+    /// The model's own score.
+    pub score: Option<FieldDrift>,
+}
+
+impl Model {
+    /// The model with the profile of `batch`, its training rows, among its training facts.
+    ///
+    /// # Errors
+    /// As [`Model::score`].
+    pub fn profiled(self, batch: &Batch<'_>) -> Result<Model, Error> {
+        let name = self.first_output()?;
+        let scores = self.first_scores(batch, name)?;
+        let bound = batch.bind(self.schema())?;
+        let profile = Profile::new(&bound, self.schema(), (name, &scores));
+        self.with_training_fact(FACT, json!(profile))
+    }
+
+    /// How far `batch` is from the rows the model was trained on.
+    ///
+    /// # Errors
+    /// As [`Model::score`]; `InvalidInput` for a model without a profile and for a table without
+    /// rows.
+    pub fn drift(&self, batch: &Batch<'_>) -> Result<DriftReport, Error> {
+        let profile = self.profile()?;
+        if batch.row_count() == 0 {
+            return Err(Error::invalid("rows", "are none: nothing to compare"));
+        }
+        let scores = match &profile.score {
+            Some(score) => Some((score, self.first_scores(batch, self.first_output()?)?)),
+            None => None,
+        };
+        let field = |field: &FieldProfile| {
+            let now = Profile::count(field, batch)?;
+            Some(compare(field, &now))
+        };
+        Ok(DriftReport {
+            row_count_before: profile.row_count,
+            row_count_now: batch.row_count() as u64,
+            fields: profile
+                .fields
+                .iter()
+                .filter_map(field)
+                .collect::<Result<_, _>>()?,
+            score: match scores {
+                Some((field, values)) => Some(compare(field, &field.count_numbers(&values))?),
+                None => None,
+            },
+        })
+    }
+
+    fn profile(&self) -> Result<Profile, Error> {
+        let fact = self.training().get(FACT).ok_or_else(|| {
+            let why = "has no profile of its training rows: fit it with this version, or give it \
+                       one by `profiled`";
+            Error::invalid("model", why)
+        })?;
+        let profile: Profile = serde_json::from_value(fact.clone()).map_err(|error| {
+            Error::invalid("model", format!("has a malformed profile: {error}"))
+        })?;
+        let all = profile.fields.iter().chain(&profile.score);
+        match all.into_iter().find(|field| !field.is_sound()) {
+            None => Ok(profile),
+            Some(field) => {
+                let why = format!("has a malformed profile of `{}`", field.name());
+                Err(Error::invalid("model", why))
+            }
+        }
+    }
+
+    fn first_output(&self) -> Result<&'static str, Error> {
+        let mut outputs = self.outputs().iter();
+        let found = outputs.find(|output| !output.needs_horizon && !output.on_request);
+        found.map(|output| output.name).ok_or_else(|| {
+            Error::invalid(
+                "model",
+                "has no output without a horizon: its scores cannot be profiled",
+            )
+        })
+    }
+
+    fn first_scores(&self, batch: &Batch<'_>, name: &str) -> Result<Vec<f64>, Error> {
+        let options = ScoreOptions {
+            outputs: vec![name.to_owned()],
+            ..ScoreOptions::default()
+        };
+        let scores = score::score(self.scorer(), batch, &options, 1)?;
+        Ok(scores
+            .outputs
+            .into_iter()
+            .next()
+            .map(|(_, values)| values)
+            .unwrap_or_default())
+    }
+}
+
+fn compare(field: &FieldProfile, now: &[u64]) -> Result<FieldDrift, Error> {
+    let before = field.counts();
+    let rows = |counts: &[u64]| counts.iter().map(|count| *count as f64).sum::<f64>();
+    let (rows_before, rows_now) = (rows(&before), rows(now));
+    let share = |counts: &[u64], from_end: usize, rows: f64| {
+        let place = counts.len().checked_sub(from_end);
+        place
+            .and_then(|place| counts.get(place))
+            .map_or(0.0, |count| *count as f64 / rows)
+    };
+    let other = |counts: &[u64], rows: f64| match field {
+        FieldProfile::Category { .. } => share(counts, 2, rows),
+        FieldProfile::Number { .. } => 0.0,
+    };
+    // A bin that is empty on both sides says nothing.
+    let pairs: Vec<(f64, f64)> = before
+        .iter()
+        .zip(now)
+        .filter(|(before, now)| **before + **now > 0)
+        .map(|(before, now)| (*before as f64, *now as f64))
+        .collect();
+    let (left, right): (Vec<f64>, Vec<f64>) = pairs.into_iter().unzip();
+    let psi = psi(&left, &right)?;
+    let noise = psi_noise(
+        left.len(),
+        rows_before,
+        rows_now,
+        normal_quantile(NOISE_LEVEL),
+    );
+    Ok(FieldDrift {
+        name: field.name().to_owned(),
+        psi,
+        noise,
+        level: DriftLevel::of(psi, noise),
+        missing_before: share(&before, 1, rows_before),
+        missing_now: share(now, 1, rows_now),
+        other_before: other(&before, rows_before),
+        other_now: other(now, rows_now),
+    })
+}
