@@ -11,6 +11,8 @@ use serde_json::json;
 
 /// Key of the training facts that hold the profile.
 const FACT: &str = "profile";
+/// The output that a calibrated model profiles.
+const UNCALIBRATED: &str = "uncalibrated_probability";
 /// A stability index from which a field is watched, and from which it is an alarm: the usual levels,
 /// Siddiqi (2006), *Credit Risk Scorecards*, ch. 9.
 const WATCH: f64 = 0.1;
@@ -92,7 +94,7 @@ impl Model {
     /// As [`Model::score`].
     pub fn profiled(self, batch: &Batch<'_>) -> Result<Model, Error> {
         let name = self.first_output()?;
-        let scores = self.first_scores(batch, name)?;
+        let scores = self.profiled_scores(batch)?;
         let bound = batch.bind(self.schema())?;
         let profile = Profile::new(&bound, self.schema(), (name, &scores));
         self.with_training_fact(FACT, json!(profile))
@@ -109,7 +111,7 @@ impl Model {
             return Err(Error::invalid("rows", "are none: nothing to compare"));
         }
         let scores = match &profile.score {
-            Some(score) => Some((score, self.first_scores(batch, self.first_output()?)?)),
+            Some(score) => Some((score, self.profiled_scores(batch)?)),
             None => None,
         };
         let field = |field: &FieldProfile| {
@@ -161,7 +163,17 @@ impl Model {
         })
     }
 
-    fn first_scores(&self, batch: &Batch<'_>, name: &str) -> Result<Vec<f64>, Error> {
+    /// Scores before calibration: they stay comparable when a model is calibrated anew, and the
+    /// index is the same on either side of a monotone map.
+    fn profiled_scores(&self, batch: &Batch<'_>) -> Result<Vec<f64>, Error> {
+        let is_calibrated = self
+            .outputs()
+            .iter()
+            .any(|output| output.name == UNCALIBRATED);
+        let name = match is_calibrated {
+            true => UNCALIBRATED,
+            false => self.first_output()?,
+        };
         let options = ScoreOptions {
             outputs: vec![name.to_owned()],
             ..ScoreOptions::default()
