@@ -209,8 +209,15 @@ class BaseModel:
     def _table(self, data: Frame, columns: Sequence[str] | None) -> Table:
         """Return the data as a table; a 2-D array of the model's width has the model's columns."""
         needs = self._inputs()
-        if columns is None and is_unnamed(data) and data.shape[1] == len(needs):
-            return as_table(data, needs)
+        if columns is None and is_unnamed(data):
+            width = data.shape[1]
+            if width == len(needs):
+                return as_table(data, needs)
+            # Of a matrix with columns x0, x1 … the model may leave some out, but not the last: one
+            # column too many must not be scored by place.
+            if f"x{width - 1}" not in needs:
+                why = f"has {width} columns, the model reads {len(needs)}: name them by `columns`"
+                raise invalid(("data", why))
         return as_table(data, columns)
 
     def _scores(

@@ -599,8 +599,8 @@ def psi(before: ArrayLike, now: ArrayLike) -> float:
     --------
     >>> psi([50, 50], [50, 50])
     0.0
-    >>> round(psi([500, 500], [600, 400]), 3)
-    0.041
+    >>> round(psi([500, 500], [600, 400]), 2)
+    0.04
     """
     return _core.psi(_column("before", before).tolist(), _column("now", now).tolist())
 

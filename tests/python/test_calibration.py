@@ -91,8 +91,11 @@ def test_a_logistic_model_is_calibrated_by_its_own_labels_and_weights(parts):
     weights = np.where(held_out["Churn"] == "Yes", 3.0, 1.0)
     heavier = model.calibrated(held_out, "Churn", weights, method="platt")
     assert heavier.predict_proba(test)[:, 1].mean() > better.predict_proba(test)[:, 1].mean() + 0.1
-    intervals = better.score_frame(test[:20])
-    assert intervals["churn_probability"].between(0, 1).all()
+    known = model.predict_proba(held_out)[:, 1]
+    on = model.calibrated_on(known, held_out["Churn"] == "Yes", method="platt")
+    assert on.predict_proba(test) == pytest.approx(better.predict_proba(test), rel=1e-9)
+    with pytest.raises(cvm.InvalidInputError, match=r"probabilities\[2\]: is 1.5"):
+        model.calibrated_on([0.1, 0.2, 1.5], [0, 1, 0])
 
 
 def test_what_cannot_calibrate_is_named(parts, boosted):
@@ -115,7 +118,7 @@ def test_what_cannot_calibrate_is_named(parts, boosted):
     with pytest.raises(cvm.InvalidInputError, match="do not rise with churn"):
         boosted.calibrated(held_out, turned, method="platt")
     with pytest.raises(cvm.InvalidInputError, match="must be a churn model"):
-        calibrate(cvm.BgNbd.from_params(r=1, alpha=1, a=1, b=2), held_out, "Churn")
+        calibrate(cvm.BgNbd.from_params({"r": 1, "alpha": 1, "a": 1, "b": 2}), held_out, "Churn")
 
 
 @pytest.mark.server

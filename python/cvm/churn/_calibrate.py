@@ -6,6 +6,8 @@ import copy
 import json
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+import numpy as np
+
 from cvm._base import BaseModel
 from cvm._frames import invalid
 from cvm.churn._drift import DriftReport
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from cvm._core import RawModel
     from cvm._frames import Frame
 
 METHODS = ("auto", "none", "temperature", "platt", "beta", "isotonic", "venn_abers")
@@ -29,6 +32,15 @@ class CalibratedByRows(BaseModel):
         settings = json.loads(self._raw.settings_json)
         label = settings.get("positive")
         return label if isinstance(label, str) else None
+
+    def _around(self, raw: RawModel) -> Self:
+        """Return a copy of the model around another fitted one, with the labels it was given."""
+        made = copy.copy(self)
+        labels = made.__dict__.get("classes_")
+        made._adopt(raw)
+        if labels is not None:
+            made.__dict__["classes_"] = labels
+        return made
 
     def calibrated(
         self,
@@ -73,11 +85,40 @@ class CalibratedByRows(BaseModel):
         weights = weights_of(X, sample_weight)
         inputs = table.columns(self._inputs())
         raw = self._raw.calibrated(inputs, churned, weights, _method(method))
-        return copy.copy(self)._adopt(raw)
+        return self._around(raw)
+
+    def calibrated_on(
+        self,
+        probability: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        method: str = "auto",
+    ) -> Self:
+        """Return a copy calibrated on probabilities that models like it gave rows unseen.
+
+        Such as those of `cross_validate`: then all rows serve the fit and the calibrator.
+
+        Parameters
+        ----------
+        probability : array of float
+            Uncalibrated probability of churn of each row; NaN for none.
+        y : array
+            Who churned.
+        sample_weight : array, optional
+            Weight of each row.
+        method : str, default "auto"
+            As in `calibrated`.
+        """
+        p = np.asarray(probability, dtype=np.float64)
+        rows = {"probability": p}
+        churned, _ = outcomes(rows, y, self._positive())
+        weights = weights_of(rows, sample_weight)
+        return self._around(self._raw.calibrated_on(p, churned, weights, _method(method)))
 
     def uncalibrated(self) -> Self:
         """Return a copy of the model without its calibrator."""
-        return copy.copy(self)._adopt(self._raw.uncalibrated())
+        return self._around(self._raw.uncalibrated())
 
     def profiled(self, X: Frame, *, columns: Sequence[str] | None = None) -> Self:
         """Return a copy of the model that knows what its training rows looked like.
@@ -94,7 +135,7 @@ class CalibratedByRows(BaseModel):
             Names of the columns of a 2-D array.
         """
         table = self._table(X, columns)
-        return copy.copy(self)._adopt(self._raw.profiled(table.columns(self._inputs())))
+        return self._around(self._raw.profiled(table.columns(self._inputs())))
 
     def drift(self, X: Frame, *, columns: Sequence[str] | None = None) -> DriftReport:
         """Return how far a table is from the rows the model was trained on.

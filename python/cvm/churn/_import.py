@@ -125,7 +125,7 @@ def from_lightgbm(
 
     Examples
     --------
-    >>> import lightgbm, numpy, cvm  # doctest: +SKIP
+    >>> import lightgbm, numpy, cvm
     >>> X, y = numpy.random.rand(500, 3), numpy.random.rand(500) < 0.3
     >>> booster = lightgbm.LGBMClassifier(verbose=-1).fit(X, y)
     >>> model = cvm.from_lightgbm(booster)

@@ -58,8 +58,9 @@ def churned(values: NDArray[Any], positive: object = None) -> NDArray[np.bool_]:
         if label is None:
             raise invalid((f"y[{row}]", "is missing: must say whether the customer churned"))
     distinct = sorted({label for label in labels if label is not None})
-    if positive is not None:
-        wanted = _word(positive)
+    says_itself = set(distinct) <= _TRUE | _FALSE
+    wanted = None if positive is None else _word(positive)
+    if wanted is not None and not (says_itself and wanted not in distinct):
         if wanted not in distinct or len(distinct) > len(("stay", "leave")):
             why = f"has labels [{', '.join(distinct[:8])}]: must be two, one of them {wanted}"
             raise invalid(("y", why))
