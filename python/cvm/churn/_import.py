@@ -129,7 +129,7 @@ def from_lightgbm(
     >>> X, y = numpy.random.rand(500, 3), numpy.random.rand(500) < 0.3
     >>> booster = lightgbm.LGBMClassifier(verbose=-1).fit(X, y)
     >>> model = cvm.from_lightgbm(booster)
-    >>> (model.predict_proba(X) == booster.predict_proba(X)).all()
+    >>> bool((model.decision_function(X) == booster.predict(X, raw_score=True)).all())
     True
     """
     booster = getattr(model, "booster_", model)
