@@ -166,11 +166,13 @@ pub fn fit(kind: &str, batch: &Batch<'_>, options: &FitOptions) -> Result<Fitted
 /// A churn model with the profile of its training rows, which later tables are compared with.
 fn profiled(fitted: Fitted, batch: &Batch<'_>) -> Result<Fitted, Error> {
     let Fitted { model, report } = fitted;
-    let usual = |output: &cvm_core::OutputSpec| !output.needs_horizon && !output.on_request;
-    let model = if model.kind().starts_with("churn.") && model.outputs().iter().any(usual) {
-        model.profiled(batch)?
-    } else {
-        model
+    let is_churn =
+        |output: &cvm_core::OutputSpec| output.name == "churn_probability" && !output.needs_horizon;
+    // Duration models are fitted on other columns than they score.
+    let can_score = batch.bind(model.schema()).is_ok();
+    let model = match can_score && model.outputs().iter().any(is_churn) {
+        true => model.profiled(batch)?,
+        false => model,
     };
     Ok(Fitted { model, report })
 }
