@@ -27,6 +27,7 @@ LIBRARIES = {
     "xgboost": "xgboost",
     "catboost": "catboost",
     "sklearn": "sklearn",
+    "ebm": "interpret",
 }
 
 
@@ -135,7 +136,7 @@ def test_the_page_of_parity_holds_every_case():
 def page():
     from importlib import metadata
 
-    names = ("lightgbm", "xgboost-cpu", "catboost", "scikit-learn")
+    names = ("lightgbm", "xgboost-cpu", "catboost", "scikit-learn", "interpret-core")
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in names)
     body = "\n".join(f"| {a} | {b} | {RESULTS[a, b]} |" for a, b in PARAMS)
     return f"""# Parity with the libraries models are imported from

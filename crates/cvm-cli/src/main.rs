@@ -7,6 +7,8 @@
 )]
 
 mod args;
+mod dictionary;
+mod explain;
 mod failure;
 mod fit;
 mod import;
@@ -46,6 +48,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Import(args) => import::run(&args),
         Command::Compose(args) => models::run_compose(&args),
         Command::Score(args) => score::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Kinds(args) => kinds::run(&args),

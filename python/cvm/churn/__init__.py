@@ -1,6 +1,7 @@
 """Churn propensity: models of who is about to leave."""
 
 from cvm.churn._cox import CoxChurn
+from cvm.churn._ebm import from_ebm
 from cvm.churn._hazard import HazardChurn
 from cvm.churn._import import from_catboost, from_lightgbm, from_xgboost
 from cvm.churn._kaplan_meier import KaplanMeier, kaplan_meier
@@ -15,6 +16,7 @@ __all__ = [
     "LogisticChurn",
     "TreeEnsemble",
     "from_catboost",
+    "from_ebm",
     "from_lightgbm",
     "from_sklearn",
     "from_xgboost",

@@ -51,6 +51,7 @@ class Probe:
             "margin": None,
             "outputs": [],
             "threads": 1,
+            "reasons": None,
         }
         self.accepted = raw.score(inputs, options)["status"] == _OK  # type: ignore[arg-type]
         self.columns = {name: column[self.accepted] for name, column in self.columns.items()}

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from cvm._base import reason_arguments
 from cvm._fitted import FittedModel, with_weight
 from cvm._frames import as_table, from_numpy, invalid
 from cvm._summary import ParameterTable, Row
+from cvm.churn._explain import ExplainedModel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 _INTERCEPT = "intercept"
 
 
-class LogisticChurn(FittedModel):
+class LogisticChurn(FittedModel, ExplainedModel):
     """Logistic regression of churn on numeric and categorical columns.
 
     The model learns and keeps its encoding: which levels a category has and in which order, what
@@ -288,6 +290,8 @@ class LogisticChurn(FittedModel):
         *,
         outputs: Sequence[str] | None = None,
         columns: Sequence[str] | None = None,
+        reasons: int | None = None,
+        only_actionable: bool = False,
         threads: int = 0,
     ) -> Frame:
         """Return scores and row statuses as a table of the kind given.
@@ -300,10 +304,15 @@ class LogisticChurn(FittedModel):
             Columns wanted, in order: ``churn_probability``, ``logit``.
         columns : sequence of str, optional
             Names of the columns of a 2-D array.
+        reasons : int, optional
+            Reasons to give beside each row's scores, as `reasons` does.
+        only_actionable : bool, default False
+            Only reasons that the feature dictionary does not call out of reach.
         threads : int, default 0
             Threads to use; 0 means all. The numbers do not depend on it.
         """
-        return self._score_frame(X, outputs, columns, threads=threads)
+        asked = reason_arguments(reasons, only_actionable=only_actionable)
+        return self._score_frame(X, outputs, columns, asked, threads=threads)
 
     @property
     def intercept_(self) -> Numbers:
