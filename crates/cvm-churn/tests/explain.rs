@@ -556,15 +556,16 @@ fn peers_say_the_same() {
     let exact = explain(&model, &rows, ExplainMethod::Exact, None);
     let interventional = ExplainMethod::Interventional;
     let against = explain(&numeric, &clean, interventional, Some(&background));
-    for (found, name) in [
-        (&exact, "pred_contrib"),
-        (&exact, "shap_path_dependent"),
-        (&against, "shap_interventional"),
+    // `shap` keeps leaf values and sums of interventional values as 32-bit floats.
+    for (found, name, tolerance) in [
+        (&exact, "pred_contrib", 1e-12),
+        (&exact, "shap_path_dependent", 1e-12),
+        (&against, "shap_interventional", 1e-6),
     ] {
         for (row, want) in numbers(name).iter().enumerate() {
             let got = &found.values[row * names.len()..(row + 1) * names.len()];
-            assert_close(got, &want[..names.len()], 1e-12, name);
-            assert_close(&found.base, &want[names.len()..], 1e-12, name);
+            assert_close(got, &want[..names.len()], tolerance, name);
+            assert_close(&found.base, &want[names.len()..], tolerance, name);
         }
     }
     assert_additive(&model, &rows, &exact, 1e-12);
