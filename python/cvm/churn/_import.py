@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cvm._base import score_arguments
 from cvm._core import ROW_STATUS, RawColumn, RawModel
 from cvm._frames import invalid
 from cvm.churn._trees import TreeEnsemble
@@ -45,15 +46,8 @@ class Probe:
             else:
                 inputs.append((name, column))
                 self.columns[name] = column
-        options = {
-            "horizon": None,
-            "discount_rate": None,
-            "margin": None,
-            "outputs": [],
-            "threads": 1,
-            "reasons": None,
-        }
-        self.accepted = raw.score(inputs, options)["status"] == _OK  # type: ignore[arg-type]
+        options = score_arguments([], {"threads": 1})
+        self.accepted = raw.score(inputs, options)["status"] == _OK
         self.columns = {name: column[self.accepted] for name, column in self.columns.items()}
 
     def matrix(self) -> Numbers:
@@ -75,7 +69,7 @@ def certified(
     answers, raw_scores = score(probe)
     outputs: list[tuple[str, Numbers]] = []
     names = [output[0] for output in raw.outputs]
-    for given, suffix in ((answers, ("probability", "prediction")), (raw_scores, ("raw_score",))):
+    for given, suffix in ((answers, ("probability", "prediction")), (raw_scores, ("raw_score", "logit"))):
         own = [name for name in names if name.endswith(suffix)]
         values = np.asarray(given, dtype=np.float64)
         columns = values.T if values.ndim == _MATRIX else [values]

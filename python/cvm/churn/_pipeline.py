@@ -31,6 +31,30 @@ _MOST_LEVELS = 4096
 
 
 @dataclass(frozen=True)
+class Shift:
+    """Adds a number, or takes it away."""
+
+    by: float
+    sign: int = 1
+
+    def __call__(self, x: Numbers) -> Numbers:
+        """Return moved numbers."""
+        return x + self.by if self.sign > 0 else x - self.by
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Multiplies by a number, or divides by it."""
+
+    by: float
+    divides: bool = False
+
+    def __call__(self, x: Numbers) -> Numbers:
+        """Return scaled numbers."""
+        return x / self.by if self.divides else x * self.by
+
+
+@dataclass(frozen=True)
 class Feature:
     """A column on its way through the encoders."""
 
@@ -75,6 +99,23 @@ class Inputs:
     rejects_unseen: set[int] = field(default_factory=set)
     finite: bool = False
     """Whether an encoder refuses infinities."""
+    narrow: bool = False
+    """Whether the model casts what is encoded to 32-bit floats, and refuses what is beyond them."""
+
+    def clipped(self, source: int, columns: list[Feature], values: Numbers) -> Numbers:
+        """Return numbers of a column pulled to the largest the model takes.
+
+        Beyond the range of 32-bit floats scikit-learn raises; a tree goes the same way as for the
+        largest of them.
+        """
+        own = [c for c in columns if c.source == source and c.values is None]
+        if not self.narrow:
+            return values
+        for column in own:
+            ends = np.array([-np.inf, np.finfo(np.float32).max])
+            low, high = thresholds(column, ends, np.float32).tolist()
+            values = np.clip(values, np.nextafter(low, np.inf), high)
+        return values
 
 
 def refuse(step: Any, why: str) -> Any:
@@ -128,13 +169,13 @@ def _scaled(encoder: Any, columns: list[Feature], inputs: Inputs) -> list[Featur
             mean = encoder.mean_[place] if encoder.with_mean else None
             scale = encoder.scale_[place] if encoder.with_std else None
             return [
-                *([] if mean is None else [lambda x: x - mean]),
-                *([] if scale is None else [lambda x: x / scale]),
+                *([] if mean is None else [Shift(float(mean), -1)]),
+                *([] if scale is None else [Scale(float(scale), divides=True)]),
             ]
         low, high = encoder.feature_range
         scale, start = encoder.scale_[place], encoder.min_[place]
         clip = [lambda x: np.clip(x, low, high)] if encoder.clip else []
-        return [lambda x: x * scale, lambda x: x + start, *clip]
+        return [Scale(float(scale)), Shift(float(start)), *clip]
 
     out = []
     for place, column in enumerate(columns):
@@ -303,7 +344,8 @@ def thresholds(column: Feature, limits: Numbers, width: Any) -> Numbers:
 
 def push_back(document: dict[str, Any], columns: list[Feature], inputs: Inputs) -> dict[str, Any]:
     """Return a document of trees over encoded columns as one over the table's own."""
-    width = np.float32 if document["rules"]["input"] == "f32" else np.float64
+    inputs.narrow = document["rules"]["input"] == "f32"
+    width = np.float32 if inputs.narrow else np.float64
     takes_missing = all(own["accepts_missing"] for own in document["fields"])
     used = sorted({column.source for column in columns})
     places = {source: place for place, source in enumerate(used)}

@@ -13,6 +13,8 @@ import numpy as np
 
 from cvm._frames import invalid
 from cvm.churn._import import certified, import_bytes, level_text, originals
+from cvm.churn._linear import document as linear_document
+from cvm.churn._logistic import LogisticChurn
 from cvm.churn._pipeline import Feature, Inputs, features, push_back
 from cvm.churn._trees import TreeEnsemble
 
@@ -30,7 +32,9 @@ _KNOWN = (
 )
 
 
-def from_sklearn(model: Any, *, feature_names: Sequence[str] | None = None) -> TreeEnsemble:
+def from_sklearn(
+    model: Any, *, feature_names: Sequence[str] | None = None
+) -> TreeEnsemble | LogisticChurn:
     """Import a scikit-learn model of trees, exactly or not at all.
 
     Parameters
@@ -71,6 +75,8 @@ def from_sklearn(model: Any, *, feature_names: Sequence[str] | None = None) -> T
     whole, model = model, _last(model)
     inputs, columns = _encoded(whole, model)
     name = type(model).__name__
+    if name == "LogisticRegression":
+        return _logistic(whole, model, feature_names)
     if not hasattr(model, "n_features_in_") or getattr(model, "n_outputs_", 1) != 1:
         why = f"is a {name}: must be a fitted estimator of one output"
         raise invalid(("model", why))
@@ -96,6 +102,22 @@ def from_sklearn(model: Any, *, feature_names: Sequence[str] | None = None) -> T
         return _scores(whole, model, _table(whole, probe, inputs, columns))
 
     return TreeEnsemble._of_raw(certified(raw, "scikit-learn", score))
+
+
+def _logistic(whole: Any, model: Any, names: Sequence[str] | None) -> LogisticChurn:
+    """Import a logistic regression, alone or behind encoders."""
+    inputs, columns = _encoded(whole, model)
+    if inputs is None:
+        given = [field["name"] for field in _fields(model, accepts_missing=False)]
+        inputs, columns = Inputs(given), [Feature(place) for place in range(len(given))]
+    found = linear_document(model, columns, inputs, names)
+    raw = import_bytes("logistic", json.dumps(found).encode(), {})
+
+    def score(probe: Probe) -> tuple[Any, Any]:
+        rows = _table(whole, probe, inputs, columns)
+        return whole.predict_proba(rows)[:, 1], whole.decision_function(rows)
+
+    return LogisticChurn._of_raw(certified(raw, "scikit-learn", score))
 
 
 def _encoded(whole: Any, last: Any) -> tuple[Inputs | None, list[Feature]]:
@@ -129,7 +151,9 @@ def _table(model: Any, probe: Probe, inputs: Inputs, columns: list[Feature]) -> 
     for source, name in enumerate(inputs.names):
         own = cells.get(source, np.zeros(int(probe.accepted.sum())))
         known = inputs.levels.get(source)
-        if known is not None:
+        if known is None:
+            own = inputs.clipped(source, columns, own)
+        else:
             own = originals(own, known)
             if not any(isinstance(level, str) for level in known):
                 own = [np.nan if v is None or isinstance(v, str) else v for v in own]
