@@ -1,6 +1,6 @@
-"""scikit-learn's logistic regression, alone or behind encoders, as a logistic model of this package.
+"""scikit-learn's logistic regression, alone or behind encoders, as one of this package.
 
-Scalers are folded into slopes and one-hot columns into effects of levels. scikit-learn adds the terms
+Scalers are folded into slopes, one-hot columns into effects of levels. scikit-learn adds the terms
 of a row in the order its BLAS likes, so logits are equal to rounding (1e-11), not in every bit.
 """
 
