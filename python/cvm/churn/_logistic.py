@@ -216,6 +216,11 @@ class LogisticChurn(FittedModel, ExplainedModel):
         }
         return {name: value for name, value in settings.items() if value is not None}
 
+    @property
+    def parity_(self) -> dict[str, Any] | None:
+        """How an imported model was compared with its original; ``None`` for one fitted here."""
+        return json.loads(self._raw.training_json).get("parity")
+
     def _positive_label(self) -> str:
         return json.loads(self._raw.settings_json)["positive"]
 
