@@ -391,7 +391,7 @@ impl RawModel {
         options: ScoreArgs,
         horizons: Vec<f64>,
     ) -> PyResult<Vec<PyScores<'py>>> {
-        let (batch, (options, threads)) = (columns.batch()?, options.options());
+        let (batch, (options, threads)) = (columns.batch()?, options.options()?);
         let model = &self.model;
         let all = enter(py, || model.score_horizons(&batch, &options, &horizons, threads))?;
         Ok(all.into_iter().map(|s| PyScores::of(py, s)).collect())

@@ -457,7 +457,11 @@ def sklearn_pipeline_fills_words_and_scales_everything():
             ("numbers", SimpleImputer(strategy="mean"), ["fee", "tenure", "calls"]),
         ],
     )
-    steps = [("encode", encoders), ("scale", StandardScaler()), ("trees", ExtraTreesClassifier(30, random_state=0))]
+    steps = [
+        ("encode", encoders),
+        ("scale", StandardScaler()),
+        ("trees", ExtraTreesClassifier(30, random_state=0)),
+    ]
     # A gap is filled with a level and an unseen level is none: such rows are refused.
     return Pipeline(steps).fit(table, y), arriving(table, unseen=False), {}
 
