@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cvm._core import ScoreArgs
+    from cvm._core import ReasonArgs, Reasons, ScoreArgs, Scores
 
 _STATUS_NAMES = np.array(ROW_STATUS)
 _OK = ROW_STATUS.index("ok")
@@ -253,12 +253,15 @@ class BaseModel:
         data: Frame,
         outputs: Sequence[str] | None,
         columns: Sequence[str] | None,
+        reasons: ReasonArgs | None = None,
         **options: float | None,
     ) -> Frame:
         if isinstance(outputs, str):
             raise invalid(("outputs", f'is the text "{outputs}": must be a list of names'))
-        table, scores, status, _ = self._scores(data, outputs or [], columns, **options)
-        return table.wrap({**scores, "status": status_names(status)})
+        table = self._table(data, columns)
+        arguments = score_arguments(outputs or [], options, reasons)
+        scores = self._raw.score(table.columns(self._inputs()), arguments)
+        return table.wrap(score_columns(scores, reasons))
 
     def portfolio(
         self,
@@ -330,7 +333,51 @@ class PortfolioTotal(NamedTuple):
     row_count: int
 
 
-def score_arguments(outputs: Sequence[str], options: Mapping[str, float | None]) -> ScoreArgs:
+def score_columns(scores: Scores, reasons: ReasonArgs | None) -> dict[str, NDArray[Any]]:
+    """Return outputs, reasons if they were asked for, and status as columns."""
+    columns: dict[str, NDArray[Any]] = dict(scores["outputs"])
+    if reasons is not None and scores["reasons"] is not None:
+        columns |= reason_columns(scores["reasons"], reasons["count"])
+    return {**columns, "status": status_names(scores["status"])}
+
+
+def reason_arguments(
+    k: int | None, *, only_actionable: bool = False, direction: str = "any", method: str = "exact"
+) -> ReasonArgs | None:
+    """Return which reasons to give as the engine takes it."""
+    if k is None:
+        return None
+    if method not in {"exact", "approximate"}:
+        raise invalid(("method", f'is {method!r}: must be "exact" or "approximate"'))
+    return {
+        "count": count("k", k),
+        "only_actionable": bool(only_actionable),
+        "direction": str(direction),
+        "approximate": method == "approximate",
+    }
+
+
+def reason_columns(reasons: Reasons, k: int) -> dict[str, NDArray[Any]]:
+    """Return reasons as columns: in words, name and contribution of each place."""
+    columns: dict[str, NDArray[Any]] = {}
+    for place in range(k):
+        cells = [row[place] if place < len(row) else None for row in reasons["rows"]]
+        texts = [None if cell is None else cell[2] for cell in cells]
+        names = [None if cell is None else cell[0] for cell in cells]
+        start = f"reason_{place + 1}"
+        columns[start] = np.array(texts, dtype=object)
+        columns[f"{start}_name"] = np.array(names, dtype=object)
+        columns[f"{start}_contribution"] = np.array(
+            [np.nan if cell is None else cell[1] for cell in cells], dtype=np.float64
+        )
+    return columns
+
+
+def score_arguments(
+    outputs: Sequence[str],
+    options: Mapping[str, float | None],
+    reasons: ReasonArgs | None = None,
+) -> ScoreArgs:
     """Return the options of a call as the engine takes them."""
     for name in options:
         if name not in _OPTIONS:
@@ -346,6 +393,7 @@ def score_arguments(outputs: Sequence[str], options: Mapping[str, float | None])
         "interval": number("interval", options.get("interval")),
         "outputs": list(outputs),
         "threads": int(options.get("threads") or 0),
+        "reasons": reasons,
     }
 
 

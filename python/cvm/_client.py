@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from cvm._base import required_number, score_arguments, status_names
+from cvm._base import reason_arguments, required_number, score_arguments, score_columns
 from cvm._core import RawClient
 from cvm._frames import Frame, as_table, invalid, is_unnamed
 from cvm.errors import InvalidInputError, ServerUnavailableError
@@ -142,7 +142,7 @@ class Client:
         """
         return self._raw.health(service)
 
-    def score(
+    def score(  # noqa: PLR0913 - each is an option of its own, most have defaults
         self,
         model: str,
         data: Frame,
@@ -153,6 +153,10 @@ class Client:
         outputs: Sequence[str] | None = None,
         columns: Sequence[str] | None = None,
         rows_per_request: int | None = None,
+        reasons: int | None = None,
+        only_actionable: bool = False,
+        reason_direction: str = "any",
+        reason_method: str = "exact",
         **options: float | None,
     ) -> Frame:
         """Return scores and row statuses as a table of the kind given.
@@ -179,6 +183,10 @@ class Client:
             Names of the columns of a 2-D array; by default the model's own, in order.
         rows_per_request : int, optional
             Most rows of one request; by default what a server's default limits allow.
+        reasons : int, optional
+            Reasons to give beside each row's scores, as a churn model's ``reasons`` does.
+        only_actionable, reason_direction, reason_method
+            Which reasons: ``only_actionable``, ``direction`` and ``method`` there.
         **options
             ``purchases``, ``quantile``, ``cost_per_period``, ``cost_per_order``,
             ``interval``: as in a model's ``score_frame``.
@@ -202,10 +210,15 @@ class Client:
         if isinstance(outputs, str):
             raise invalid(("outputs", f'is the text "{outputs}": must be a list of names'))
         named = {"horizon": horizon, "discount_rate": discount_rate, "margin": margin, **options}
-        arguments = score_arguments(outputs or [], named)
+        asked = reason_arguments(
+            reasons,
+            only_actionable=only_actionable,
+            direction=reason_direction,
+            method=reason_method,
+        )
+        arguments = score_arguments(outputs or [], named, asked)
         table, answer = self._answer(model, data, columns, arguments, rows_per_request)
-        scores = answer["scores"]
-        return table.wrap({**dict(scores["outputs"]), "status": status_names(scores["status"])})
+        return table.wrap(score_columns(answer["scores"], asked))
 
     def _answer(
         self,

@@ -44,13 +44,27 @@ class ScoreArgs(TypedDict):
     interval: float | None
     outputs: list[str]
     threads: int
+    reasons: ReasonArgs | None
+
+class ReasonArgs(TypedDict):
+    count: int
+    only_actionable: bool
+    direction: str
+    approximate: bool
+
+class Reasons(TypedDict):
+    method: str
+    rows: list[list[tuple[str, float, str]]]
 
 class Scores(TypedDict):
     outputs: list[tuple[str, _Numbers]]
     status: NDArray[np.uint8]
     issues: list[str]
+    reasons: Reasons | None
 
 class Attributions(TypedDict):
+    method: str
+    is_exact: bool
     outputs: list[str]
     base: _Numbers
     values: _Numbers
@@ -128,6 +142,7 @@ class RawModel:
     def uncalibrated(self) -> RawModel: ...
     def profiled(self, columns: _Columns) -> RawModel: ...
     def drift_json(self, columns: _Columns) -> str: ...
+    def with_dictionary(self, dictionary_json: str) -> RawModel: ...
     def score(self, columns: _Columns, options: ScoreArgs) -> Scores: ...
     def score_horizons(
         self, columns: _Columns, options: ScoreArgs, horizons: list[float]
@@ -135,7 +150,9 @@ class RawModel:
     def portfolio(
         self, columns: _Columns, options: ScoreArgs
     ) -> list[tuple[str, float, float, float, float, float, int]]: ...
-    def explain(self, columns: _Columns) -> Attributions: ...
+    def explain(
+        self, columns: _Columns, method: str, background: _Columns | None, threads: int
+    ) -> Attributions: ...
     def array(self, name: str) -> tuple[list[int], _Numbers] | None: ...
     @property
     def kind(self) -> str: ...

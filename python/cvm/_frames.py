@@ -369,7 +369,9 @@ def _from_categories(name: str, accessor: Any) -> Input:
 
 def _fixed_width(values: NDArray[Any]) -> NDArray[Any]:
     """Return text as numpy's own, which a structured array can hold."""
-    return values.astype(np.str_) if values.dtype.kind == "O" else values
+    if values.dtype.kind != "O":
+        return values
+    return np.array(["" if value is None else value for value in values], dtype=np.str_)
 
 
 def _or_list(values: NDArray[Any]) -> Any:

@@ -15,17 +15,22 @@ from cvm._frames import as_table, invalid
 from cvm.churn._kaplan_meier import kaplan_meier
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike, NDArray
 
     from cvm._frames import Frame, Numbers
+    from cvm.churn._explain import ExplainedModel
     from cvm.churn._survival import SurvivalModel
     from cvm.clv._purchase import PurchaseModel
 
 __all__ = [
     "plot_calibration",
+    "plot_contributions",
     "plot_lift",
     "plot_lift_ratio",
     "plot_profit",
+    "plot_reasons",
     "plot_survival",
     "plot_tracking",
 ]
@@ -432,3 +437,140 @@ def _axes(ax: Any) -> Any:
         why = "plots need matplotlib: pip install cvm[plot]"
         raise ImportError(why) from error
     return pyplot.subplots(figsize=(7, 4.2), layout="constrained")[1]
+
+
+_MATRIX = 2
+
+
+def plot_reasons(
+    model: ExplainedModel,
+    X: Frame,
+    *,
+    k: int = 8,
+    columns: Sequence[str] | None = None,
+    ax: Any = None,
+) -> Any:
+    """Draw how one row's raw score comes about: a waterfall from what is expected to the score.
+
+    Parameters
+    ----------
+    model : ExplainedModel
+        A churn model with attributions, such as `cvm.LogisticChurn` or `cvm.TreeEnsemble`.
+    X : table
+        One row.
+    k : int, default 8
+        Reasons drawn one by one, in the words of the feature dictionary; the rest is one bar.
+    columns : sequence of str, optional
+        Names of the columns of a 2-D array.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default on a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes.
+    """
+    steps = waterfall(model, X, k=k, columns=columns)
+    axes = _axes(ax)
+    ends = steps["expected"] + np.cumsum(steps["contribution"])
+    starts = ends - steps["contribution"]
+    places = np.arange(len(ends))[::-1]
+    colors = [_EXPECTED if c > 0 else _ACTUAL for c in steps["contribution"]]
+    axes.barh(places, steps["contribution"], left=starts, color=colors, height=0.6)
+    axes.set_yticks(places, steps["text"])
+    axes.axvline(steps["expected"], color=_QUIET, lw=1, ls="--")
+    axes.axvline(ends[-1], color=_QUIET, lw=1)
+    axes.set_xlabel("raw score: from what is expected (dashed) to this row's")
+    return axes
+
+
+def waterfall(
+    model: ExplainedModel, X: Frame, *, k: int = 8, columns: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """Return what `plot_reasons` draws: ``expected``, ``text`` and ``contribution`` by bar.
+
+    Parameters
+    ----------
+    model, X, k, columns
+        As in `plot_reasons`.
+    """
+    values = model.shap_values(X, columns=columns)
+    if values.ndim != _MATRIX or len(values) != 1 or np.isnan(values).any():
+        raise invalid(("X", f"has {len(values)} rows: must have one, with one raw score"))
+    told = as_table(model.reasons(X, k=k, columns=columns))
+    places = [f"reason_{place + 1}" for place in range(k)]
+    texts = [np.asarray(told.values(place))[0] for place in places]
+    adds = [float(np.asarray(told.values(f"{place}_contribution"))[0]) for place in places]
+    known = [place for place, add in enumerate(adds) if not np.isnan(add)]
+    rest = float(values.sum()) - sum(adds[place] for place in known)
+    return {
+        "expected": float(model.expected_value(X, columns=columns)[0]),
+        "text": [*(str(texts[place]) for place in known), "all else"],
+        "contribution": np.array([*(adds[place] for place in known), rest]),
+    }
+
+
+def plot_contributions(
+    model: ExplainedModel,
+    X: Frame,
+    *,
+    k: int = 15,
+    columns: Sequence[str] | None = None,
+    ax: Any = None,
+) -> Any:
+    """Draw the mean size of each column's contribution to the raw score over many rows.
+
+    Parameters
+    ----------
+    model : ExplainedModel
+        A churn model with attributions.
+    X : table
+        Rows, such as some hundred drawn at random.
+    k : int, default 15
+        Columns drawn, the largest first.
+    columns : sequence of str, optional
+        Names of the columns of a 2-D array.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default on a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes.
+    """
+    names, sizes, shares = contributions(model, X, columns=columns)
+    axes = _axes(ax)
+    places = np.arange(min(k, len(names)))[::-1]
+    shown = slice(len(places))
+    raised = sizes[shown] * shares[shown]
+    axes.barh(places, raised, color=_EXPECTED, height=0.6, label="raises")
+    lowered = sizes[shown] - raised
+    axes.barh(places, lowered, left=raised, color=_ACTUAL, height=0.6, label="lowers")
+    axes.set_yticks(places, names[shown])
+    axes.set_xlabel("mean size of the contribution to the raw score")
+    axes.legend(frameon=False)
+    return axes
+
+
+def contributions(
+    model: ExplainedModel, X: Frame, *, columns: Sequence[str] | None = None
+) -> tuple[list[str], Numbers, Numbers]:
+    """Return what `plot_contributions` draws: names, mean sizes, and the share that raises.
+
+    Parameters
+    ----------
+    model, X, columns
+        As in `plot_contributions`.
+    """
+    values = model.shap_values(X, columns=columns)
+    if values.ndim != _MATRIX:
+        raise invalid(("model", "has several raw scores: contributions are drawn of one"))
+    values = values[~np.isnan(values).any(axis=1)]
+    if not len(values):
+        raise invalid(("X", "has no row that can be explained"))
+    sizes = np.abs(values).mean(axis=0)
+    raised = np.maximum(values, 0.0).mean(axis=0)
+    order = np.argsort(-sizes, kind="stable")
+    names = model.feature_names_in_
+    shares = np.divide(raised, sizes, out=np.zeros_like(sizes), where=sizes > 0)
+    return [str(names[place]) for place in order], sizes[order], shares[order]

@@ -2,7 +2,7 @@
 
 use crate::model::PyScores;
 use crate::status::garbled;
-use cvm::{RowIssue, Scores};
+use cvm::{Reasons, RowIssue, Scores};
 use cvm_proto::v1 as pb;
 use cvm_proto::{ConvertError, ModelCard, ModelStamp, ScoreAnswer, ScoredColumn};
 use pyo3::prelude::*;
@@ -34,6 +34,7 @@ pub(crate) struct PyAnswer<'py> {
 pub(crate) fn joined(py: Python<'_>, parts: Vec<ScoreAnswer>) -> PyResult<PyAnswer<'_>> {
     let mut outputs: Vec<(String, Vec<f64>)> = Vec::new();
     let (mut status, mut issues, mut models) = (Vec::new(), Vec::new(), Vec::new());
+    let mut reasons: Option<Reasons> = None;
     for part in parts {
         let first_row = status.len();
         let ScoreAnswer {
@@ -44,7 +45,14 @@ pub(crate) fn joined(py: Python<'_>, parts: Vec<ScoreAnswer>) -> PyResult<PyAnsw
             issues: refused,
             row_keys: _,
             request_id: _,
+            reasons: told,
         } = part;
+        if let Some(told) = told {
+            match &mut reasons {
+                Some(all) => all.rows.extend(told.rows),
+                None => reasons = Some(told),
+            }
+        }
         join_columns(&mut outputs, columns)?;
         let numbers = statuses.iter().map(|code| *code as u8);
         status.extend(numbers);
@@ -61,7 +69,7 @@ pub(crate) fn joined(py: Python<'_>, parts: Vec<ScoreAnswer>) -> PyResult<PyAnsw
             models.push(stamp);
         }
     }
-    let scores = PyScores::new(py, outputs, status, issues);
+    let scores = PyScores::new(py, outputs, status, issues, reasons);
     Ok(PyAnswer { scores, models })
 }
 

@@ -133,7 +133,7 @@ impl RawClient {
         options: ScoreArgs,
         rows_per_request: usize,
     ) -> PyResult<PyAnswer<'py>> {
-        let (options, _) = options.options();
+        let (options, _) = options.options()?;
         let parts = self.score_parts(py, model, &columns, &options, rows_per_request)?;
         joined(py, parts)
     }

@@ -3,7 +3,10 @@
 use crate::column::Columns;
 use crate::door::enter;
 use crate::errors::{invalid, to_py};
-use cvm::{FitOptions, FrameColumn, Model, RowCode, RowIssue, ScoreOptions, Scores, TimeUnit};
+use cvm::{
+    FitOptions, FrameColumn, Model, Reason, ReasonDirection, ReasonOptions, Reasons, RowCode,
+    RowIssue, ScoreOptions, Scores, TimeUnit,
+};
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -48,6 +51,41 @@ pub(crate) struct ScoreArgs {
     interval: Option<f64>,
     outputs: Vec<String>,
     threads: usize,
+    reasons: Option<ReasonArgs>,
+}
+
+/// Which reasons to give, as a dictionary.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct ReasonArgs {
+    count: u32,
+    only_actionable: bool,
+    direction: String,
+    approximate: bool,
+}
+
+impl ReasonArgs {
+    fn options(self) -> PyResult<ReasonOptions> {
+        let ReasonArgs {
+            count,
+            only_actionable,
+            direction,
+            approximate,
+        } = self;
+        let known = ReasonDirection::parse(&direction).ok_or_else(|| {
+            let known = ReasonDirection::ALL.map(|(_, own)| own).join(", ");
+            invalid(
+                "direction",
+                &format!("is \"{direction}\": must be one of {known}"),
+            )
+        })?;
+        Ok(ReasonOptions {
+            count,
+            only_actionable,
+            direction: known,
+            approximate,
+        })
+    }
 }
 
 impl FitArgs {
@@ -68,7 +106,10 @@ impl FitArgs {
 
 impl ScoreArgs {
     /// Options of the engine, and the number of threads.
-    pub(crate) fn options(self) -> (ScoreOptions, usize) {
+    ///
+    /// # Errors
+    /// A direction that is none.
+    pub(crate) fn options(self) -> PyResult<(ScoreOptions, usize)> {
         let options = ScoreOptions {
             horizon_periods: self.horizon,
             discount_rate_per_year: self.discount_rate,
@@ -79,8 +120,9 @@ impl ScoreArgs {
             cost_per_period: self.cost_per_period,
             cost_per_order: self.cost_per_order,
             interval_level: self.interval,
+            reasons: self.reasons.map(ReasonArgs::options).transpose()?,
         };
-        (options, all_threads(self.threads))
+        Ok((options, all_threads(self.threads)))
     }
 }
 
@@ -90,6 +132,33 @@ pub(crate) struct PyScores<'py> {
     outputs: Vec<(String, Bound<'py, PyArray1<f64>>)>,
     status: Bound<'py, PyArray1<u8>>,
     issues: Vec<String>,
+    reasons: Option<PyReasons>,
+}
+
+/// How reasons were computed, and those of each row: name, contribution, words.
+#[derive(IntoPyObject)]
+pub(crate) struct PyReasons {
+    method: String,
+    rows: Vec<Vec<(String, f64, String)>>,
+}
+
+impl PyReasons {
+    fn of(reasons: Reasons) -> Self {
+        let Reasons { method, rows } = reasons;
+        let told = |reason: Reason| {
+            let Reason {
+                name,
+                contribution,
+                text,
+            } = reason;
+            (name, contribution, text)
+        };
+        let row = |row: Vec<Reason>| row.into_iter().map(told).collect();
+        PyReasons {
+            method,
+            rows: rows.into_iter().map(row).collect(),
+        }
+    }
 }
 
 impl<'py> PyScores<'py> {
@@ -99,12 +168,14 @@ impl<'py> PyScores<'py> {
         outputs: impl IntoIterator<Item = (String, Vec<f64>)>,
         status: Vec<u8>,
         issues: Vec<String>,
+        reasons: Option<Reasons>,
     ) -> Self {
         let array = |(name, values): (String, Vec<f64>)| (name, values.into_pyarray(py));
         PyScores {
             outputs: outputs.into_iter().map(array).collect(),
             status: status.into_pyarray(py),
             issues,
+            reasons: reasons.map(PyReasons::of),
         }
     }
 
@@ -113,17 +184,21 @@ impl<'py> PyScores<'py> {
             outputs,
             status,
             issues,
+            reasons,
         } = scores;
         let outputs = outputs.into_iter().map(|(name, v)| (name.to_owned(), v));
         let status = status.iter().map(|status| status.code as u8).collect();
         let words = |issue: RowIssue| issue.message;
-        PyScores::new(py, outputs, status, issues.into_iter().map(words).collect())
+        let issues = issues.into_iter().map(words).collect();
+        PyScores::new(py, outputs, status, issues, reasons)
     }
 }
 
 /// Attributions as arrays.
 #[derive(IntoPyObject)]
 pub(crate) struct PyAttributions<'py> {
+    method: &'static str,
+    is_exact: bool,
     outputs: Vec<&'static str>,
     base: Bound<'py, PyArray1<f64>>,
     values: Bound<'py, PyArray1<f64>>,
@@ -133,6 +208,8 @@ pub(crate) struct PyAttributions<'py> {
 impl<'py> PyAttributions<'py> {
     fn of(py: Python<'py>, found: cvm::Attributions) -> Self {
         let cvm::Attributions {
+            method,
+            is_exact,
             outputs,
             base,
             values,
@@ -140,6 +217,8 @@ impl<'py> PyAttributions<'py> {
         } = found;
         let status: Vec<u8> = status.iter().map(|status| status.code as u8).collect();
         PyAttributions {
+            method,
+            is_exact,
             outputs,
             base: base.into_pyarray(py),
             values: values.into_pyarray(py),
@@ -333,6 +412,16 @@ impl RawModel {
         json(&enter(py, || self.model.drift(&batch))?)
     }
 
+    /// The same model with a feature dictionary, a JSON object, in place of its own.
+    fn with_dictionary(&self, py: Python<'_>, dictionary_json: &str) -> PyResult<Self> {
+        let words = object("feature_dictionary", dictionary_json)?;
+        let copy = || {
+            let words = cvm::FeatureDictionary::from_json(Value::Object(words))?;
+            Model::open(&self.model.encode()?)?.with_dictionary(&words)
+        };
+        enter(py, copy).map(RawModel::from)
+    }
+
     /// Scores rows.
     fn score<'py>(
         &self,
@@ -340,7 +429,7 @@ impl RawModel {
         columns: Columns<'_>,
         options: ScoreArgs,
     ) -> PyResult<PyScores<'py>> {
-        let (batch, (options, threads)) = (columns.batch()?, options.options());
+        let (batch, (options, threads)) = (columns.batch()?, options.options()?);
         let scores = enter(py, || self.model.score_on(&batch, &options, threads))?;
         Ok(PyScores::of(py, scores))
     }
@@ -353,9 +442,11 @@ impl RawModel {
         options: ScoreArgs,
         horizons: Vec<f64>,
     ) -> PyResult<Vec<PyScores<'py>>> {
-        let (batch, (options, threads)) = (columns.batch()?, options.options());
+        let (batch, (options, threads)) = (columns.batch()?, options.options()?);
         let model = &self.model;
-        let all = enter(py, || model.score_horizons(&batch, &options, &horizons, threads))?;
+        let all = enter(py, || {
+            model.score_horizons(&batch, &options, &horizons, threads)
+        })?;
         Ok(all.into_iter().map(|s| PyScores::of(py, s)).collect())
     }
 
@@ -367,16 +458,30 @@ impl RawModel {
         columns: Columns<'_>,
         options: ScoreArgs,
     ) -> PyResult<Vec<TotalRow>> {
-        let (batch, (options, threads)) = (columns.batch()?, options.options());
+        let (batch, (options, threads)) = (columns.batch()?, options.options()?);
         let totals = enter(py, || self.model.portfolio(&batch, &options, threads))?;
         Ok(totals.into_iter().map(total_row).collect())
     }
 
-    /// Names of explained outputs, what is expected of each, values (row, output, field) and row
-    /// statuses.
-    fn explain<'py>(&self, py: Python<'py>, columns: Columns<'_>) -> PyResult<PyAttributions<'py>> {
+    /// What was computed, whether it is exact, names of explained outputs, what is expected of each,
+    /// values (row, output, field) and row statuses.
+    fn explain<'py>(
+        &self,
+        py: Python<'py>,
+        columns: Columns<'_>,
+        method: &str,
+        background: Option<Columns<'_>>,
+        threads: usize,
+    ) -> PyResult<PyAttributions<'py>> {
+        let method = explain_method(method)?;
+        let background = background.as_ref().map(Columns::batch).transpose()?;
+        let options = cvm::ExplainOptions {
+            method,
+            background: background.as_ref(),
+            threads: all_threads(threads),
+        };
         let batch = columns.batch()?;
-        let found = enter(py, || self.model.explain(&batch))?;
+        let found = enter(py, || self.model.explain(&batch, &options))?;
         Ok(PyAttributions::of(py, found))
     }
 
@@ -552,6 +657,14 @@ pub(crate) fn time_unit(name: Option<&str>) -> PyResult<Option<TimeUnit>> {
             Err(invalid("time_unit", &why))
         }
     }
+}
+
+/// The method of that name.
+pub(crate) fn explain_method(name: &str) -> PyResult<cvm::ExplainMethod> {
+    cvm::ExplainMethod::parse(name).ok_or_else(|| {
+        let known = cvm::ExplainMethod::ALL.map(|(_, own)| own).join(", ");
+        invalid("method", &format!("is \"{name}\": must be one of {known}"))
+    })
 }
 
 /// 0 means every thread the machine offers.

@@ -362,3 +362,152 @@ def sklearn_histogram_pandas_categoricals():
     table, y = frame()
     model = HistGradientBoostingClassifier(categorical_features="from_dtype", max_iter=60)
     return model.fit(table, y), served(table), {}
+
+
+# scikit-learn: encoders in front of trees
+
+
+def customers(*, gaps=True, rows=ROWS):
+    """Return a table of numbers and words, with labels; some cells are missing."""
+    import pandas as pd
+
+    X, y = data(rows=rows, columns=4, missing=0.1 if gaps else 0.0)
+    rng = np.random.default_rng(2)
+    table = pd.DataFrame(X, columns=["fee", "calls", "tenure", "age"])
+    plan = rng.choice(["month", "year", "two years"], rows)
+    table["plan"] = pd.Series(plan, dtype=object)
+    table["zone"] = rng.choice([10.0, 20.0, 35.0], rows)
+    table["comment"] = "not an input"
+    y = y + (plan == "month") + rng.normal(size=rows) * 0.4 > 1
+    if gaps:
+        table.loc[rng.random(rows) < 0.08, "plan"] = np.nan
+    return table, y.astype(int)
+
+
+def arriving(table, *, unseen=True):
+    """Return a table as it may arrive."""
+    table = table.copy()
+    rng = np.random.default_rng(4)
+    for name in ("fee", "calls", "tenure", "age"):
+        where = rng.random(len(table)) < 0.1
+        strange = [0.0, -0.0, 5e-324, 0.5, -1.0, 2.7, 64.0]
+        table.loc[where, name] = rng.choice(strange, where.sum())
+    if unseen:
+        table.loc[rng.random(len(table)) < 0.1, "plan"] = "weekly"
+        table.loc[rng.random(len(table)) < 0.1, "zone"] = 99.0
+    return table
+
+
+def _encoders(**one_hot):
+    from sklearn.compose import ColumnTransformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, StandardScaler
+
+    numbers = Pipeline([("fill", SimpleImputer(strategy="median")), ("scale", StandardScaler())])
+    known = {"handle_unknown": "use_encoded_value", "unknown_value": -1}
+    return ColumnTransformer(
+        [
+            ("numbers", numbers, ["fee", "calls"]),
+            ("plan", OneHotEncoder(**({"handle_unknown": "ignore"} | one_hot)), ["plan"]),
+            ("zone", OrdinalEncoder(**known), ["zone"]),
+            ("range", Pipeline([("fill", SimpleImputer()), ("scale", MinMaxScaler())]), ["age"]),
+            ("tenure", SimpleImputer(strategy="constant", fill_value=-3.0), ["tenure"]),
+        ]
+    )
+
+
+def _pipeline(name, estimator, *, gaps=True, unseen=True, encoders=_encoders, **one_hot):
+    def build():
+        from sklearn.pipeline import Pipeline
+
+        table, y = customers(gaps=gaps)
+        model = Pipeline([("encode", encoders(**one_hot)), ("trees", _estimator(*estimator)())])
+        return model.fit(table, y), arriving(table, unseen=unseen), {}
+
+    build.__name__ = f"sklearn_{name}"
+    case("sklearn")(build)
+
+
+_pipeline("pipeline_of_a_forest", ("RandomForestClassifier",), gaps=False)
+_pipeline("pipeline_of_boosting", ("HistGradientBoostingClassifier",), gaps=False)
+_pipeline(
+    "pipeline_of_boosting_drop_first", ("GradientBoostingClassifier",), gaps=False, drop="first"
+)
+
+
+@case("sklearn")
+def sklearn_pipeline_fills_words_and_scales_everything():
+    from sklearn.compose import ColumnTransformer
+    from sklearn.ensemble import ExtraTreesClassifier
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    table, y = customers()
+    words = Pipeline(
+        [
+            ("fill", SimpleImputer(strategy="most_frequent")),
+            ("one", OneHotEncoder(handle_unknown="ignore", sparse_output=False)),
+        ]
+    )
+    encoders = ColumnTransformer(
+        [
+            ("words", words, ["plan"]),
+            ("numbers", SimpleImputer(strategy="mean"), ["fee", "tenure", "calls"]),
+        ],
+    )
+    steps = [
+        ("encode", encoders),
+        ("scale", StandardScaler()),
+        ("trees", ExtraTreesClassifier(30, random_state=0)),
+    ]
+    # A gap is filled with a level and an unseen level is none: such rows are refused.
+    return Pipeline(steps).fit(table, y), arriving(table, unseen=False), {}
+
+
+@case("sklearn")
+def sklearn_pipeline_of_a_matrix():
+    from sklearn.ensemble import GradientBoostingClassifier
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import MinMaxScaler
+
+    X, y = data()
+    model = make_pipeline(SimpleImputer(), MinMaxScaler(clip=True), GradientBoostingClassifier())
+    return model.fit(X, y), rows(X, infinite=False), {}
+
+
+# InterpretML
+
+
+def _ebm(name, *, make=data, strange=rows, regressor=False, **params):
+    def build():
+        from interpret import glassbox
+
+        X, y = make()
+        given = {"outer_bags": 2, "max_rounds": 120, "n_jobs": 1, "random_state": 1}
+        kind = "ExplainableBoostingRegressor" if regressor else "ExplainableBoostingClassifier"
+        return getattr(glassbox, kind)(**(given | params)).fit(X, y), strange(X), {}
+
+    build.__name__ = f"ebm_{name}"
+    case("ebm")(build)
+
+
+def words():
+    table, y = customers()
+    return table.drop(columns="comment"), y
+
+
+_ebm("terms_alone", interactions=0)
+_ebm("pairs", interactions=3)
+_ebm("no_missing_in_training", make=full, interactions=1)
+_ebm("three", make=three, interactions=0)
+_ebm("regression", regressor=True, interactions=1)
+_ebm(
+    "categories",
+    make=words,
+    strange=lambda table: arriving(table, unseen=False),
+    interactions=2,
+    feature_types=[*["continuous"] * 4, "nominal", "nominal"],
+)

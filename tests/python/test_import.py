@@ -27,6 +27,7 @@ LIBRARIES = {
     "xgboost": "xgboost",
     "catboost": "catboost",
     "sklearn": "sklearn",
+    "ebm": "interpret",
 }
 
 
@@ -135,7 +136,7 @@ def test_the_page_of_parity_holds_every_case():
 def page():
     from importlib import metadata
 
-    names = ("lightgbm", "xgboost-cpu", "catboost", "scikit-learn")
+    names = ("lightgbm", "xgboost-cpu", "catboost", "scikit-learn", "interpret-core")
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in names)
     body = "\n".join(f"| {a} | {b} | {RESULTS[a, b]} |" for a, b in PARAMS)
     return f"""# Parity with the libraries models are imported from
@@ -331,3 +332,49 @@ def version(name):
     from importlib import metadata
 
     return metadata.version(name)
+
+
+def customers_and_encoders():
+    from parity import _encoders, arriving, customers
+
+    table, y = customers(gaps=False)
+    return table, y, _encoders(), arriving(table)
+
+
+def test_a_logistic_regression_behind_encoders_scores_to_rounding():
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import Pipeline
+
+    table, y, encoders, rows = customers_and_encoders()
+    theirs = Pipeline([("encode", encoders), ("model", LogisticRegression(max_iter=500))])
+    theirs.fit(table, y)
+    ours = cvm.from_sklearn(theirs)
+    assert type(ours) is cvm.LogisticChurn
+    assert ours.parity_["rows"] > 0
+    logit = theirs.decision_function(rows)
+    assert np.abs(ours.decision_function(rows) - logit).max() < 1e-10
+    assert np.abs(ours.predict_proba(rows) - theirs.predict_proba(rows)).max() < 1e-11
+    values, base = ours.shap_values(rows), ours.expected_value(rows)
+    assert np.abs(base[0] + values.sum(axis=1) - logit).max() < 1e-10
+    X, y = data(missing=0.0)
+    plain = LogisticRegression().fit(X, y)
+    assert (
+        np.abs(cvm.from_sklearn(plain).decision_function(X) - plain.decision_function(X)).max()
+        < 1e-10
+    )
+
+
+def test_encoders_that_are_not_understood_are_refused_by_name():
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import MinMaxScaler, PowerTransformer
+
+    X, y = data(missing=0.0)
+    for steps, why in (
+        ((PowerTransformer(), RandomForestClassifier(5)), "PowerTransformer"),
+        ((MinMaxScaler(clip=True), LogisticRegression()), "clip"),
+    ):
+        model = make_pipeline(*steps).fit(X, y)
+        with pytest.raises(cvm.InvalidInputError, match=why):
+            cvm.from_sklearn(model)

@@ -306,6 +306,7 @@ fn part_of(scores: &Scores, start: usize, end: usize) -> Scores {
             .collect(),
         status: scores.status[start..end].to_vec(),
         issues: Vec::new(),
+        reasons: None,
     }
 }
 

@@ -173,6 +173,8 @@ impl From<&ScoreOptions> for OptionsEntry {
             cost_per_period,
             cost_per_order,
             interval_level,
+            // Of a call, not of a probe.
+            reasons: _,
         } = options.clone();
         OptionsEntry {
             horizon_periods,
@@ -211,6 +213,7 @@ impl From<OptionsEntry> for ScoreOptions {
             cost_per_period,
             cost_per_order,
             interval_level,
+            reasons: None,
         }
     }
 }

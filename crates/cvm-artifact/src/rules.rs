@@ -220,6 +220,7 @@ fn check_options(options: &ScoreOptions) -> Result<(), Breach> {
         cost_per_period,
         cost_per_order,
         interval_level,
+        reasons: _,
     } = options;
     let numbers = [
         ("horizon_periods", horizon_periods),

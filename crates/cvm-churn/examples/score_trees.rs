@@ -6,7 +6,7 @@
 
 use cvm_churn::trees::TreeEnsemble;
 use cvm_churn::trees::import::{ImportOptions, read};
-use cvm_core::{Batch, Column, RowStatus, ScoreBlock, ScoreOptions, Scorer};
+use cvm_core::{Batch, Column, Question, RowStatus, ScoreBlock, ScoreOptions, Scorer};
 use ndarray::{Array2, s};
 use std::error::Error;
 use std::time::Instant;
@@ -58,7 +58,7 @@ fn explain(model: &TreeEnsemble, matrix: &Array2<f64>) -> Result<(), Box<dyn Err
     }
     let bound = batch.bind(schema)?;
     let started = seconds();
-    let found = model.explain(&bound)?;
+    let found = model.explain(&bound, 0..rows, &Question::default())?;
     let spent = (seconds() - started) / rows as f64;
     let scores = score(model, &matrix, rows)?;
     let (outputs, fields) = (found.outputs.len(), schema.fields.len());

@@ -6,6 +6,7 @@
 //! [`cvm_core::Likelihood`] finds the parameters; [`Prepared::finish`] turns those into a
 //! [`Logistic`] model and a coefficient table. See `docs/models/logistic.md`.
 
+mod attribution;
 mod basis;
 pub mod calibrate;
 mod coefficients;

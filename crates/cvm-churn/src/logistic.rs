@@ -16,9 +16,10 @@
 use crate::encoding::{FieldEncoding, column_names, schema};
 use crate::score::Plan;
 use cvm_core::{
-    BoundBatch, Frame, InputSchema, ModelState, OutputSpec, ScoreBlock, ScoreOptions, Scorer,
-    StateError,
+    Attributions, BoundBatch, Frame, InputError, InputSchema, ModelState, OutputSpec, Question,
+    ScoreBlock, ScoreOptions, Scorer, StateError,
 };
+use std::ops::Range;
 
 /// Kind in the catalog.
 pub(crate) const KIND: &str = "churn.logistic";
@@ -180,6 +181,15 @@ impl Scorer for Logistic {
 
     fn probe_options(&self) -> ScoreOptions {
         ScoreOptions::default()
+    }
+
+    fn explain(
+        &self,
+        batch: &BoundBatch<'_, '_>,
+        rows: Range<usize>,
+        question: &Question<'_, '_, '_>,
+    ) -> Result<Attributions, InputError> {
+        crate::attribution::explain(&self.plan, batch, rows, question)
     }
 
     fn score_rows(

@@ -22,6 +22,10 @@ const PROBABILITY: usize = 0;
 pub(crate) struct Plan {
     /// Logit at the means of the numbers and the references of the categories.
     base: f64,
+    /// Logit where every column is at its mean.
+    intercept: f64,
+    /// What each field's effect is on average beyond that of its centred columns.
+    centres: Vec<f64>,
     fields: Vec<FieldPlan>,
 }
 
@@ -65,6 +69,7 @@ impl Plan {
         let mut base = numbers.intercept;
         let mut first = 0;
         let mut fields = Vec::with_capacity(encoding.len());
+        let mut centres = Vec::with_capacity(encoding.len());
         for field in encoding {
             let range = first..first + field.column_count();
             first = range.end;
@@ -75,15 +80,32 @@ impl Plan {
                 FieldEncoding::Number(field) => field.basis.column_count(),
                 FieldEncoding::Category(_) => 0,
             };
+            let mut centre = 0.0;
             for (c, m) in coefficients.iter().zip(means).skip(centred) {
                 base -= c * m;
+                centre += c * m;
             }
+            centres.push(centre);
             fields.push(match field {
                 FieldEncoding::Number(field) => number_plan(field, coefficients, means),
                 FieldEncoding::Category(field) => category_plan(field, coefficients),
             });
         }
-        Plan { base, fields }
+        Plan {
+            base,
+            intercept: numbers.intercept,
+            centres,
+            fields,
+        }
+    }
+
+    pub(crate) fn intercept(&self) -> f64 {
+        self.intercept
+    }
+
+    /// Mean effect in training of each field, as [`Plan::add_field`] counts effects.
+    pub(crate) fn centres(&self) -> &[f64] {
+        &self.centres
     }
 
     /// Scores rows `start..start + block.status.len()`.
@@ -168,21 +190,9 @@ impl Plan {
     ) {
         logits.fill(self.base);
         status.fill(RowStatus::OK);
-        for (index, (field, table)) in self.fields.iter().zip(tables).enumerate() {
-            let place = u16::try_from(index).unwrap_or(u16::MAX);
-            match (field, batch.columns.get(index), table) {
-                (FieldPlan::Category(plan), Some(Column::Text(text)), Some(table)) => {
-                    plan.add_text(text, start, table, place, logits, status);
-                }
-                (FieldPlan::Category(plan), _, _) => {
-                    batch.read_numbers(index, start, values);
-                    plan.add_numbers(values, place, logits, status);
-                }
-                (FieldPlan::Number(plan), _, _) => {
-                    batch.read_numbers(index, start, values);
-                    plan.add(values, place, logits, status);
-                }
-            }
+        for (index, table) in tables.iter().enumerate() {
+            let field = (index, table.as_ref());
+            self.add(batch, start, field, logits, values, status);
         }
         for (logit, status) in logits.iter_mut().zip(status) {
             if status.is_ok() && !logit.is_finite() {
@@ -191,6 +201,55 @@ impl Plan {
             if !status.is_ok() {
                 *logit = f64::NAN;
             }
+        }
+    }
+
+    /// Adds the effect of field `index` in each row.
+    #[inline]
+    fn add(
+        &self,
+        batch: &BoundBatch<'_, '_>,
+        start: usize,
+        (index, table): (usize, Option<&Table>),
+        logits: &mut [f64],
+        values: &mut [f64],
+        status: &mut [RowStatus],
+    ) {
+        let place = u16::try_from(index).unwrap_or(u16::MAX);
+        match (&self.fields[index], batch.columns.get(index), table) {
+            (FieldPlan::Category(plan), Some(Column::Text(text)), Some(table)) => {
+                plan.add_text(text, start, table, place, logits, status);
+            }
+            (FieldPlan::Category(plan), _, _) => {
+                batch.read_numbers(index, start, values);
+                plan.add_numbers(values, place, logits, status);
+            }
+            (FieldPlan::Number(plan), _, _) => {
+                batch.read_numbers(index, start, values);
+                plan.add(values, place, logits, status);
+            }
+        }
+    }
+
+    /// [`Plan::add`] for a field alone; `values` is room.
+    pub(crate) fn add_field(
+        &self,
+        batch: &BoundBatch<'_, '_>,
+        start: usize,
+        field: usize,
+        effects: &mut [f64],
+        values: &mut [f64],
+        status: &mut [RowStatus],
+    ) {
+        let table = self.dictionary_table(batch, field);
+        let field = (field, table.as_ref());
+        self.add(batch, start, field, effects, values, status);
+    }
+
+    /// Marks a row whose logit is not finite.
+    pub(crate) fn settle_total(&self, effects: f64, status: &mut RowStatus) {
+        if status.is_ok() && !(self.base + effects).is_finite() {
+            *status = RowStatus::bad(RowCode::Undefined, 0);
         }
     }
 }

@@ -41,6 +41,8 @@ pub enum Command {
     Drift(DriftArgs),
     /// Score every row of a table with a model.
     Score(ScoreArgs),
+    /// Split every row's raw score among the columns of the model.
+    Explain(ExplainArgs),
     /// Show what a model file holds.
     Inspect(InspectArgs),
     /// Check model files: checksums, and their own probe rows scored again.
@@ -141,6 +143,10 @@ pub struct SaveArgs {
     /// A fact stored in the model, as NAME=VALUE; may be repeated.
     #[arg(long = "note", value_name = "NAME=VALUE")]
     pub notes: Vec<String>,
+    /// Feature dictionary stored in the model, JSON or TOML by its ending: words for the fields, and
+    /// groups, in which reasons are told.
+    #[arg(long, value_name = "FILE")]
+    pub dictionary: Option<PathBuf>,
 }
 
 /// Arguments of `cvm fit`.
@@ -394,6 +400,19 @@ pub struct ScoreArgs {
     /// Outputs wanted, in this order; unset is the usual ones (`cvm inspect` lists all).
     #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
     pub outputs: Vec<String>,
+    /// Also write this many reasons of each score, the largest first: columns reason_1,
+    /// reason_1_name, reason_1_contribution and so on.
+    #[arg(long, value_name = "K")]
+    pub reasons: Option<u32>,
+    /// Only reasons that the model's feature dictionary does not call out of reach.
+    #[arg(long, requires = "reasons")]
+    pub only_actionable: bool,
+    /// Only reasons of this direction: any, raises, lowers.
+    #[arg(long, value_name = "DIRECTION", requires = "reasons")]
+    pub reason_direction: Option<String>,
+    /// Reasons from fast approximate attributions, which are no Shapley values.
+    #[arg(long, requires = "reasons")]
+    pub approximate: bool,
     /// Columns of the input to keep before the scores.
     #[arg(
         long,
@@ -406,6 +425,40 @@ pub struct ScoreArgs {
     #[arg(long)]
     pub keep_all: bool,
     /// Threads, 0 for all; the scores do not depend on it.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub threads: usize,
+    /// How the text is written.
+    #[command(flatten)]
+    pub text: TextArgs,
+}
+
+/// Arguments of `cvm explain`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Columns of the answer: those kept, `expected`, one per column of the model (`contribution_…`) and
+`status`. They add up to the raw score. With --background the attributions are interventional.
+
+Examples:
+  cvm explain churn.cvm telco.csv --keep customerID -o reasons.csv
+  cvm explain churn.cvm telco.csv --background sample.csv -o reasons.parquet")]
+pub struct ExplainArgs {
+    /// Model file.
+    pub model: PathBuf,
+    /// Table to explain: CSV or Parquet, by its ending.
+    pub data: PathBuf,
+    /// Attributions: CSV or Parquet by the ending; `-` is standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Table of 1 to 256 rows to compare with, such as 100 drawn at random from those of training.
+    #[arg(long, value_name = "FILE", conflicts_with = "approximate")]
+    pub background: Option<PathBuf>,
+    /// Fast approximate attributions, which are no Shapley values.
+    #[arg(long)]
+    pub approximate: bool,
+    /// Columns of the input to keep before the attributions.
+    #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
+    pub keep: Vec<String>,
+    /// Threads, 0 for all; the attributions do not depend on it.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub threads: usize,
     /// How the text is written.

@@ -8,7 +8,9 @@
 
 mod args;
 mod calibrate;
+mod dictionary;
 mod drift;
+mod explain;
 mod failure;
 mod fit;
 mod import;
@@ -50,6 +52,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Calibrate(args) => calibrate::run(&args),
         Command::Drift(args) => drift::run(&args),
         Command::Score(args) => score::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Kinds(args) => kinds::run(&args),

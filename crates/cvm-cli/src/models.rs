@@ -2,7 +2,7 @@
 
 use crate::args::{ComposeArgs, NewArgs, SaveArgs};
 use crate::failure::{Failure, say};
-use crate::options;
+use crate::{dictionary, options};
 use cvm::Model;
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -57,7 +57,11 @@ pub fn at(path: &Path, error: cvm::Error) -> cvm::Error {
 
 /// Saves a model with the author's facts and says where.
 pub fn save(model: Model, args: &SaveArgs) -> Result<(), Failure> {
-    let model = model.with_metadata(metadata(args)?)?;
+    let mut model = model.with_metadata(metadata(args)?)?;
+    if let Some(path) = &args.dictionary {
+        let words = dictionary::read(path)?;
+        model = model.with_dictionary(&words).map_err(|e| at(path, e))?;
+    }
     model.save(&args.output)?;
     let (path, kind) = (args.output.display(), model.kind());
     say(&format!(

@@ -8,7 +8,11 @@ use crate::progress::Progress;
 use crate::render::count;
 use crate::tables::{Chunks, Sink, Wanted};
 use cvm::table::ColumnKind;
-use cvm::{FieldKind, Frame, FrameColumn, Model, RowCode, RowStatus, ScoreOptions, Scores};
+use cvm::{
+    FieldKind, Frame, FrameColumn, Model, ReasonDirection, ReasonOptions, Reasons, RowCode,
+    RowStatus, ScoreOptions, Scores,
+};
+use std::path::Path;
 
 /// Rows scored at a time: enough to keep several threads busy, little enough to stay small.
 const CHUNK_ROWS: usize = 131_072;
@@ -30,6 +34,7 @@ pub fn run(args: &ScoreArgs) -> Result<(), Failure> {
         cost_per_period: args.cost_per_period,
         cost_per_order: args.cost_per_order,
         interval_level: args.interval,
+        reasons: reason_options(args)?,
     };
     let wanted = wanted(&model, args);
     let chunks = Chunks::open(&args.data, &args.text, &wanted, CHUNK_ROWS)?;
@@ -38,7 +43,7 @@ pub fn run(args: &ScoreArgs) -> Result<(), Failure> {
     } else {
         args.keep.clone()
     };
-    check_keep(&model, &keep)?;
+    check_keep(&model, &keep, args.reasons.is_some())?;
     let mut sink = Sink::create(&args.output)?;
     let tally = score_all(&model, &options, chunks, &keep, &mut sink, args.threads)?;
     sink.finish()?;
@@ -46,9 +51,35 @@ pub fn run(args: &ScoreArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+fn reason_options(args: &ScoreArgs) -> Result<Option<ReasonOptions>, Failure> {
+    let direction = match args.reason_direction.as_deref() {
+        None => ReasonDirection::Any,
+        Some(name) => ReasonDirection::parse(name).ok_or_else(|| {
+            let known = ReasonDirection::ALL.map(|(_, own)| own).join(", ");
+            let why = format!("is \"{name}\": must be one of {known}");
+            Failure::argument("--reason-direction", why)
+        })?,
+    };
+    Ok(args.reasons.map(|count| ReasonOptions {
+        count,
+        only_actionable: args.only_actionable,
+        direction,
+        approximate: args.approximate,
+    }))
+}
+
 /// Columns to read. Numbers of the model are read as numbers, so that a stray word is an error with
 /// its line; kept columns are read as text, so that they come back as they were.
 fn wanted(model: &Model, args: &ScoreArgs) -> Wanted {
+    let mut wanted = inputs(model, &args.data, &args.keep);
+    if args.keep_all {
+        wanted.columns = None;
+    }
+    wanted
+}
+
+/// Columns of the model and those kept.
+pub fn inputs(model: &Model, data: &Path, keep: &[String]) -> Wanted {
     let mut wanted = Wanted::default();
     let mut columns: Vec<String> = Vec::new();
     for field in &model.schema().fields {
@@ -57,15 +88,15 @@ fn wanted(model: &Model, args: &ScoreArgs) -> Wanted {
         }
         columns.push(field.name.clone());
     }
-    for name in &args.keep {
+    for name in keep {
         if !columns.contains(name) {
-            if crate::tables::format(&args.data).is_ok_and(is_text) {
+            if crate::tables::format(data).is_ok_and(is_text) {
                 wanted.kinds.insert(name.clone(), ColumnKind::Text);
             }
             columns.push(name.clone());
         }
     }
-    wanted.columns = (!args.keep_all).then_some(columns);
+    wanted.columns = Some(columns);
     wanted
 }
 
@@ -73,8 +104,12 @@ fn is_text(format: crate::tables::Format) -> bool {
     matches!(format, crate::tables::Format::Text(_))
 }
 
-fn check_keep(model: &Model, keep: &[String]) -> Result<(), Failure> {
-    let is_output = |name: &str| name == STATUS || model.outputs().iter().any(|o| o.name == name);
+fn check_keep(model: &Model, keep: &[String], has_reasons: bool) -> Result<(), Failure> {
+    let is_output = |name: &str| {
+        name == STATUS
+            || has_reasons && name.starts_with("reason_")
+            || model.outputs().iter().any(|o| o.name == name)
+    };
     for (position, name) in keep.iter().enumerate() {
         if is_output(name) {
             let why = format!("column `{name}` has the name of an output: rename it in the input");
@@ -104,15 +139,16 @@ fn score_all(
         let scores = model.score_on(&batch, options, threads)?;
         tally.add(&scores);
         let row_count = frame.row_count;
-        sink.write(&render(frame, keep, scores))?;
+        let asked = options.reasons.map_or(0, |reasons| reasons.count as usize);
+        sink.write(&render(frame, keep, asked, scores))?;
         progress.advance(row_count);
     }
     progress.finish();
     Ok(tally)
 }
 
-/// Kept columns, outputs, status.
-fn render(frame: Frame, keep: &[String], scores: Scores) -> Frame {
+/// The columns of `frame` that are kept.
+pub fn kept(frame: Frame, keep: &[String]) -> Frame {
     let mut out = Frame::new(frame.row_count);
     let mut columns = frame.columns;
     for name in keep {
@@ -120,15 +156,46 @@ fn render(frame: Frame, keep: &[String], scores: Scores) -> Frame {
             out.columns.push(columns.swap_remove(at));
         }
     }
+    out
+}
+
+/// Kept columns, outputs, reasons, status.
+fn render(frame: Frame, keep: &[String], asked: usize, scores: Scores) -> Frame {
+    let mut out = kept(frame, keep);
     let status = status_column(&scores.status);
     for (name, values) in scores.outputs {
         out = out.with_numbers(name, values);
+    }
+    if let Some(reasons) = scores.reasons {
+        add_reasons(&mut out, asked, &reasons);
     }
     out.columns.push((STATUS.to_owned(), status));
     out
 }
 
-fn status_column(status: &[RowStatus]) -> FrameColumn {
+/// Three columns a place: the reason in words, what it is of, and what it adds; empty and NaN where a
+/// row has fewer.
+fn add_reasons(out: &mut Frame, asked: usize, reasons: &Reasons) {
+    for place in 0..asked {
+        let own = || reasons.rows.iter().map(move |row| row.get(place));
+        let start = format!("reason_{}", place + 1);
+        let texts = own().map(|reason| reason.map(|reason| reason.text.as_str()));
+        let names = own().map(|reason| reason.map(|reason| reason.name.as_str()));
+        let adds = own().map(|reason| reason.map_or(f64::NAN, |reason| reason.contribution));
+        let columns = [
+            (start.clone(), FrameColumn::from_strings(texts)),
+            (format!("{start}_name"), FrameColumn::from_strings(names)),
+            (
+                format!("{start}_contribution"),
+                FrameColumn::Numbers(adds.collect()),
+            ),
+        ];
+        out.columns.extend(columns);
+    }
+}
+
+/// The name of each row's status.
+pub fn status_column(status: &[RowStatus]) -> FrameColumn {
     let dictionary = RowCode::ALL.map(|code| code.name().to_owned()).to_vec();
     let code_of = |status: &RowStatus| {
         let position = RowCode::ALL.iter().position(|code| *code == status.code);
@@ -205,6 +272,7 @@ mod tests {
             outputs: Vec::new(),
             status,
             issues: vec![issue],
+            reasons: None,
         }
     }
 

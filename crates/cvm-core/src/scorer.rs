@@ -1,7 +1,11 @@
 //! The contract of everything that scores rows.
 
-use crate::{BoundBatch, Frame, InputError, InputSchema, ModelState, RowIssue, RowStatus};
+use crate::{
+    Attributions, BoundBatch, Frame, InputError, InputSchema, ModelState, Question, ReasonOptions,
+    Reasons, RowIssue, RowStatus,
+};
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 /// One output column of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +53,9 @@ pub struct ScoreOptions {
     /// none. Intervals tell how well the parameters are known, not what one customer may do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interval_level: Option<f64>,
+    /// Reasons asked for beside every row's scores; unset is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasons: Option<ReasonOptions>,
 }
 
 impl ScoreOptions {
@@ -90,6 +97,8 @@ pub struct Scores {
     pub status: Vec<RowStatus>,
     /// The first bad rows in words, at most [`Scores::MAX_ISSUES`].
     pub issues: Vec<RowIssue>,
+    /// Reasons, if they were asked for.
+    pub reasons: Option<Reasons>,
 }
 
 impl Scores {
@@ -113,20 +122,6 @@ pub struct ScoreBlock<'a> {
     pub outputs: Vec<&'a mut [f64]>,
     /// One status per row of the range.
     pub status: &'a mut [RowStatus],
-}
-
-/// What each field adds to each row's raw scores: `base + Σ values = raw score`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Attributions {
-    /// Outputs that are explained, by name.
-    pub outputs: Vec<&'static str>,
-    /// What is expected of each output before anything is known.
-    pub base: Vec<f64>,
-    /// Row after row, in it output after output, in it one value per field of the schema; NaN for a
-    /// bad row.
-    pub values: Vec<f64>,
-    /// One status per row.
-    pub status: Vec<RowStatus>,
 }
 
 /// A model that scores rows, each alone: `score(a ++ b) == score(a) ++ score(b)` in every bit.
@@ -159,12 +154,18 @@ pub trait Scorer: Send + Sync + std::fmt::Debug {
         Ok(())
     }
 
-    /// Exact additive attributions of the raw scores of all rows to the fields.
+    /// Additive attributions of the raw scores of `rows` of `batch` to the fields; each row's do not
+    /// depend on the others.
     ///
     /// # Errors
-    /// The model has none, and why.
-    fn explain(&self, batch: &BoundBatch<'_, '_>) -> Result<Attributions, InputError> {
-        let _ = batch;
+    /// The model has none of the kind asked for, and why.
+    fn explain(
+        &self,
+        batch: &BoundBatch<'_, '_>,
+        rows: Range<usize>,
+        question: &Question<'_, '_, '_>,
+    ) -> Result<Attributions, InputError> {
+        let _ = (batch, rows, question);
         let why = format!("of kind {} has no attributions", self.kind());
         Err(InputError::new("model", why))
     }

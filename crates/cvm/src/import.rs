@@ -1,14 +1,23 @@
 //! Models of other libraries: read from their files, and certified against the library itself.
 
-use crate::{Error, Model};
+use crate::{Error, Model, catalog};
 use cvm_churn::trees::import::{self, ImportError};
 use cvm_churn::trees::{TreeEnsemble, limits};
-use cvm_core::{ErrorKind, Scorer, Violation};
+use cvm_core::{Array, ErrorKind, ModelState, Scorer, Violation};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 
 pub use cvm_churn::trees::import::{FORMATS, ImportOptions};
 pub use limits::MAX_IMPORT_BYTES;
 
+/// Format of [`LogisticDocument`].
+const LOGISTIC: &str = "logistic";
+/// Kind of linear models. Their library adds terms in the order its BLAS likes, so they are equal to
+/// rounding, not in every bit.
+const LINEAR_KIND: &str = "churn.logistic";
+/// Most that a logit or probability `x` of a linear model may differ by, as a share of `1 + |x|`.
+const LINEAR_ERROR: f64 = 1e-11;
 /// Key of the training facts that tell where a model came from.
 const IMPORTED: &str = "imported";
 /// Key of the training facts that tell how the original library was compared with.
@@ -30,11 +39,45 @@ const MOST_ULPS_OF_SHARES: u64 = 16;
 /// `InvalidInput` for bytes that are no such file and options that cannot be used; `Incompatible`
 /// for a sound file that cannot be scored exactly.
 pub fn import(format: &str, bytes: &[u8], options: &ImportOptions) -> Result<Model, Error> {
+    if format == LOGISTIC {
+        return import_logistic(bytes);
+    }
     let read = import::read(format, bytes, options)?;
     let scorer: Box<dyn Scorer> = Box::new(TreeEnsemble::new(read.ensemble)?);
     let mut training = Map::new();
     training.insert(IMPORTED.to_owned(), Value::Object(read.facts));
     Model::new(scorer, training, Vec::new())
+}
+
+/// A logistic model as the Python package writes it for scikit-learn: the state of `churn.logistic`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LogisticDocument {
+    document: String,
+    settings: Map<String, Value>,
+    arrays: BTreeMap<String, Vec<f64>>,
+    training: Map<String, Value>,
+}
+
+fn import_logistic(bytes: &[u8]) -> Result<Model, Error> {
+    let wrong = |why: String| Error::invalid("model", format!("is no logistic document: {why}"));
+    if bytes.len() > MAX_IMPORT_BYTES {
+        return Err(wrong(format!("it has {} bytes", bytes.len())));
+    }
+    let read: LogisticDocument =
+        serde_json::from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
+    if read.document != "cvm logistic 1" {
+        return Err(wrong(format!("it says it is `{}`", read.document)));
+    }
+    let entry = catalog::entry(LINEAR_KIND)?;
+    let mut state = ModelState::new(LINEAR_KIND);
+    state.settings = read.settings;
+    let arrays = read.arrays.into_iter();
+    state.arrays = arrays
+        .map(|(name, values)| Array::vector(name, values))
+        .collect();
+    let scorer = (entry.open)(&state).map_err(|error| wrong(error.to_string()))?;
+    Model::new(scorer, read.training, Vec::new())
 }
 
 impl From<ImportError> for Error {
@@ -113,7 +156,11 @@ impl Model {
             for (row, ((own, theirs), _)) in cells.filter(|(_, (_, status))| status.is_ok()) {
                 let ulps = ulps(*own, *theirs, is_narrow);
                 let is_raw = name.ends_with("raw_score");
-                if ulps > if is_raw { 0 } else { most_ulps } {
+                let fits = match self.kind() {
+                    LINEAR_KIND => (own - theirs).abs() <= LINEAR_ERROR * (1.0 + theirs.abs()),
+                    _ => ulps <= if is_raw { 0 } else { most_ulps },
+                };
+                if !fits {
                     return Err(mismatch(&original.library, name, row, *own, *theirs));
                 }
                 if !is_raw {

@@ -167,6 +167,7 @@ pub(crate) fn with_intervals(
         outputs,
         status: scores.status,
         issues: scores.issues,
+        reasons: scores.reasons,
     })
 }
 

@@ -6,7 +6,9 @@
 
 mod bootstrap;
 mod catalog;
+mod dictionary;
 mod error;
+mod explain;
 mod fit;
 mod fit_cox;
 mod fit_hazard;
@@ -22,10 +24,13 @@ mod interval;
 mod model;
 mod param_intervals;
 mod params;
+mod reasons;
 mod score;
 
 pub use catalog::{Entry, Harness, catalog, entry};
+pub use dictionary::{FeatureDictionary, FieldWords, GroupWords};
 pub use error::Error;
+pub use explain::ExplainOptions;
 pub use fit::{FitFinding, FitOptions, FitReport, Fitted, fit};
 pub use fit_nested::NestedTest;
 pub use import::{FORMATS, ImportOptions, MAX_IMPORT_BYTES, OriginalScores, import};
@@ -46,9 +51,10 @@ pub use cvm_clv::{Correlation, Independence, IndependenceSettings, SpendBin};
 
 pub use cvm_artifact::{Fingerprint, Inspection, SectionInfo};
 pub use cvm_core::{
-    Attributions, Batch, Column, Domain, ErrorKind, FieldKind, Frame, FrameColumn, InputField,
-    InputSchema, MissingRule, OutputSpec, ParamSpec, RowCode, RowIssue, RowStatus, ScoreOptions,
-    Scores, TextColumn, TimeUnit, UnseenRule, Violation, number_to_level,
+    Attributions, Batch, Column, Domain, ErrorKind, ExplainMethod, FieldKind, Frame, FrameColumn,
+    InputField, InputSchema, MissingRule, OutputSpec, ParamSpec, Reason, ReasonDirection,
+    ReasonOptions, Reasons, RowCode, RowIssue, RowStatus, ScoreOptions, Scores, TextColumn,
+    TimeUnit, UnseenRule, Violation, number_to_level,
 };
 pub use cvm_math::ARITHMETIC;
 pub use cvm_record::{

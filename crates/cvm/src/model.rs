@@ -7,8 +7,10 @@ mod probe;
 pub use calibrate::{CalibrationReport, CalibrationRows};
 pub use drift::{DriftLevel, DriftReport, FieldDrift};
 
+use crate::dictionary::{FeatureDictionary, Unit};
+use crate::explain::{self, ExplainOptions};
 use crate::interval::{self, Neighbours, PortfolioTotal};
-use crate::{Error, Fingerprint, catalog, score};
+use crate::{Error, Fingerprint, catalog, reasons, score};
 use cvm_artifact::{Artifact, OutputInfo, Probe};
 use cvm_core::{
     Array, Attributions, Batch, ErrorKind, InputSchema, OutputSpec, ParamSpec, ScoreOptions,
@@ -28,6 +30,8 @@ pub struct Model {
     artifact: Artifact,
     fingerprint: Fingerprint,
     notes: Vec<String>,
+    /// What reasons are told of, in the words of the feature dictionary.
+    units: Vec<Unit>,
     /// Made when an interval is first asked for.
     neighbours: OnceLock<Result<Neighbours, Error>>,
 }
@@ -78,9 +82,11 @@ impl Model {
         artifact: Artifact,
         notes: Vec<String>,
     ) -> Result<Model, Error> {
+        let dictionary = FeatureDictionary::of(&artifact.metadata, scorer.schema())?;
         let bytes = cvm_artifact::encode(&artifact)?;
         let fingerprint = cvm_artifact::verify(&bytes)?;
         Ok(Model {
+            units: dictionary.units(scorer.schema()),
             scorer,
             artifact,
             fingerprint,
@@ -109,7 +115,9 @@ impl Model {
         let scorer = rebuild(&artifact)?;
         check_schema(scorer.as_ref(), &artifact)?;
         let notes = probe::check(scorer.as_ref(), &artifact.probe, arithmetic)?;
+        let dictionary = FeatureDictionary::of_file(&artifact.metadata, scorer.schema())?;
         Ok(Model {
+            units: dictionary.units(scorer.schema()),
             scorer,
             artifact,
             fingerprint,
@@ -147,20 +155,38 @@ impl Model {
         Ok(cvm_artifact::write_file(path, &self.encode()?)?)
     }
 
-    /// The same model with the author's facts (`name`, `version`, notes) in place of its own.
+    /// The same model with the author's facts (`name`, `version`, notes) in place of its own; its
+    /// feature dictionary stays unless `metadata` has one.
     ///
     /// # Errors
-    /// Metadata beyond a limit of the format.
-    pub fn with_metadata(self, metadata: Map<String, Value>) -> Result<Model, Error> {
+    /// Metadata beyond a limit of the format, or a dictionary that does not fit the model.
+    pub fn with_metadata(self, mut metadata: Map<String, Value>) -> Result<Model, Error> {
         let Model {
             scorer,
             mut artifact,
             fingerprint: _,
             notes,
+            units: _,
             neighbours: _,
         } = self;
+        if let Some(words) = artifact.metadata.remove(FeatureDictionary::KEY) {
+            let key = FeatureDictionary::KEY.to_owned();
+            metadata.entry(key).or_insert(words);
+        }
         artifact.metadata = metadata;
         Model::seal(scorer, artifact, notes)
+    }
+
+    /// The same model with a feature dictionary in place of its own.
+    ///
+    /// # Errors
+    /// A dictionary that does not fit the model.
+    pub fn with_dictionary(self, dictionary: &FeatureDictionary) -> Result<Model, Error> {
+        let value = serde_json::to_value(dictionary)
+            .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
+        let mut metadata = self.artifact.metadata.clone();
+        metadata.insert(FeatureDictionary::KEY.to_owned(), value);
+        self.with_metadata(metadata)
     }
 
     /// The same model with one more fact of its training.
@@ -170,6 +196,7 @@ impl Model {
             mut artifact,
             fingerprint: _,
             notes,
+            units: _,
             neighbours: _,
         } = self;
         artifact.training.insert(key.to_owned(), fact);
@@ -195,10 +222,19 @@ impl Model {
         threads: usize,
     ) -> Result<Scores, Error> {
         let scorer = self.scorer.as_ref();
-        if options.interval_level.is_none() {
-            return score::score(scorer, batch, options, threads);
+        let mut scores = match options.interval_level {
+            None => score::score(scorer, batch, options, threads)?,
+            Some(_) => {
+                interval::with_intervals(scorer, self.neighbours()?, batch, options, threads)?
+            }
+        };
+        if let Some(asked) = &options.reasons {
+            let bound = batch.bind(scorer.schema())?;
+            let (units, status) = (&self.units, &scores.status);
+            let reasons = reasons::reasons(scorer, units, &bound, status, asked, threads)?;
+            scores.reasons = Some(reasons);
         }
-        interval::with_intervals(scorer, self.neighbours()?, batch, options, threads)
+        Ok(scores)
     }
 
     /// [`Model::score_on`] at each of several horizons, as a curve over time is made of.
@@ -245,13 +281,17 @@ impl Model {
         made.as_ref().map_err(Clone::clone)
     }
 
-    /// What each field adds to each row's raw scores: `base + Σ values = raw score`, exactly for
+    /// What each field adds to each row's raw scores: `base + Σ values = raw score`, to 1e-12 for
     /// sums of doubles, and to float rounding for a model that adds floats.
     ///
     /// # Errors
-    /// As [`Model::score`]; `InvalidInput` for a kind or a model without exact attributions.
-    pub fn explain(&self, batch: &Batch<'_>) -> Result<Attributions, Error> {
-        score::explain(self.scorer.as_ref(), batch)
+    /// As [`Model::score`]; `InvalidInput` for a kind or a model without attributions of this kind.
+    pub fn explain(
+        &self,
+        batch: &Batch<'_>,
+        options: &ExplainOptions<'_, '_>,
+    ) -> Result<Attributions, Error> {
+        explain::explain(self.scorer.as_ref(), batch, options)
     }
 
     /// Identity of the model: the hash of its file.
@@ -288,6 +328,12 @@ impl Model {
     #[must_use]
     pub fn metadata(&self) -> &Map<String, Value> {
         &self.artifact.metadata
+    }
+
+    /// Words for the fields, as the author gave them; empty if none were.
+    #[must_use]
+    pub fn dictionary(&self) -> Option<&Value> {
+        self.artifact.metadata.get(FeatureDictionary::KEY)
     }
 
     /// Arrays of the state: parameters under `params`, the fit's under `fit.`.

@@ -2,8 +2,8 @@
 
 use crate::Error;
 use cvm_core::{
-    Attributions, Batch, BoundBatch, Domain, InputError, OutputSpec, RowStatus, ScoreBlock,
-    ScoreOptions, Scorer, Scores, Violation,
+    Batch, BoundBatch, Domain, InputError, OutputSpec, RowStatus, ScoreBlock, ScoreOptions, Scorer,
+    Scores, Violation,
 };
 use std::fmt::Display;
 
@@ -34,12 +34,8 @@ pub(crate) fn score(
         outputs: names.zip(columns).collect(),
         status,
         issues,
+        reasons: None,
     })
-}
-
-/// Attributions of every row, on the calling thread.
-pub(crate) fn explain(scorer: &dyn Scorer, batch: &Batch<'_>) -> Result<Attributions, Error> {
-    Ok(scorer.explain(&batch.bind(scorer.schema())?)?)
 }
 
 /// Rows per range: everything at once for a small batch, so that one row never wakes a thread.
@@ -189,6 +185,7 @@ fn check_numbers(options: &ScoreOptions) -> Vec<Violation> {
         cost_per_period,
         cost_per_order,
         interval_level,
+        reasons: _,
     } = options;
     const INSIDE: &str = "a number between 0 and 1, both excluded";
     let inside = |value: &f64| *value > 0.0 && *value < 1.0;

@@ -2,6 +2,7 @@
 
 from cvm.churn._calibrate import calibrate
 from cvm.churn._cox import CoxChurn
+from cvm.churn._ebm import from_ebm
 from cvm.churn._evaluate import cross_validate, evaluate
 from cvm.churn._evaluation import Evaluation
 from cvm.churn._hazard import HazardChurn
@@ -22,6 +23,7 @@ __all__ = [
     "cross_validate",
     "evaluate",
     "from_catboost",
+    "from_ebm",
     "from_lightgbm",
     "from_sklearn",
     "from_xgboost",

@@ -69,7 +69,10 @@ def certified(
     answers, raw_scores = score(probe)
     outputs: list[tuple[str, Numbers]] = []
     names = [output[0] for output in raw.outputs]
-    for given, suffix in ((answers, ("probability", "prediction")), (raw_scores, ("raw_score",))):
+    for given, suffix in (
+        (answers, ("probability", "prediction")),
+        (raw_scores, ("raw_score", "logit")),
+    ):
         own = [name for name in names if name.endswith(suffix)]
         values = np.asarray(given, dtype=np.float64)
         columns = values.T if values.ndim == _MATRIX else [values]

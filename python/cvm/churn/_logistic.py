@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from cvm._base import reason_arguments
 from cvm._fitted import FittedModel, with_weight
 from cvm._frames import as_table, from_numpy, invalid
 from cvm._summary import ParameterTable, Row
 from cvm.churn._calibrate import CalibratedByRows
+from cvm.churn._explain import ExplainedModel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 _INTERCEPT = "intercept"
 
 
-class LogisticChurn(FittedModel, CalibratedByRows):
+class LogisticChurn(FittedModel, ExplainedModel, CalibratedByRows):
     """Logistic regression of churn on numeric and categorical columns.
 
     The model learns and keeps its encoding: which levels a category has and in which order, what
@@ -215,6 +217,11 @@ class LogisticChurn(FittedModel, CalibratedByRows):
         }
         return {name: value for name, value in settings.items() if value is not None}
 
+    @property
+    def parity_(self) -> dict[str, Any] | None:
+        """How an imported model was compared with its original; ``None`` for one fitted here."""
+        return json.loads(self._raw.training_json).get("parity")
+
     def _positive_label(self) -> str:
         return json.loads(self._raw.settings_json)["positive"]
 
@@ -289,6 +296,8 @@ class LogisticChurn(FittedModel, CalibratedByRows):
         *,
         outputs: Sequence[str] | None = None,
         columns: Sequence[str] | None = None,
+        reasons: int | None = None,
+        only_actionable: bool = False,
         threads: int = 0,
     ) -> Frame:
         """Return scores and row statuses as a table of the kind given.
@@ -301,10 +310,15 @@ class LogisticChurn(FittedModel, CalibratedByRows):
             Columns wanted, in order: ``churn_probability``, ``logit``.
         columns : sequence of str, optional
             Names of the columns of a 2-D array.
+        reasons : int, optional
+            Reasons to give beside each row's scores, as `reasons` does.
+        only_actionable : bool, default False
+            Only reasons that the feature dictionary does not call out of reach.
         threads : int, default 0
             Threads to use; 0 means all. The numbers do not depend on it.
         """
-        return self._score_frame(X, outputs, columns, threads=threads)
+        asked = reason_arguments(reasons, only_actionable=only_actionable)
+        return self._score_frame(X, outputs, columns, asked, threads=threads)
 
     @property
     def intercept_(self) -> Numbers:

@@ -13,6 +13,9 @@ import numpy as np
 
 from cvm._frames import invalid
 from cvm.churn._import import certified, import_bytes, level_text, originals
+from cvm.churn._linear import document as linear_document
+from cvm.churn._logistic import LogisticChurn
+from cvm.churn._pipeline import Feature, Inputs, features, push_back
 from cvm.churn._trees import TreeEnsemble
 
 if TYPE_CHECKING:
@@ -29,14 +32,19 @@ _KNOWN = (
 )
 
 
-def from_sklearn(model: Any, *, feature_names: Sequence[str] | None = None) -> TreeEnsemble:
+def from_sklearn(
+    model: Any, *, feature_names: Sequence[str] | None = None
+) -> TreeEnsemble | LogisticChurn:
     """Import a scikit-learn model of trees, exactly or not at all.
 
     Parameters
     ----------
     model : estimator
         A fitted ``HistGradientBoosting…``, ``RandomForest…``, ``ExtraTrees…``,
-        ``GradientBoosting…`` or ``DecisionTree…``, classifier or regressor.
+        ``GradientBoosting…`` or ``DecisionTree…``, classifier or regressor; or a ``Pipeline`` that
+        ends in one, of ``ColumnTransformer``, ``StandardScaler``, ``MinMaxScaler``,
+        ``SimpleImputer``, ``OneHotEncoder``, ``OrdinalEncoder`` and ``passthrough``. The model
+        reads the pipeline's own columns.
     feature_names : sequence of str, optional
         Names of the inputs in order; by default those of the training table, or ``x0``, ``x1`` …
 
@@ -64,7 +72,11 @@ def from_sklearn(model: Any, *, feature_names: Sequence[str] | None = None) -> T
     >>> bool((model.predict_proba(X)[:, 1] == forest.predict_proba(X)[:, 1]).all())
     True
     """
+    whole, model = model, _last(model)
+    inputs, columns = _encoded(whole, model)
     name = type(model).__name__
+    if name == "LogisticRegression":
+        return _logistic(whole, model, feature_names)
     if not hasattr(model, "n_features_in_") or getattr(model, "n_outputs_", 1) != 1:
         why = f"is a {name}: must be a fitted estimator of one output"
         raise invalid(("model", why))
@@ -79,27 +91,97 @@ def from_sklearn(model: Any, *, feature_names: Sequence[str] | None = None) -> T
     else:
         raise invalid(("model", f"is a {name}: must be one of {_KNOWN}"))
     document |= {"document": _DOCUMENT, "library": f"scikit-learn {name}"}
+    if inputs is not None:
+        document = push_back(document, columns, inputs)
     options = {"feature_names": None if feature_names is None else list(feature_names)}
     raw = import_bytes("arrays", json.dumps(document).encode(), options)
-    certificate = certified(raw, "scikit-learn", lambda probe: _scores(model, probe))
-    return TreeEnsemble._of_raw(certificate)
+
+    def score(probe: Probe) -> tuple[Any, Any]:
+        if inputs is None:
+            return _scores(model, model, _rows(model, probe))
+        return _scores(whole, model, _table(whole, probe, inputs, columns))
+
+    return TreeEnsemble._of_raw(certified(raw, "scikit-learn", score))
 
 
-def _scores(model: Any, probe: Probe) -> tuple[Any, Any]:
+def _logistic(whole: Any, model: Any, names: Sequence[str] | None) -> LogisticChurn:
+    """Import a logistic regression, alone or behind encoders."""
+    inputs, columns = _encoded(whole, model)
+    if inputs is None:
+        given = [field["name"] for field in _fields(model, accepts_missing=False)]
+        inputs, columns = Inputs(given), [Feature(place) for place in range(len(given))]
+    found = linear_document(model, columns, inputs, names)
+    raw = import_bytes("logistic", json.dumps(found).encode(), {})
+
+    def score(probe: Probe) -> tuple[Any, Any]:
+        rows = _table(whole, probe, inputs, columns)
+        return whole.predict_proba(rows)[:, 1], whole.decision_function(rows)
+
+    return LogisticChurn._of_raw(certified(raw, "scikit-learn", score))
+
+
+def _encoded(whole: Any, last: Any) -> tuple[Inputs | None, list[Feature]]:
+    """Return the columns of a pipeline's table, and those its last step sees."""
+    if whole is last:
+        return None, []
+    names = getattr(whole, "feature_names_in_", None)
+    given = range(whole.n_features_in_) if names is None else names
+    inputs = Inputs([f"x{name}" if names is None else str(name) for name in given])
+    columns = [Feature(place) for place in range(len(inputs.names))]
+    for _, step in whole.steps[:-1]:
+        columns = features("passthrough" if step is None else step, columns, inputs)
+    return inputs, columns
+
+
+def _last(model: Any) -> Any:
+    """Return the last step of a pipeline, or the model itself."""
+    while type(model).__name__ == "Pipeline":
+        last = model.steps[-1][1]
+        if type(last).__name__ == "Pipeline":
+            raise invalid(("model", "ends with a Pipeline inside a Pipeline: make it one"))
+        model = last
+    return model
+
+
+def _table(model: Any, probe: Probe, inputs: Inputs, columns: list[Feature]) -> Any:
+    """Return the probe rows as the pipeline takes them; columns it drops are zeros."""
+    used = sorted({column.source for column in columns})
+    cells = dict(zip(used, probe.columns.values(), strict=True))
+    table: dict[Any, Any] = {}
+    for source, name in enumerate(inputs.names):
+        own = cells.get(source, np.zeros(int(probe.accepted.sum())))
+        known = inputs.levels.get(source)
+        if known is None:
+            own = inputs.clipped(source, columns, own)
+        else:
+            own = originals(own, known)
+            if not any(isinstance(level, str) for level in known):
+                own = [np.nan if v is None or isinstance(v, str) else v for v in own]
+            else:
+                own = [np.nan if v is None else v for v in own]
+        table[name] = own
+    if hasattr(model, "feature_names_in_"):
+        import pandas as pd  # noqa: PLC0415 - the model was trained on a table of named columns
+
+        frame = pd.DataFrame(table)
+        return frame.astype({n: object for n, v in table.items() if isinstance(v, list)})
+    return np.column_stack([np.asarray(own, dtype=np.float64) for own in table.values()])
+
+
+def _scores(whole: Any, model: Any, rows: Any) -> tuple[Any, Any]:
     """Return answers and raw scores of the estimator itself."""
-    rows = _rows(model, probe)
     jobs = getattr(model, "n_jobs", 1)
     if hasattr(model, "n_jobs"):
         # Several threads add trees in the order they finish: not even the same bits twice.
         model.n_jobs = 1
     try:
         if not hasattr(model, "predict_proba"):
-            answers = model.predict(rows)
+            answers = whole.predict(rows)
             return answers, answers
-        shares = model.predict_proba(rows)
+        shares = whole.predict_proba(rows)
         answers = shares if shares.shape[1] > _BINARY else shares[:, 1]
         if hasattr(model, "decision_function"):
-            return answers, model.decision_function(rows)
+            return answers, whole.decision_function(rows)
         return answers, answers
     finally:
         if hasattr(model, "n_jobs"):
@@ -135,6 +217,7 @@ def _fields(model: Any, *, accepts_missing: bool) -> list[dict[str, Any]]:
             "name": str(name),
             "accepts_missing": accepts_missing,
             "levels": None if index not in levels else [level_text(v) for v in levels[index]],
+            "unseen": "missing",
         }
         for index, name in enumerate(names)
     ]

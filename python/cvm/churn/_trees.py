@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from cvm._base import reason_arguments
 from cvm._frames import invalid
 from cvm.churn._calibrate import CalibratedByRows
+from cvm.churn._explain import ExplainedModel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +25,7 @@ _UNCALIBRATED = "uncalibrated_probability"
 _RAW = "raw_score"
 
 
-class ImportedModel(CalibratedByRows):
+class ImportedModel(ExplainedModel, CalibratedByRows):
     """A model that another library trained and `cvm.from_…` imported; it cannot be fitted."""
 
     _estimator_type: ClassVar[str] = "classifier"
@@ -108,6 +110,8 @@ class ImportedModel(CalibratedByRows):
         *,
         outputs: Sequence[str] | None = None,
         columns: Sequence[str] | None = None,
+        reasons: int | None = None,
+        only_actionable: bool = False,
         threads: int = 0,
     ) -> Frame:
         """Return scores and row statuses as a table of the kind given.
@@ -120,48 +124,15 @@ class ImportedModel(CalibratedByRows):
             Columns wanted, in order; by default all of ``output_names_``.
         columns : sequence of str, optional
             Names of the columns of a 2-D array.
+        reasons : int, optional
+            Reasons to give beside each row's scores, as `reasons` does.
+        only_actionable : bool, default False
+            Only reasons that the feature dictionary does not call out of reach.
         threads : int, default 0
             Threads to use; 0 means all. The numbers do not depend on it.
         """
-        return self._score_frame(X, outputs, columns, threads=threads)
-
-    def shap_values(self, X: Frame, *, columns: Sequence[str] | None = None) -> Numbers:
-        """Return what each column adds to each row's raw score: exact path-dependent TreeSHAP.
-
-        Parameters
-        ----------
-        X : table
-            One row per customer.
-        columns : sequence of str, optional
-            Names of the columns of a 2-D array.
-
-        Returns
-        -------
-        numpy.ndarray of shape (n, columns) or (n, columns, classes)
-            In the order of ``feature_names_in_``. With ``expected_value`` they add up to
-            `decision_function`. NaN where a row cannot be used.
-        """
-        return self._explain(X, columns)[1]
-
-    def expected_value(self, X: Frame, *, columns: Sequence[str] | None = None) -> Numbers:
-        """Return the raw score expected before anything is known of a row, by class.
-
-        Parameters
-        ----------
-        X : table
-            Any rows, such as none: the value is the model's.
-        columns : sequence of str, optional
-            Names of the columns of a 2-D array.
-        """
-        return self._explain(X, columns)[0]
-
-    def _explain(self, X: Frame, columns: Sequence[str] | None) -> tuple[Numbers, Numbers]:
-        table = self._table(X, columns)
-        found = self._raw.explain(table.columns(self._inputs()))
-        outputs = len(found["outputs"])
-        values = found["values"].reshape(-1, outputs, self.n_features_in_)
-        values = values[:, 0, :] if outputs == 1 else np.moveaxis(values, 1, 2)
-        return found["base"], values
+        asked = reason_arguments(reasons, only_actionable=only_actionable)
+        return self._score_frame(X, outputs, columns, asked, threads=threads)
 
     def _rows(self, level: float) -> list[Row]:
         del level

@@ -160,9 +160,15 @@ fn score_options(given: Map<String, Value>) -> Result<ScoreOptions, Refusal> {
                 .map_err(|_| field("options.outputs", "must be a list of names"))?;
             continue;
         }
+        if name == "reasons" {
+            let asked = serde_json::from_value(value);
+            let asked = asked.map_err(|error| field("options.reasons", error.to_string()))?;
+            options.reasons = Some(asked);
+            continue;
+        }
         let slot = options.number_mut(&name).ok_or_else(|| {
             let known = ScoreOptions::NUMBERS.join(", ");
-            let why = format!("is unknown; known: outputs, {known}");
+            let why = format!("is unknown; known: outputs, reasons, {known}");
             field(format!("options.{name}"), why)
         })?;
         let number = value.as_f64().or_else(|| special(&value));
@@ -194,6 +200,7 @@ fn render(answer: ScoreAnswer) -> Value {
         issues,
         row_keys,
         request_id,
+        reasons,
     } = answer;
     let outputs: Map<String, Value> = outputs
         .into_iter()
@@ -209,7 +216,7 @@ fn render(answer: ScoreAnswer) -> Value {
             "value": issue.value, "message": issue.message,
         })
     });
-    json!({
+    let mut answer = json!({
         "model_version": model.model_version,
         "fingerprint": model.fingerprint,
         "kind": model.kind,
@@ -219,5 +226,18 @@ fn render(answer: ScoreAnswer) -> Value {
         "row_errors": errors.collect::<Vec<_>>(),
         "row_keys": row_keys,
         "request_id": request_id,
-    })
+    });
+    if let (Some(reasons), Some(answer)) = (reasons, answer.as_object_mut()) {
+        let rows = reasons
+            .rows
+            .iter()
+            .map(|row| row.iter().map(told).collect::<Value>());
+        answer.insert("row_reasons".to_owned(), rows.collect());
+        answer.insert("reasons_method".to_owned(), reasons.method.into());
+    }
+    answer
+}
+
+fn told(reason: &cvm::Reason) -> Value {
+    json!({"name": reason.name, "contribution": reason.contribution, "text": reason.text})
 }

@@ -3,10 +3,11 @@
 use super::calibrator::{Calibrator, Method};
 use super::sample::log_odds;
 use cvm_core::{
-    Attributions, BoundBatch, Frame, InputError, InputSchema, ModelState, OutputSpec, RowStatus,
-    ScoreBlock, ScoreOptions, Scorer, StateError,
+    Attributions, BoundBatch, Frame, InputError, InputSchema, ModelState, OutputSpec, Question,
+    RowStatus, ScoreBlock, ScoreOptions, Scorer, StateError,
 };
 use serde_json::Value;
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 /// Prefix of the calibrator in a model's state.
@@ -264,8 +265,14 @@ impl Scorer for Calibrated {
         self.inner.check_options(options)
     }
 
-    fn explain(&self, batch: &BoundBatch<'_, '_>) -> Result<Attributions, InputError> {
-        self.inner.explain(batch)
+    /// Attributions are of the raw score, which a calibrator does not touch.
+    fn explain(
+        &self,
+        batch: &BoundBatch<'_, '_>,
+        rows: Range<usize>,
+        question: &Question<'_, '_, '_>,
+    ) -> Result<Attributions, InputError> {
+        self.inner.explain(batch, rows, question)
     }
 
     fn score_rows(

@@ -4,16 +4,19 @@
 //! where missing values go, category sets, linear leaves, the order of addition, the link. Importers
 //! are in [`import`]; what they do not understand they refuse by name. See `docs/models/trees.md`.
 
+mod attribution;
 mod builder;
 mod fields;
 mod forest;
 pub mod import;
+mod interventional;
 mod kernel;
 pub mod limits;
 mod link;
 mod model;
 mod oblivious;
 mod probe;
+mod quadrature;
 mod quantise;
 mod rules;
 mod shap;

@@ -3,6 +3,7 @@
 //! A block of rows is read field by field, prepared as the original library prepares it, and walked
 //! by the fastest form that can hold the trees; then the sums become raw scores and answers.
 
+use super::attribution::{Explainer, How, Layout};
 use super::fields::{self, Field, Reader};
 use super::forest::Forest;
 use super::kernel::Kernel;
@@ -10,17 +11,20 @@ use super::limits::MAX_CLASSES;
 use super::link::{self, Finish};
 use super::oblivious::{Oblivious, ObliviousKernel};
 use super::rules::{InputWidth, Rules};
-use super::shap::Explainer;
-use super::{probe, state, walk};
+use super::{attribution, probe, state, walk};
 use cvm_core::{
-    Attributions, BoundBatch, Frame, InputError, InputSchema, ModelState, OutputSpec, RowCode,
-    RowStatus, ScoreBlock, ScoreOptions, Scorer, StateError,
+    Attributions, BoundBatch, ExplainMethod, Frame, InputError, InputSchema, ModelState,
+    OutputSpec, Question, RowCode, RowStatus, ScoreBlock, ScoreOptions, Scorer, StateError,
 };
+use std::ops::Range;
+use std::sync::OnceLock;
 
 /// Kind in the catalog.
 pub(crate) const KIND: &str = "churn.trees";
 /// Rows read at once by the plain walk.
 const PLAIN_ROWS: usize = 64;
+/// Rows explained at once: a tree's tables are read once for all of them.
+const EXPLAINED_ROWS: usize = 32;
 
 /// The trees.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,6 +95,8 @@ pub struct TreeEnsemble {
     schema: InputSchema,
     reader: Reader,
     engine: Engine,
+    /// Made when an explanation is first asked for.
+    layout: OnceLock<Result<Layout, String>>,
 }
 
 impl TreeEnsemble {
@@ -112,6 +118,7 @@ impl TreeEnsemble {
             schema: fields::schema(&ensemble.fields, &ensemble.rules),
             reader: Reader::new(&ensemble.fields, ensemble.rules),
             engine: engine(&ensemble),
+            layout: OnceLock::new(),
             ensemble,
         })
     }
@@ -182,6 +189,72 @@ impl TreeEnsemble {
         }
     }
 
+    /// The way a question asks for, with its label.
+    fn how(&self, question: &Question<'_, '_, '_>) -> Result<(How, &'static str), InputError> {
+        let field = "background";
+        match (question.method, question.background) {
+            (ExplainMethod::Exact, None) => Ok((How::PathDependent, attribution::PATH_DEPENDENT)),
+            (ExplainMethod::Approximate, None) => Ok((How::Approximate, attribution::APPROXIMATE)),
+            (ExplainMethod::Interventional, Some(batch)) => {
+                let rows = batch.row_count;
+                let mut values = vec![0.0; rows * self.ensemble.fields.len()];
+                let mut status = vec![RowStatus::OK; rows];
+                let tables = self.reader.tables(batch);
+                self.reader
+                    .read(batch, &tables, 0, &mut values, &mut status);
+                match status.iter().position(|status| !status.is_ok()) {
+                    Some(row) => {
+                        let issue = batch.describe(row, status[row]);
+                        Err(InputError::new(field, issue.message))
+                    }
+                    None => Ok((
+                        How::Interventional { values, rows },
+                        attribution::INTERVENTIONAL,
+                    )),
+                }
+            }
+            (ExplainMethod::Interventional, None) => {
+                let why = "is not given; interventional attributions need rows to compare with";
+                Err(InputError::new(field, why))
+            }
+            (_, Some(_)) => Err(InputError::new(
+                field,
+                "is given; only the method `interventional` compares with it",
+            )),
+        }
+    }
+
+    /// Attributions and statuses of `rows` of a batch.
+    fn attribute(
+        &self,
+        batch: &BoundBatch<'_, '_>,
+        rows: Range<usize>,
+        explainer: &Explainer<'_>,
+    ) -> (Vec<f64>, Vec<RowStatus>) {
+        let fields = self.ensemble.fields.len();
+        let width = fields * self.ensemble.output_count();
+        let tables = self.reader.tables(batch);
+        let mut values = vec![0.0; rows.len() * width];
+        let mut status = vec![RowStatus::OK; rows.len()];
+        let mut inputs = vec![0.0; EXPLAINED_ROWS * fields];
+        let blocks = values
+            .chunks_mut(EXPLAINED_ROWS * width)
+            .zip(status.chunks_mut(EXPLAINED_ROWS));
+        for (block, (out, status)) in blocks.enumerate() {
+            let count = status.len();
+            let inputs = &mut inputs[..count * fields];
+            let start = rows.start + block * EXPLAINED_ROWS;
+            self.reader.read(batch, &tables, start, inputs, status);
+            explainer.explain(inputs, count, out);
+            for (row, status) in out.chunks_exact_mut(width).zip(status) {
+                if !status.is_ok() {
+                    row.fill(f64::NAN);
+                }
+            }
+        }
+        (values, status)
+    }
+
     /// Writes the outputs of one row.
     fn write(&self, raw: &[f64], row: usize, wanted: &[usize], block: &mut ScoreBlock<'_>) {
         let mut answer = [0.0; MAX_CLASSES];
@@ -248,25 +321,24 @@ impl Scorer for TreeEnsemble {
         ScoreOptions::default()
     }
 
-    fn explain(&self, batch: &BoundBatch<'_, '_>) -> Result<Attributions, InputError> {
-        let explainer = Explainer::new(&self.ensemble)
-            .map_err(|why| InputError::new("model", format!("cannot be explained: {why}")))?;
-        let tables = self.reader.tables(batch);
-        let (fields, outputs) = (self.ensemble.fields.len(), self.ensemble.output_count());
-        let mut values = vec![f64::NAN; batch.row_count * fields * outputs];
-        let mut status = vec![RowStatus::OK; batch.row_count];
-        let mut row_values = vec![0.0; fields];
-        let rows = values.chunks_exact_mut(fields * outputs).zip(&mut status);
-        for (row, (out, status)) in rows.enumerate() {
-            let status = std::slice::from_mut(status);
-            self.reader
-                .read(batch, &tables, row, &mut row_values, status);
-            if status[0].is_ok() {
-                explainer.explain(&row_values, out);
-            }
-        }
+    fn explain(
+        &self,
+        batch: &BoundBatch<'_, '_>,
+        rows: Range<usize>,
+        question: &Question<'_, '_, '_>,
+    ) -> Result<Attributions, InputError> {
+        let refused = |why: &str| InputError::new("model", format!("cannot be explained: {why}"));
+        let layout = self.layout.get_or_init(|| Layout::new(&self.ensemble));
+        let layout = layout.as_ref().map_err(|why| refused(why))?;
+        let (how, method) = self.how(question)?;
+        let explainer = layout
+            .explainer(&self.ensemble, how)
+            .map_err(|why| refused(&why))?;
         let raw = self.outputs().iter().map(|output| output.name);
+        let (values, status) = self.attribute(batch, rows, &explainer);
         Ok(Attributions {
+            method,
+            is_exact: method != attribution::APPROXIMATE,
             outputs: raw.filter(|name| name.ends_with("raw_score")).collect(),
             base: explainer.base,
             values,

@@ -18,6 +18,7 @@ fn arguments(case: &Case) -> Vec<String> {
         cost_per_period,
         cost_per_order,
         interval_level,
+        reasons: _,
     } = &case.options;
     let numbers = [
         ("--horizon", horizon_periods),

@@ -3,4 +3,5 @@
 mod cli;
 mod golden;
 mod import;
+mod reasons;
 mod support;

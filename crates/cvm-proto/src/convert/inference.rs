@@ -223,6 +223,8 @@ impl Form {
             issues,
             row_keys: _,
             request_id,
+            // That protocol's requests cannot ask for them.
+            reasons: _,
         } = answer;
         let version = model.model_version.rsplit_once("/versions/");
         let mut parameters = HashMap::from([

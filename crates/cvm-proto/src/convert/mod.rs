@@ -3,6 +3,7 @@
 mod frame;
 mod inference;
 mod model_service;
+mod reasons;
 mod schema;
 mod scoring;
 mod scoring_service;

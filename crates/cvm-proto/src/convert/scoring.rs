@@ -4,7 +4,7 @@ use super::frame::{bytes_from_numbers, numbers_from_bytes};
 use super::{ConvertError, required, row_count_in, row_count_out, unknown_number};
 use crate::v1 as pb;
 use crate::v1::output_column::Values;
-use cvm::{RowCode, RowIssue, ScoreOptions};
+use cvm::{ReasonOptions, RowCode, RowIssue, ScoreOptions};
 
 /// Most outputs a request may name.
 pub const MAX_OUTPUTS: usize = 256;
@@ -57,6 +57,7 @@ impl TryFrom<pb::ScoreOptions> for ScoreOptions {
             cost_per_period,
             cost_per_order,
             interval_level,
+            reasons,
         } = options;
         if outputs.len() > MAX_OUTPUTS {
             let why = format!("names {}: at most {MAX_OUTPUTS} are allowed", outputs.len());
@@ -72,6 +73,10 @@ impl TryFrom<pb::ScoreOptions> for ScoreOptions {
             cost_per_period,
             cost_per_order,
             interval_level,
+            reasons: reasons
+                .map(ReasonOptions::try_from)
+                .transpose()
+                .map_err(|error| error.under("reasons"))?,
         })
     }
 }
@@ -88,6 +93,7 @@ impl From<ScoreOptions> for pb::ScoreOptions {
             cost_per_period,
             cost_per_order,
             interval_level,
+            reasons,
         } = options;
         pb::ScoreOptions {
             horizon_periods,
@@ -99,6 +105,7 @@ impl From<ScoreOptions> for pb::ScoreOptions {
             cost_per_period,
             cost_per_order,
             interval_level,
+            reasons: reasons.map(pb::ReasonOptions::from),
         }
     }
 }
@@ -258,7 +265,7 @@ impl TryFrom<pb::RowError> for RowIssue {
 mod tests {
     use super::{MAX_OUTPUTS, row_code};
     use crate::v1 as pb;
-    use cvm::{RowCode, ScoreOptions};
+    use cvm::{ReasonDirection, ReasonOptions, RowCode, ScoreOptions};
 
     #[test]
     fn every_row_code_has_its_number_and_no_other_number_is_one() {
@@ -284,6 +291,12 @@ mod tests {
             cost_per_period: Some(0.1),
             cost_per_order: None,
             interval_level: Some(0.95),
+            reasons: Some(ReasonOptions {
+                count: 3,
+                only_actionable: true,
+                direction: ReasonDirection::Lowers,
+                approximate: true,
+            }),
         };
         let wire = pb::ScoreOptions::from(options.clone());
         assert_eq!(ScoreOptions::try_from(wire), Ok(options));

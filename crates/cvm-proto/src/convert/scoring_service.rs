@@ -1,5 +1,6 @@
 //! `scoring_service.proto`: a request as a job, and its answer.
 
+use super::reasons::{reasons_in, reasons_out};
 use super::scoring::{encoding_in, row_code};
 use super::{
     ConvertError, Encoding, ModelName, ModelStamp, ScoredColumn, required, row_count_in,
@@ -8,7 +9,7 @@ use super::{
 use crate::Refusal;
 use crate::v1 as pb;
 use crate::v1::stream_score_response::Result as StreamResult;
-use cvm::{Frame, RowCode, RowIssue, ScoreOptions};
+use cvm::{Frame, Reasons, RowCode, RowIssue, ScoreOptions};
 
 /// Longest request id, in bytes.
 pub const MAX_REQUEST_ID_BYTES: usize = 128;
@@ -106,6 +107,8 @@ pub struct ScoreAnswer {
     pub row_keys: Vec<String>,
     /// The request's id.
     pub request_id: String,
+    /// Reasons, if they were asked for.
+    pub reasons: Option<Reasons>,
 }
 
 impl ScoreAnswer {
@@ -120,7 +123,9 @@ impl ScoreAnswer {
             issues,
             row_keys,
             request_id,
+            reasons,
         } = self;
+        let (row_reasons, reasons_method) = reasons_out(reasons);
         let outputs = outputs.into_iter().map(|column| column.encode(encoding));
         let statuses = statuses
             .into_iter()
@@ -133,6 +138,8 @@ impl ScoreAnswer {
             row_errors: issues.into_iter().map(pb::RowError::from).collect(),
             row_keys,
             request_id,
+            row_reasons,
+            reasons_method,
         }
     }
 }
@@ -149,6 +156,8 @@ impl TryFrom<pb::ScoreResponse> for ScoreAnswer {
             row_errors,
             row_keys,
             request_id,
+            row_reasons,
+            reasons_method,
         } = response;
         let row_count = row_count_in(row_count, "row_count")?;
         let outputs = outputs
@@ -174,6 +183,7 @@ impl TryFrom<pb::ScoreResponse> for ScoreAnswer {
             issues,
             row_keys,
             request_id,
+            reasons: reasons_in(row_reasons, reasons_method, row_count)?,
         })
     }
 }
@@ -218,7 +228,7 @@ impl TryFrom<pb::StreamScoreResponse> for StreamAnswer {
 mod tests {
     use super::{ScoreAnswer, ScoreJob, StreamAnswer};
     use crate::{Encoding, ModelName, ModelStamp, Reason, Refusal, ScoredColumn, v1 as pb};
-    use cvm::{Frame, RowCode, RowIssue, ScoreOptions};
+    use cvm::{Frame, Reasons, RowCode, RowIssue, ScoreOptions};
 
     fn job() -> ScoreJob {
         ScoreJob {
@@ -257,6 +267,17 @@ mod tests {
             }],
             row_keys: Vec::new(),
             request_id: "r1".to_owned(),
+            reasons: Some(Reasons {
+                method: "linear SHAP".to_owned(),
+                rows: vec![
+                    vec![cvm::Reason {
+                        name: "T".to_owned(),
+                        contribution: -0.25,
+                        text: "T = 1 lowers the risk".to_owned(),
+                    }],
+                    Vec::new(),
+                ],
+            }),
         }
     }
 
@@ -340,6 +361,10 @@ mod tests {
         tall.row_count = 3;
         let error = ScoreAnswer::try_from(tall).unwrap_err();
         assert_eq!(error.field, "outputs[0].doubles_le");
+        let mut mute = answer().encode(Encoding::Doubles);
+        mute.row_reasons.pop();
+        let error = ScoreAnswer::try_from(mute).unwrap_err();
+        assert_eq!(error.field, "row_reasons");
         let mut unknown = answer().encode(Encoding::Doubles);
         unknown.row_errors[0].status = 99;
         let error = ScoreAnswer::try_from(unknown).unwrap_err();

@@ -329,6 +329,46 @@ pub struct ScoreOptions {
     /// well the model's parameters are known, not what one customer may do.
     #[prost(double, optional, tag = "13")]
     pub interval_level: ::core::option::Option<f64>,
+    /// Reasons wanted beside every row's scores. Unset is none. Only of models with one raw score whose
+    /// kind has attributions.
+    #[prost(message, optional, tag = "14")]
+    pub reasons: ::core::option::Option<ReasonOptions>,
+}
+/// Which reasons to give for a row's score.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReasonOptions {
+    /// Most reasons a row has, from 1 to 1000.
+    #[prost(int32, tag = "1")]
+    pub count: i32,
+    /// Only reasons that the model's feature dictionary does not call out of anybody's reach.
+    #[prost(bool, tag = "2")]
+    pub only_actionable: bool,
+    /// Only reasons of this direction. Unset is either.
+    #[prost(enumeration = "ReasonDirection", tag = "3")]
+    pub direction: i32,
+    /// From fast approximate attributions, which are no Shapley values, instead of exact ones.
+    #[prost(bool, tag = "4")]
+    pub approximate: bool,
+}
+/// One reason for a row's score: a field of the model, or a group of fields, with what it adds.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ScoreReason {
+    /// Name of the field or of the group.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// What it adds to the raw score beside what is usual; above 0 it raises the score.
+    #[prost(double, tag = "2")]
+    pub contribution: f64,
+    /// The reason in the words of the model's feature dictionary.
+    #[prost(string, tag = "3")]
+    pub text: ::prost::alloc::string::String,
+}
+/// Reasons of one row, the largest contribution first.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RowReasons {
+    /// The reasons; none for a row without a score.
+    #[prost(message, repeated, tag = "1")]
+    pub reasons: ::prost::alloc::vec::Vec<ScoreReason>,
 }
 /// The model that answered.
 ///
@@ -417,6 +457,39 @@ pub struct FieldViolation {
     /// What is wrong and what is allowed.
     #[prost(string, tag = "2")]
     pub description: ::prost::alloc::string::String,
+}
+/// Which way a reason moves the score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ReasonDirection {
+    /// Either way.
+    Unspecified = 0,
+    /// It raises the score.
+    Raises = 1,
+    /// It lowers the score.
+    Lowers = 2,
+}
+impl ReasonDirection {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "REASON_DIRECTION_UNSPECIFIED",
+            Self::Raises => "REASON_DIRECTION_RAISES",
+            Self::Lowers => "REASON_DIRECTION_LOWERS",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "REASON_DIRECTION_UNSPECIFIED" => Some(Self::Unspecified),
+            "REASON_DIRECTION_RAISES" => Some(Self::Raises),
+            "REASON_DIRECTION_LOWERS" => Some(Self::Lowers),
+            _ => None,
+        }
+    }
 }
 /// Form of the output columns of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -557,6 +630,12 @@ pub struct ScoreResponse {
     /// The request's id.
     #[prost(string, tag = "7")]
     pub request_id: ::prost::alloc::string::String,
+    /// One entry per row if `options.reasons` asked for reasons, else empty.
+    #[prost(message, repeated, tag = "8")]
+    pub row_reasons: ::prost::alloc::vec::Vec<RowReasons>,
+    /// How the contributions of reasons were computed, in words; empty without reasons.
+    #[prost(string, tag = "9")]
+    pub reasons_method: ::prost::alloc::string::String,
 }
 /// One request of a stream.
 #[derive(Clone, PartialEq, ::prost::Message)]

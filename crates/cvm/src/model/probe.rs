@@ -19,6 +19,7 @@ pub(super) fn make(scorer: &dyn Scorer) -> Result<Probe, Error> {
         outputs,
         status,
         issues: _,
+        reasons: _,
     } = score::score(scorer, &rows.batch()?, &options, 1)?;
     let scores = outputs
         .into_iter()

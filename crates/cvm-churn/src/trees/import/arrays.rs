@@ -4,7 +4,7 @@
 //! ```text
 //! {"document": "cvm trees 1", "library": …, "rules": {…}, "link": …, "outputs": n, "leaf_width": w,
 //!  "base": [n], "divisor": d, "slope": s,
-//!  "fields": [{"name", "accepts_missing", "levels": null or [text]}],
+//!  "fields": [{"name", "accepts_missing", "levels": null or [text], "unseen": missing or reject}],
 //!  "trees": [{"output", "feature": [−1 is a leaf], "threshold", "left", "right", "default_left",
 //!             "value": [nodes × w], "cover", "members": {"node": [codes that go left]}}]}
 //! ```
@@ -12,7 +12,7 @@
 use super::document::{self, Node, Object};
 use super::{ImportError, ImportOptions, Imported};
 use crate::trees::builder::{Builder, Leaf, RawNode, Test};
-use crate::trees::fields::{Field, Role, UnseenPolicy};
+use crate::trees::fields::{Field, Role};
 use crate::trees::limits::{MAX_CLASSES, MAX_NODES, MAX_SET_WORDS};
 use crate::trees::link::{Finish, Link};
 use crate::trees::model::{Ensemble, Trees};
@@ -85,13 +85,13 @@ fn parsed<T: DeserializeOwned>(node: &Node<'_>) -> Result<T, ImportError> {
 }
 
 fn field(node: &Node<'_>) -> Result<Field, ImportError> {
-    let object = node.object(&["accepts_missing", "levels", "name"])?;
+    let object = node.object(&["accepts_missing", "levels", "name", "unseen"])?;
     let mut field = Field::number(object.get("name")?.text()?);
     field.accepts_missing = parsed(&object.get("accepts_missing")?)?;
     if let Some(levels) = parsed::<Option<Vec<String>>>(&object.get("levels")?)? {
         field.role = Role::Category {
             levels,
-            unseen: UnseenPolicy::Missing,
+            unseen: parsed(&object.get("unseen")?)?,
         };
     }
     Ok(field)
