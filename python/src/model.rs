@@ -355,7 +355,9 @@ impl RawModel {
     ) -> PyResult<Vec<PyScores<'py>>> {
         let (batch, (options, threads)) = (columns.batch()?, options.options());
         let model = &self.model;
-        let all = enter(py, || model.score_horizons(&batch, &options, &horizons, threads))?;
+        let all = enter(py, || {
+            model.score_horizons(&batch, &options, &horizons, threads)
+        })?;
         Ok(all.into_iter().map(|s| PyScores::of(py, s)).collect())
     }
 
