@@ -249,14 +249,13 @@ def _judged(  # noqa: PLR0913 - what its two callers know
     options: dict[str, Any],
 ) -> Evaluation:
     rows = fold >= 0
-    part = lambda values: None if values is None else values[rows]  # noqa: E731 - four times
     results = {
         name: measures.bootstrap(
             churned[rows],
             _complete(name, p[rows]),
-            part(weight),
-            value=part(value),
-            groups=part(group),
+            _part(weight, rows),
+            value=_part(value, rows),
+            groups=_part(group, rows),
             campaign=campaign,
             **options,
         )
@@ -274,6 +273,10 @@ def _judged(  # noqa: PLR0913 - what its two callers know
         value=value,
         campaign=campaign or measures.Campaign(),
     )
+
+
+def _part(values: NDArray[Any] | None, rows: NDArray[np.bool_]) -> NDArray[Any] | None:
+    return None if values is None else values[rows]
 
 
 def _complete(name: str, probability: Numbers) -> Numbers:
