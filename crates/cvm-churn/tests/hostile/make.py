@@ -133,7 +133,7 @@ def refused(sound):
         "lightgbm-nan-threshold": lines(light, "threshold", "nan nan nan nan"),
         "lightgbm-field-out-of-range": lines(light, "split_feature", "7 7 7 7"),
         "lightgbm-category-out-of-range": lines(light, "cat_boundaries", "0 4000000000"),
-        "lightgbm-cut": light[: len(light) // 2],
+        "lightgbm-cut": light[: light.index("Tree=1") + 60],
         "lightgbm-infinite-leaf": lines(light, "leaf_value", "inf inf inf inf inf"),
         "lightgbm-empty": "",
         "arrays-loop": json.dumps(additive()).replace('"left": [1, -1, -1]', '"left": [0, -1, -1]'),
