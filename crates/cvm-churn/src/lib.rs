@@ -25,8 +25,10 @@ mod target;
 pub mod trees;
 
 pub use coefficients::{Coefficient, LogisticFit};
-pub use design::{LogisticDesign, Prepared};
+pub use design::{LogisticDesign, Prepared, penalties};
 pub use error::ChurnError;
 pub use likelihood::LogisticLikelihood;
 pub use logistic::Logistic;
-pub use spec::{Label, LogisticSpec, MissingCategorical, MissingNumeric, NumericBasis};
+pub use spec::{
+    Label, LogisticSpec, MissingCategorical, MissingNumeric, NumericBasis, PathRule, PathSpec,
+};
