@@ -118,6 +118,9 @@ impl Prepared {
         for (column, value) in self.active.iter().zip(per_unit.iter().skip(1)) {
             coefficients[*column] = *value;
         }
+        if let Some(column) = self.offset {
+            coefficients[column] = 1.0;
+        }
         // A column that never varied keeps scale 1: its coefficient is 0.
         let scales = self.scales.iter().map(|s| if *s > 0.0 { *s } else { 1.0 });
         let model = Logistic::assemble(
@@ -155,6 +158,8 @@ impl Prepared {
         spread: &Array2<f64>,
     ) -> Vec<Coefficient> {
         let own = column_names(&self.encoding);
+        let offset = self.offset.map(|column| own[column].clone());
+        let fixed = |name: &String| f64::from(u8::from(offset.as_ref() == Some(name)));
         let names = std::iter::once("intercept".to_owned()).chain(own);
         let line = |(name, place): (String, Option<usize>)| match place {
             Some(i) => Coefficient {
@@ -165,10 +170,11 @@ impl Prepared {
                 standardised_error: covariance[[i, i]].sqrt(),
             },
             None => Coefficient {
+                // Only an offset has a coefficient without being estimated.
+                per_unit: fixed(&name),
+                standardised: fixed(&name),
                 name,
-                per_unit: 0.0,
                 per_unit_error: f64::NAN,
-                standardised: 0.0,
                 standardised_error: f64::NAN,
             },
         };

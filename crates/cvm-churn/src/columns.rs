@@ -26,7 +26,8 @@ pub(crate) fn read(
     spec: &LogisticSpec,
     rows: &[usize],
 ) -> Result<Vec<(String, RawColumn)>, ChurnError> {
-    for name in spec.numeric.iter().chain(&spec.categorical).flatten() {
+    let listed = spec.numeric.iter().chain(&spec.categorical).flatten();
+    for name in listed.chain(&spec.offset) {
         column(batch, name)?;
     }
     let mut columns = Vec::new();
@@ -56,7 +57,7 @@ enum Role {
 
 fn role(spec: &LogisticSpec, name: &str, column: &Column<'_>) -> Role {
     let listed = |list: &Option<Vec<String>>| list.iter().flatten().any(|own| own == name);
-    if listed(&spec.numeric) {
+    if listed(&spec.numeric) || spec.offset.as_deref() == Some(name) {
         return Role::Number;
     }
     if listed(&spec.categorical) {

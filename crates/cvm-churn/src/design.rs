@@ -34,6 +34,8 @@ pub struct Prepared {
     pub starts: Vec<Vec<f64>>,
     /// L2 penalty per parameter, of the total log-likelihood; 0 for the intercept.
     pub penalty: Vec<f64>,
+    /// L1 penalty per parameter, of the total log-likelihood; empty for none.
+    pub l1: Vec<f64>,
     /// Names of the parameters: `intercept`, `tenure`, `Contract=One year`, …
     pub names: Vec<String>,
     /// Columns left out and why.
@@ -48,9 +50,27 @@ pub struct Prepared {
     pub(crate) scales: Vec<f64>,
     /// Encoded column of each parameter after the intercept.
     pub(crate) active: Vec<usize>,
+    /// Encoded column with the fixed coefficient 1.
+    pub(crate) offset: Option<usize>,
 }
 
 impl LogisticDesign {
+    /// Who churned, row by row.
+    ///
+    /// # Errors
+    /// A target that is absent or without exactly two labels.
+    pub fn truth(batch: &Batch<'_>, spec: &LogisticSpec) -> Result<Vec<bool>, ChurnError> {
+        Ok(target::read(batch, spec)?.churned)
+    }
+
+    /// The row weights: ones without a weight column.
+    ///
+    /// # Errors
+    /// A weight column that is absent or holds a value that is no weight.
+    pub fn weights(batch: &Batch<'_>, spec: &LogisticSpec) -> Result<Vec<f64>, ChurnError> {
+        target::weights(batch, spec)
+    }
+
     /// Encodes `batch` under `spec`.
     ///
     /// # Errors
@@ -77,9 +97,16 @@ impl LogisticDesign {
         let merged = merge(&encoding, &raw, &weights, &churned);
         drop(raw);
         let columns = merged.columns(&encoding);
-        let (means, scales) = standards(&columns, &merged.weight);
+        let (mut means, mut scales) = standards(&columns, &merged.weight);
         let names = encoding::column_names(&encoding);
-        let active = active(
+        let offset = names
+            .iter()
+            .position(|own| spec.offset.as_ref() == Some(own));
+        if let Some(column) = offset {
+            // Taken as it is; a scale of 0 keeps it out of the fit.
+            (means[column], scales[column]) = (0.0, 0.0);
+        }
+        let mut active = active(
             &columns,
             &merged.weight,
             &means,
@@ -88,10 +115,15 @@ impl LogisticDesign {
             &names,
             &mut warnings,
         );
-        let likelihood = likelihood(&columns, &merged, &means, &scales, &active);
+        if let Some(column) = offset {
+            active.retain(|own| *own != column);
+            warnings
+                .retain(|text| !text.starts_with(&format!("column {} does not", names[column])));
+        }
+        let shift = offset.map(|column| columns[column].as_slice());
+        let likelihood = likelihood(&columns, &merged, (&means, &scales), &active, shift);
         let dim = active.len() + 1;
-        let mut penalty = vec![spec.penalty; dim];
-        penalty[0] = 0.0;
+        let (penalty, l1) = penalties(spec.penalty, spec.l1_ratio, dim);
         let mut start = vec![0.0; dim];
         let positive_weight = sum(&merged.churned);
         start[0] = cvm_math::ln(positive_weight / (sum(&merged.weight) - positive_weight));
@@ -106,6 +138,8 @@ impl LogisticDesign {
             target: spec.target.clone(),
             likelihood,
             penalty,
+            l1,
+            offset,
             warnings,
             encoding,
             positive,
@@ -339,12 +373,28 @@ pub(crate) fn active(
     kept
 }
 
+/// L2 and L1 penalties per parameter, the first of which has none; no L1 list if there is none.
+#[must_use]
+pub fn penalties(penalty: f64, l1_ratio: f64, dim: usize) -> (Vec<f64>, Vec<f64>) {
+    let list = |weight: f64| {
+        let mut list = vec![weight; dim];
+        list[0] = 0.0;
+        list
+    };
+    let l1 = if l1_ratio > 0.0 {
+        list(penalty * l1_ratio)
+    } else {
+        Vec::new()
+    };
+    (list(penalty * (1.0 - l1_ratio)), l1)
+}
+
 fn likelihood(
     columns: &[Vec<f64>],
     merged: &Merged,
-    means: &[f64],
-    scales: &[f64],
+    (means, scales): (&[f64], &[f64]),
     active: &[usize],
+    offset: Option<&[f64]>,
 ) -> LogisticLikelihood {
     let row_count = merged.weight.len();
     let block = |start: usize| {
@@ -359,6 +409,7 @@ fn likelihood(
             design,
             weight: merged.weight[start..end].to_vec(),
             churned: merged.churned[start..end].to_vec(),
+            offset: offset.map_or_else(Vec::new, |values| values[start..end].to_vec()),
         }
     };
     let starts = (0..row_count).step_by(BLOCK_ROWS);

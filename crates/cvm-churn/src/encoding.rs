@@ -132,6 +132,9 @@ pub(crate) fn learn(
     rows: &[usize],
     spec: &LogisticSpec,
 ) -> Result<Option<FieldEncoding>, ChurnError> {
+    if spec.offset.as_deref() == Some(name) {
+        return offset(name, raw, rows).map(Some);
+    }
     let refused = match raw {
         RawColumn::Numbers(values) => {
             let reject = spec.missing_numeric == MissingNumeric::Reject;
@@ -150,6 +153,25 @@ pub(crate) fn learn(
         RawColumn::Numbers(values) => learn_number(name, values, weights, spec),
         RawColumn::Levels { levels, codes } => learn_category(name, levels, codes, weights, spec),
     })
+}
+
+/// The offset: a number as it is, without a rule for gaps.
+fn offset(name: &str, raw: &RawColumn, rows: &[usize]) -> Result<FieldEncoding, ChurnError> {
+    if let RawColumn::Numbers(values) = raw
+        && let Some(index) = values.iter().position(|v| v.is_nan())
+    {
+        let allowed = "present: an offset has no rule for gaps";
+        return Err(ChurnError::cell(name, rows[index], "missing", allowed));
+    }
+    let basis = Basis::new(Vec::new());
+    let basis = basis.ok_or_else(|| ChurnError::setting("offset", name, "a column of numbers"))?;
+    Ok(FieldEncoding::Number(NumberField {
+        name: name.to_owned(),
+        basis,
+        imputed: 0.0,
+        has_indicator: false,
+        missing: MissingRule::Reject,
+    }))
 }
 
 fn learn_number(

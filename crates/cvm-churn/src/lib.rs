@@ -29,10 +29,12 @@ mod target;
 pub mod trees;
 
 pub use coefficients::{Coefficient, LogisticFit};
-pub use design::{LogisticDesign, Prepared};
+pub use design::{LogisticDesign, Prepared, penalties};
 pub use error::ChurnError;
 pub use likelihood::LogisticLikelihood;
 pub use logistic::Logistic;
 pub use profile::{FieldProfile, MIN_COUNT, Profile};
-pub use spec::{Label, LogisticSpec, MissingCategorical, MissingNumeric, NumericBasis};
+pub use spec::{
+    Label, LogisticSpec, MissingCategorical, MissingNumeric, NumericBasis, PathRule, PathSpec,
+};
 pub use target::read_target;

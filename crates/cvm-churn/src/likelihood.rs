@@ -5,7 +5,7 @@
 //! | `z_i`  | standardised columns of merged row `i`, the first is 1              |
 //! | `n_i`  | weight of the row                                                   |
 //! | `y_i`  | weight of those in it who churned                                   |
-//! | `η_i`  | `θᵀz_i`, the logit                                                  |
+//! | `η_i`  | `θᵀz_i`, plus the row's offset if there is one, the logit           |
 //!
 //! ```text
 //! ℓ = Σ y_i η_i − n_i ln(1 + e^η_i)
@@ -39,6 +39,8 @@ pub(crate) struct Block {
     pub(crate) weight: Vec<f64>,
     /// `y_i`.
     pub(crate) churned: Vec<f64>,
+    /// Added to every logit; empty for nothing.
+    pub(crate) offset: Vec<f64>,
 }
 
 impl Block {
@@ -49,7 +51,10 @@ impl Block {
     }
 
     fn logits(&self, theta: &[f64]) -> Vec<f64> {
-        let mut logits = vec![0.0; self.weight.len()];
+        let mut logits = match self.offset.is_empty() {
+            true => vec![0.0; self.weight.len()],
+            false => self.offset.clone(),
+        };
         for (j, factor) in theta.iter().enumerate() {
             add_scaled(&mut logits, *factor, self.column(j));
         }

@@ -65,6 +65,8 @@ pub struct LogisticSpec {
     pub positive: Option<Label>,
     /// Column of row weights, finite and >= 0.
     pub weight: Option<String>,
+    /// Column added to the logit as it is, with the coefficient 1: finite, never missing.
+    pub offset: Option<String>,
     /// Columns that are no inputs, such as a customer id.
     pub ignore: Vec<String>,
     /// Numeric inputs. Unset: every column of numbers not named elsewhere.
@@ -74,6 +76,10 @@ pub struct LogisticSpec {
     /// L2 penalty on the standardised coefficients (not the intercept), taken from the total
     /// log-likelihood: `1 / C` of scikit-learn. Finite and >= 0.
     pub penalty: f64,
+    /// Share of the penalty that is L1, 0 to 1: coefficients that do not earn it are exactly 0.
+    pub l1_ratio: f64,
+    /// Chooses the penalty by cross-validation, in place of `penalty`.
+    pub path: Option<PathSpec>,
     /// How numbers enter.
     pub numeric_basis: NumericBasis,
     /// Knots of a spline, 3 to 7.
@@ -90,16 +96,78 @@ pub struct LogisticSpec {
     pub max_levels: usize,
 }
 
+/// How the penalty is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum PathRule {
+    /// Least mean log-loss of the held-out folds.
+    #[default]
+    Best,
+    /// Largest penalty whose mean log-loss is within one standard error of the least.
+    OneStandardError,
+}
+
+/// A path of penalties and the choice among them by folds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PathSpec {
+    /// Penalties tried, largest first, equal steps of the logarithm; 2 to 200.
+    pub count: usize,
+    /// Smallest penalty relative to the largest, which is the least that leaves every coefficient
+    /// at 0; above 0, below 1.
+    pub smallest_ratio: f64,
+    /// Folds, 2 to 50; within each, encodings are learnt anew.
+    pub folds: usize,
+    /// Seed of the folds, which have equal shares of churners.
+    pub seed: u64,
+    /// Which penalty is chosen.
+    pub rule: PathRule,
+}
+
+impl Default for PathSpec {
+    fn default() -> Self {
+        PathSpec {
+            count: 40,
+            smallest_ratio: 1e-4,
+            folds: 5,
+            seed: 0,
+            rule: PathRule::Best,
+        }
+    }
+}
+
+impl PathSpec {
+    fn check(&self) -> Result<(), ChurnError> {
+        let refuse = |field: &str, value: String, allowed: &str| {
+            Err(ChurnError::setting(field, value, allowed))
+        };
+        if !(2..=200).contains(&self.count) {
+            return refuse("path.count", self.count.to_string(), "from 2 to 200");
+        }
+        if !(2..=50).contains(&self.folds) {
+            return refuse("path.folds", self.folds.to_string(), "from 2 to 50");
+        }
+        if !(self.smallest_ratio > 0.0 && self.smallest_ratio < 1.0) {
+            let value = self.smallest_ratio.to_string();
+            return refuse("path.smallest_ratio", value, "above 0 and below 1");
+        }
+        Ok(())
+    }
+}
+
 impl Default for LogisticSpec {
     fn default() -> Self {
         LogisticSpec {
             target: String::new(),
             positive: None,
             weight: None,
+            offset: None,
             ignore: Vec::new(),
             numeric: None,
             categorical: None,
             penalty: 1.0,
+            l1_ratio: 0.0,
+            path: None,
             numeric_basis: NumericBasis::Spline,
             knots: 5,
             missing_numeric: MissingNumeric::Impute,
@@ -146,6 +214,12 @@ impl LogisticSpec {
         if !self.penalty.is_finite() || self.penalty < 0.0 {
             return refuse("penalty", self.penalty.to_string(), "a finite number >= 0");
         }
+        if !(0.0..=1.0).contains(&self.l1_ratio) {
+            return refuse("l1_ratio", self.l1_ratio.to_string(), "from 0 to 1");
+        }
+        if let Some(path) = &self.path {
+            path.check()?;
+        }
         if !(3..=7).contains(&self.knots) {
             return refuse("knots", self.knots.to_string(), "from 3 to 7");
         }
@@ -162,9 +236,9 @@ impl LogisticSpec {
     fn check_roles(&self) -> Result<(), ChurnError> {
         let mut seen: HashSet<&str> = HashSet::from([self.target.as_str()]);
         let inputs = self.numeric.iter().chain(&self.categorical).flatten();
-        for name in self.weight.iter().chain(inputs) {
+        for name in self.weight.iter().chain(&self.offset).chain(inputs) {
             if !seen.insert(name) {
-                let allowed = "one of target, weight, numeric, categorical, once";
+                let allowed = "one of target, weight, offset, numeric, categorical, once";
                 return Err(ChurnError::setting("columns", name, allowed));
             }
         }

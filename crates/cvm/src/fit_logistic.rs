@@ -2,7 +2,7 @@
 
 use crate::fit::thread_count;
 use crate::fit_rows::{Counts, finish, report, run_with};
-use crate::{Error, FitOptions, Fitted};
+use crate::{Error, FitOptions, Fitted, fit_path};
 use cvm_churn::{ChurnError, LogisticDesign, LogisticFit, LogisticSpec, Prepared};
 use cvm_core::{Batch, Likelihood};
 use cvm_fit::{Fit, Settings};
@@ -10,19 +10,29 @@ use serde_json::{Map, Value, json};
 
 /// Fits a logistic model; `options.settings` is a [`LogisticSpec`].
 pub(crate) fn fit(batch: &Batch<'_>, options: &FitOptions) -> Result<Fitted, Error> {
-    let spec = spec(options)?;
+    let mut spec = spec(options)?;
+    spec.check()?;
+    let path = match spec.path.take() {
+        Some(path) => Some(fit_path::choose(batch, &spec, &path, options)?),
+        None => None,
+    };
+    if let Some(path) = &path {
+        spec.penalty = path.penalty();
+    }
     let prepared = LogisticDesign::prepare(batch, &spec)?;
     let settings = Settings {
         max_iterations: options.max_iterations,
         gradient_tolerance: options.gradient_tolerance,
         penalty: prepared.penalty.clone(),
+        l1: prepared.l1.clone(),
         threads: thread_count(options.threads),
         ..Settings::default()
     };
     let (likelihood, starts) = (&prepared.likelihood, &prepared.starts);
     let fit = run_with(likelihood, &prepared.transforms, starts, options, &settings)?;
     let finished = prepared.finish(&fit.params, fit.covariance.view())?;
-    wrap(batch.row_count(), &spec, &prepared, fit, finished)
+    let facts = path.map(|path| path.facts());
+    wrap(batch.row_count(), &spec, &prepared, fit, finished, facts)
 }
 
 fn spec(options: &FitOptions) -> Result<LogisticSpec, Error> {
@@ -48,6 +58,7 @@ fn wrap(
     prepared: &Prepared,
     mut fit: Fit,
     finished: LogisticFit,
+    path: Option<Value>,
 ) -> Result<Fitted, Error> {
     let LogisticFit {
         model,
@@ -74,6 +85,9 @@ fn wrap(
     data.insert("positive_label".to_owned(), json!(model.positive_label()));
     let standardised: Vec<f64> = coefficients.iter().map(|line| line.standardised).collect();
     data.insert("standardised_coefficients".to_owned(), json!(standardised));
+    if let Some(path) = path {
+        data.insert("penalty_path".to_owned(), path);
+    }
     finish(Box::new(model), report, data)
 }
 

@@ -15,6 +15,7 @@ mod fit_hazard;
 mod fit_logistic;
 mod fit_nested;
 mod fit_parametric;
+mod fit_path;
 mod fit_rows;
 mod fit_settings;
 mod import;

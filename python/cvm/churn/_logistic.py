@@ -35,8 +35,18 @@ class LogisticChurn(FittedModel, ExplainedModel, CalibratedByRows):
     Parameters
     ----------
     penalty : float, default 1.0
-        L2 penalty on the standardised coefficients, ``1 / C`` of scikit-learn. The intercept is not
+        Penalty on the standardised coefficients, ``1 / C`` of scikit-learn. The intercept is not
         penalised.
+    l1_ratio : float, default 0.0
+        Share of the penalty that is L1: with more than 0, coefficients that do not earn it are
+        exactly 0.
+    choose_penalty : {"best", "one_standard_error"}, optional
+        Choose the penalty by cross-validated log-loss on a path, in place of ``penalty``: the best
+        one, or the largest within one standard error of it.
+    folds : int, default 5
+        Folds of that choice.
+    seed : int, default 0
+        Seed of the folds.
     numeric : sequence of str, optional
         Numeric inputs; by default every column of numbers.
     categorical : sequence of str, optional
@@ -86,7 +96,7 @@ class LogisticChurn(FittedModel, ExplainedModel, CalibratedByRows):
     converged_ : bool
         Whether the convergence test passed.
     fit_report_ : dict
-        How the fit went.
+        How the fit went; with ``choose_penalty`` its ``data`` holds ``penalty_path``.
     feature_names_in_ : numpy.ndarray of str
         Columns the model reads.
     n_features_in_ : int
@@ -115,6 +125,10 @@ class LogisticChurn(FittedModel, ExplainedModel, CalibratedByRows):
         self,
         *,
         penalty: float = 1.0,
+        l1_ratio: float = 0.0,
+        choose_penalty: str | None = None,
+        folds: int = 5,
+        seed: int = 0,
         numeric: Sequence[str] | None = None,
         categorical: Sequence[str] | None = None,
         ignore: Sequence[str] | None = None,
@@ -132,6 +146,10 @@ class LogisticChurn(FittedModel, ExplainedModel, CalibratedByRows):
         threads: int = 0,
     ) -> None:
         self.penalty = penalty
+        self.l1_ratio = l1_ratio
+        self.choose_penalty = choose_penalty
+        self.folds = folds
+        self.seed = seed
         self.numeric = numeric
         self.categorical = categorical
         self.ignore = ignore
@@ -154,6 +172,7 @@ class LogisticChurn(FittedModel, ExplainedModel, CalibratedByRows):
         y: str | ArrayLike,
         sample_weight: str | Sequence[float] | Numbers | None = None,
         *,
+        offset: str | None = None,
         columns: Sequence[str] | None = None,
     ) -> Self:
         """Fit the model by penalised maximum likelihood.
@@ -166,6 +185,8 @@ class LogisticChurn(FittedModel, ExplainedModel, CalibratedByRows):
             Who churned: a column of ``X``, or an array of booleans, 0 and 1, or two texts.
         sample_weight : str or array, optional
             Weight of each row, as a column of ``X`` or an array.
+        offset : str, optional
+            Column added to the logit as it is, in the fit and in every score.
         columns : sequence of str, optional
             Names of the columns of a 2-D array; by default ``x0``, ``x1`` …
 
@@ -184,10 +205,11 @@ class LogisticChurn(FittedModel, ExplainedModel, CalibratedByRows):
         table = as_table(X, columns)
         target, labels = _target(table, y)
         weight_name = sample_weight if isinstance(sample_weight, str) else None
-        inputs = table.columns(self._input_names(table, {target, weight_name}))
+        names = self._input_names(table, {target, weight_name, offset})
+        inputs = table.columns([*names, *([] if offset is None else [offset])])
         inputs, weight_column = with_weight(inputs, table, sample_weight)
         inputs.append((target, from_numpy(target, labels)))
-        self._fit(inputs, weight_column=weight_column, settings=self._settings(target))
+        self._fit(inputs, weight_column=weight_column, settings=self._settings(target, offset))
         self.classes_ = _classes(labels, self._positive_label())
         return self
 
@@ -201,9 +223,14 @@ class LogisticChurn(FittedModel, ExplainedModel, CalibratedByRows):
         skipped = others | ignored
         return [name for name in table.names if name not in skipped]
 
-    def _settings(self, target: str) -> dict[str, Any]:
+    def _settings(self, target: str, offset: str | None) -> dict[str, Any]:
+        chosen = self.choose_penalty
+        path = {"rule": chosen, "folds": self.folds, "seed": self.seed}
         settings = {
             "target": target,
+            "offset": offset,
+            "l1_ratio": self.l1_ratio,
+            "path": None if chosen is None else path,
             "positive": _plain(self.positive),
             "numeric": None if self.numeric is None else list(self.numeric),
             "categorical": None if self.categorical is None else list(self.categorical),

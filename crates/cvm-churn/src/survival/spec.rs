@@ -143,6 +143,15 @@ pub(crate) fn inputs_only(
     others: &[&Option<String>],
 ) -> Result<LogisticSpec, ChurnError> {
     inputs.check()?;
+    let logistic_only = [
+        ("offset", inputs.offset.is_some()),
+        ("path", inputs.path.is_some()),
+        ("l1_ratio", inputs.l1_ratio != 0.0),
+    ];
+    if let Some((name, _)) = logistic_only.iter().find(|(_, set)| *set) {
+        let allowed = "unset: only churn.logistic has it";
+        return Err(ChurnError::setting(name, "set", allowed));
+    }
     let mut spec = inputs.clone();
     let listed: Vec<&String> = spec
         .numeric
