@@ -7,6 +7,7 @@
 //! [`Logistic`] model and a coefficient table. See `docs/models/logistic.md`.
 
 mod basis;
+pub mod boosted;
 mod coefficients;
 mod columns;
 mod design;
