@@ -3,7 +3,7 @@
 use crate::column::Columns;
 use crate::door::enter;
 use crate::errors::invalid;
-use crate::model::FitArgs;
+use crate::model::{FitArgs, RawModel};
 use cvm::{IntervalMethod, ParamInterval};
 use pyo3::prelude::*;
 use std::ops::ControlFlow;
@@ -51,28 +51,55 @@ pub(crate) fn param_intervals(
 ) -> PyResult<Vec<Row>> {
     let (batch, options) = (columns.batch()?, options.options()?);
     let (method, level) = (request.method()?, request.level);
-    let raised: Mutex<Option<PyErr>> = Mutex::new(None);
-    let watch = |done: usize, total: usize| {
-        let told = Python::attach(|py| {
-            py.check_signals()?;
-            progress.call1(py, (done, total))
-        });
-        match told {
-            Ok(_) => ControlFlow::Continue(()),
-            Err(error) => {
-                *raised
-                    .lock()
-                    .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(error);
-                ControlFlow::Break(())
-            }
-        }
-    };
+    let raised = Mutex::new(None);
+    let watch = |done: usize, total: usize| tell(&progress, &raised, done, total);
     let found = enter(py, || {
         cvm::param_intervals(kind, &batch, &options, method, level, &watch)
     });
     match raised.into_inner() {
         Ok(Some(error)) => Err(error),
         _ => Ok(found?.into_iter().map(row).collect()),
+    }
+}
+
+/// Calls `progress(done, total)`; Ctrl-C, or an error of it, is kept in `raised` and stops the work.
+fn tell(
+    progress: &Py<PyAny>,
+    raised: &Mutex<Option<PyErr>>,
+    done: usize,
+    total: usize,
+) -> ControlFlow<()> {
+    let told = Python::attach(|py| {
+        py.check_signals()?;
+        progress.call1(py, (done, total))
+    });
+    match told {
+        Ok(_) => ControlFlow::Continue(()),
+        Err(error) => {
+            *raised
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(error);
+            ControlFlow::Break(())
+        }
+    }
+}
+
+/// Fits a model of `kind`; `progress(done, total)` is called now and then.
+#[pyfunction]
+pub(crate) fn fit_watched(
+    py: Python<'_>,
+    kind: &str,
+    columns: Columns<'_>,
+    options: FitArgs,
+    progress: Py<PyAny>,
+) -> PyResult<RawModel> {
+    let (batch, options) = (columns.batch()?, options.options()?);
+    let raised = Mutex::new(None);
+    let watch = |done: usize, total: usize| tell(&progress, &raised, done, total);
+    let fitted = enter(py, || cvm::fit_watched(kind, &batch, &options, &watch));
+    match raised.into_inner() {
+        Ok(Some(error)) => Err(error),
+        _ => Ok(fitted?.model.into()),
     }
 }
 

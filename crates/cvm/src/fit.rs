@@ -163,6 +163,24 @@ pub fn fit(kind: &str, batch: &Batch<'_>, options: &FitOptions) -> Result<Fitted
     }
 }
 
+/// Fits a model as [`fit`] does, and tells how far it is: `progress(done, total)` is called now and
+/// then, and may stop the fit. Kinds whose fits are short are not watched.
+///
+/// # Errors
+/// As [`fit`]; `NotConverged` for a fit that was stopped.
+pub fn fit_watched(
+    kind: &str,
+    batch: &Batch<'_>,
+    options: &FitOptions,
+    progress: crate::ProgressFn<'_>,
+) -> Result<Fitted, Error> {
+    if kind == cvm_churn::boosted::Boosted::KIND {
+        check(options)?;
+        return crate::fit_boosted::fit_watched(batch, options, progress);
+    }
+    fit(kind, batch, options)
+}
+
 fn check(options: &FitOptions) -> Result<(), Error> {
     if let Some(penalty) = options.penalty
         && !cvm_core::Domain::NonNegative.contains(penalty)

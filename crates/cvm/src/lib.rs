@@ -7,6 +7,7 @@
 mod catalog;
 mod error;
 mod fit;
+mod fit_boosted;
 mod fit_cox;
 mod fit_hazard;
 mod fit_logistic;
@@ -25,7 +26,7 @@ mod score;
 
 pub use catalog::{Entry, Harness, catalog, entry};
 pub use error::Error;
-pub use fit::{FitFinding, FitOptions, FitReport, Fitted, fit};
+pub use fit::{FitFinding, FitOptions, FitReport, Fitted, fit, fit_watched};
 pub use fit_nested::NestedTest;
 pub use import::{FORMATS, ImportOptions, MAX_IMPORT_BYTES, OriginalScores, import};
 pub use independence::spend_independence;

@@ -1,5 +1,6 @@
 """Churn propensity: models of who is about to leave."""
 
+from cvm.churn._boosted import BoostedChurn
 from cvm.churn._cox import CoxChurn
 from cvm.churn._hazard import HazardChurn
 from cvm.churn._import import from_catboost, from_lightgbm, from_xgboost
@@ -9,6 +10,7 @@ from cvm.churn._sklearn import from_sklearn
 from cvm.churn._trees import TreeEnsemble
 
 __all__ = [
+    "BoostedChurn",
     "CoxChurn",
     "HazardChurn",
     "KaplanMeier",

@@ -77,7 +77,11 @@ fn sample(values: &[f64]) -> Vec<f64> {
 fn between(pair: &[(f64, usize)]) -> f64 {
     let (low, high) = (pair[0].0, pair[1].0);
     let middle = low / 2.0 + high / 2.0;
-    if middle >= low && middle < high { middle } else { low }
+    if middle >= low && middle < high {
+        middle
+    } else {
+        low
+    }
 }
 
 /// Closes a bin once it holds its share of what is left, or before a value that has as much alone.
@@ -117,7 +121,10 @@ pub(crate) fn assign(values: &[f64], edges: &[f64], out: &mut Vec<u8>) {
 /// Bin of every level: its own; beyond [`MAX_BINS`] the rarest share the last one.
 pub(crate) fn level_bins(counts: &[usize]) -> (Vec<u8>, usize) {
     if counts.len() <= MAX_BINS {
-        return ((0..counts.len()).map(|bin| bin as u8).collect(), counts.len());
+        return (
+            (0..counts.len()).map(|bin| bin as u8).collect(),
+            counts.len(),
+        );
     }
     let mut order: Vec<usize> = (0..counts.len()).collect();
     order.sort_by_key(|level| (std::cmp::Reverse(counts[*level]), *level));
@@ -157,7 +164,10 @@ mod tests {
         let found = edges(&values, 100);
         assert!(found.len() >= 60 && found.len() < 100, "{}", found.len());
         assert!(found.is_sorted());
-        let alone = found.iter().position(|edge| *edge >= 5000.0).map(|at| found[at]);
+        let alone = found
+            .iter()
+            .position(|edge| *edge >= 5000.0)
+            .map(|at| found[at]);
         assert_eq!(alone, Some(5000.5));
         assert!(found.contains(&4999.5));
     }
@@ -166,6 +176,9 @@ mod tests {
     fn rare_levels_share_the_last_bin() {
         let counts: Vec<usize> = (1..=300).collect();
         let (bins, count) = level_bins(&counts);
-        assert_eq!((count, bins[299], bins[0], bins[46], bins[47]), (254, 0, 253, 253, 252));
+        assert_eq!(
+            (count, bins[299], bins[0], bins[46], bins[47]),
+            (254, 0, 253, 253, 252)
+        );
     }
 }

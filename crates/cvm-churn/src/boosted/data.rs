@@ -29,7 +29,9 @@ pub(crate) fn read(batch: &Batch<'_>, spec: &BoostedSpec) -> Result<Data, ChurnE
     check_columns(batch, spec, &roles)?;
     let Target { churned, positive } = target::read(batch, &roles)?;
     let weights = target::weights(batch, &roles)?;
-    let used: Vec<usize> = (0..weights.len()).filter(|row| weights[*row] > 0.0).collect();
+    let used: Vec<usize> = (0..weights.len())
+        .filter(|row| weights[*row] > 0.0)
+        .collect();
     if used.len() >= u32::MAX as usize {
         let why = format!("{} rows, at most {} allowed", used.len(), u32::MAX);
         return Err(ChurnError::setting("rows", used.len(), why));
@@ -46,7 +48,10 @@ pub(crate) fn read(batch: &Batch<'_>, spec: &BoostedSpec) -> Result<Data, ChurnE
         let reason = "every input is constant".to_owned();
         return Err(ChurnError::NoColumns { reason });
     }
-    let label: Vec<f64> = used.iter().map(|row| f64::from(u8::from(churned[*row]))).collect();
+    let label: Vec<f64> = used
+        .iter()
+        .map(|row| f64::from(u8::from(churned[*row])))
+        .collect();
     let data = Data {
         panels: panels(&fields, &columns),
         held: holdout::rows(batch, spec, &used)?,
@@ -109,7 +114,12 @@ fn bin(
             let column = codes.iter().map(bin).collect();
             let has_missing = codes.iter().any(Option::is_none);
             let levels = levels.clone();
-            (Kind::Category { levels, bin_of }, count, has_missing, column)
+            (
+                Kind::Category { levels, bin_of },
+                count,
+                has_missing,
+                column,
+            )
         }
     };
     let is_constant = count + usize::from(has_missing) < 2;

@@ -43,12 +43,7 @@ const RULES: Rules = Rules {
 };
 
 /// The ensemble of `trees` on `fields`, whose sums start from `base`.
-pub(crate) fn ensemble(
-    fields: &[Field],
-    spec: &BoostedSpec,
-    base: f64,
-    trees: &Grown,
-) -> Ensemble {
+pub(crate) fn ensemble(fields: &[Field], spec: &BoostedSpec, base: f64, trees: &Grown) -> Ensemble {
     let trees = match trees {
         Grown::Oblivious(trees) => Trees::Oblivious(oblivious(fields, trees)),
         Grown::Binary(trees) => Trees::Binary(binary(fields, trees)),
@@ -89,7 +84,11 @@ fn node(fields: &[Field], split: &Split, sets: &mut CategorySets) -> (NodeRule, 
         }
         Kind::Category { bin_of, .. } => {
             let right = |(_, bin): &(u32, &u8)| split.right[usize::from(**bin)];
-            let members: Vec<u32> = (0..).zip(bin_of).filter(right).map(|(code, _)| code).collect();
+            let members: Vec<u32> = (0..)
+                .zip(bin_of)
+                .filter(right)
+                .map(|(code, _)| code)
+                .collect();
             let set = sets.push_members(&members);
             (NodeRule::category(true, missing_left), set as f64)
         }
@@ -136,7 +135,9 @@ fn binary(fields: &[Field], trees: &[BinaryTree]) -> Forest {
             forest.values.push(value);
             forest.covers.push(own.weight);
         }
-        forest.tree_sizes.push((forest.features.len() - before) as u32);
+        forest
+            .tree_sizes
+            .push((forest.features.len() - before) as u32);
         forest.tree_outputs.push(0);
     }
     forest

@@ -32,8 +32,9 @@ const CURVATURE_STEPS: f64 = 65_535.0;
 pub(crate) struct Rows {
     /// 1 for a churner, else 0.
     pub(crate) label: Vec<f64>,
-    /// In training.
+    /// In training, churners times `ratio`.
     pub(crate) weight: Vec<f64>,
+    pub(crate) ratio: f64,
     pub(crate) score: Vec<f64>,
     pub(crate) gradient: Vec<f64>,
     pub(crate) curvature: Vec<f64>,
@@ -63,14 +64,24 @@ struct Chunk<'a> {
 }
 
 impl Rows {
-    pub(crate) fn new(label: Vec<f64>, weight: Vec<f64>, base: f64) -> Rows {
+    pub(crate) fn new(label: Vec<f64>, weight: Vec<f64>, ratio: f64, base: f64) -> Rows {
         let count = label.len();
         Rows {
             label,
             weight,
+            ratio,
             score: vec![base; count],
             gradient: vec![0.0; count],
             curvature: vec![0.0; count],
+        }
+    }
+
+    /// Weight of a row as it is.
+    pub(crate) fn cover(&self, row: usize) -> f64 {
+        if self.ratio != 1.0 && self.label[row] > 0.5 {
+            self.weight[row] / self.ratio
+        } else {
+            self.weight[row]
         }
     }
 
@@ -78,7 +89,10 @@ impl Rows {
     pub(crate) fn differentiate(&mut self, executor: &impl Executor) {
         let count = self.score.len();
         let inputs = self.label.chunks(CHUNK).zip(self.weight.chunks(CHUNK));
-        let outputs = self.gradient.chunks_mut(CHUNK).zip(self.curvature.chunks_mut(CHUNK));
+        let outputs = self
+            .gradient
+            .chunks_mut(CHUNK)
+            .zip(self.curvature.chunks_mut(CHUNK));
         let mut chunks: Vec<Chunk<'_>> = inputs
             .zip(self.score.chunks(CHUNK))
             .zip(outputs)
@@ -122,7 +136,11 @@ impl Rows {
 }
 
 fn positive(value: f64) -> f64 {
-    if value > f64::MIN_POSITIVE { value } else { 1.0 }
+    if value > f64::MIN_POSITIVE {
+        value
+    } else {
+        1.0
+    }
 }
 
 fn unit(bits: u32) -> f64 {
@@ -147,7 +165,11 @@ pub(crate) fn loss(rows: &[u32], score: &[f64], label: &[f64], weight: &[f64]) -
     // ln(1 + e^s) with s = −f for a churner, f for one who stays.
     let signed = rows.iter().map(|row| {
         let place = *row as usize;
-        if label[place] > 0.5 { -score[place] } else { score[place] }
+        if label[place] > 0.5 {
+            -score[place]
+        } else {
+            score[place]
+        }
     });
     let mut terms: Vec<f64> = signed.collect();
     cvm_math::slice::softplus_in_place(&mut terms);

@@ -41,7 +41,9 @@ impl Histogram {
     /// Takes the sums of a part away.
     pub(crate) fn subtract(&mut self, part: &Histogram) {
         let take = |own: &mut [i64], part: &[i64]| {
-            own.iter_mut().zip(part).for_each(|(own, part)| *own -= part);
+            own.iter_mut()
+                .zip(part)
+                .for_each(|(own, part)| *own -= part);
         };
         take(&mut self.gradient, &part.gradient);
         take(&mut self.curvature, &part.curvature);

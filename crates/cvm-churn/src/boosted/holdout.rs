@@ -50,7 +50,10 @@ fn numbers(batch: &Batch<'_>, name: &str, used: &[usize]) -> Result<Vec<f64>, Ch
 
 fn marked(batch: &Batch<'_>, name: &str, used: &[usize]) -> Result<Vec<bool>, ChurnError> {
     let values = numbers(batch, name, used)?;
-    if let Some(at) = values.iter().position(|value| *value != 0.0 && *value != 1.0) {
+    if let Some(at) = values
+        .iter()
+        .position(|value| *value != 0.0 && *value != 1.0)
+    {
         let allowed = "0, or 1 for a row held out";
         return Err(ChurnError::cell(name, used[at], values[at], allowed));
     }
@@ -68,7 +71,10 @@ fn last(
     let mut sorted = values.clone();
     sorted.sort_unstable_by(f64::total_cmp);
     let kept = (sorted.len() as f64 * (1.0 - share)) as usize;
-    let cut = sorted.get(kept.saturating_sub(1)).copied().unwrap_or(f64::INFINITY);
+    let cut = sorted
+        .get(kept.saturating_sub(1))
+        .copied()
+        .unwrap_or(f64::INFINITY);
     Ok(values.iter().map(|value| *value > cut).collect())
 }
 
@@ -78,10 +84,15 @@ fn group_hash(batch: &Batch<'_>, name: &str, row: usize) -> u64 {
     match batch.get(name) {
         Some(Column::Numbers(view)) => {
             let value = view.get(row).copied().unwrap_or(f64::NAN) + 0.0;
-            if value.is_nan() { alone } else { mix(value.to_bits()) }
+            if value.is_nan() {
+                alone
+            } else {
+                mix(value.to_bits())
+            }
         }
         Some(Column::Text(text)) => text.get(row).map_or(alone, |cell| {
-            cell.bytes().fold(0x6770, |hash, byte| mix(hash ^ u64::from(byte)))
+            cell.bytes()
+                .fold(0x6770, |hash, byte| mix(hash ^ u64::from(byte)))
         }),
         None => alone,
     }

@@ -108,7 +108,10 @@ impl<E: Executor> Grower<'_, '_, E> {
     /// Finds the best splits of some leaves; of two that have just been parted, first their sums.
     fn search(&mut self, which: &[usize], entries: &[Entry], parted: Option<(usize, usize)>) {
         let slots: usize = self.ground.panels.iter().map(Panel::slots).sum();
-        let rows: usize = which.iter().map(|leaf| self.leaves[*leaf].node.rows.len()).sum();
+        let rows: usize = which
+            .iter()
+            .map(|leaf| self.leaves[*leaf].node.rows.len())
+            .sum();
         let added = rows * self.ground.fields.len() / 2;
         let cost = added as f64 * 0.8 + (which.len() * slots) as f64 * 3.0;
         let mut benches = std::mem::take(&mut self.benches);
@@ -217,10 +220,17 @@ impl<E: Executor> Grower<'_, '_, E> {
         };
         let middle = value(left) / 2.0 + value(right) / 2.0;
         let (low, high) = ((bounds.0, middle), (middle, bounds.1));
-        if direction > 0 { (low, high) } else { (high, low) }
+        if direction > 0 {
+            (low, high)
+        } else {
+            (high, low)
+        }
     }
 
     fn finish(mut self, entries: &[Entry], rows: &mut Rows) -> BinaryTree {
+        if self.leaves.len() == 1 {
+            return BinaryTree { nodes: self.nodes };
+        }
         let spans: Vec<Node> = self.leaves.iter().map(|leaf| leaf.node.clone()).collect();
         let sums = sum(entries, &spans, rows, self.executor);
         for (leaf, sums) in self.leaves.iter().zip(sums) {

@@ -74,7 +74,9 @@ impl Boosted {
         TreeEnsemble::KIND.clone_into(&mut inner.kind);
         let mut text = |name: &str| match inner.settings.remove(name) {
             Some(Value::String(text)) => Ok(text),
-            other => Err(malformed(format!("setting `{name}` is {other:?}, expected text"))),
+            other => Err(malformed(format!(
+                "setting `{name}` is {other:?}, expected text"
+            ))),
         };
         let (target, positive) = (text("target")?, text("positive")?);
         Boosted::new(
@@ -125,7 +127,9 @@ impl Scorer for Boosted {
         KIND.clone_into(&mut state.kind);
         let own = [("target", &self.target), ("positive", &self.positive)];
         for (name, text) in own {
-            state.settings.insert(name.to_owned(), Value::String(text.clone()));
+            state
+                .settings
+                .insert(name.to_owned(), Value::String(text.clone()));
         }
         state
     }

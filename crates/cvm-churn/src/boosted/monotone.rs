@@ -26,7 +26,11 @@ pub(crate) fn impose(fields: &[Field], splits: &[Split], values: &mut [f64], wei
         for chain in chains.iter().flatten() {
             pool(chain, values, weights);
         }
-        if chains.iter().flatten().all(|chain| is_rising(chain, values)) {
+        if chains
+            .iter()
+            .flatten()
+            .all(|chain| is_rising(chain, values))
+        {
             return;
         }
     }
@@ -81,7 +85,9 @@ fn chains(field: usize, fields: &[Field], splits: &[Split]) -> Vec<Vec<usize>> {
 }
 
 fn is_rising(chain: &[usize], values: &[f64]) -> bool {
-    chain.windows(2).all(|pair| values[pair[0]] <= values[pair[1]])
+    chain
+        .windows(2)
+        .all(|pair| values[pair[0]] <= values[pair[1]])
 }
 
 fn pool(chain: &[usize], values: &mut [f64], weights: &[f64]) {
@@ -102,9 +108,9 @@ fn pool(chain: &[usize], values: &mut [f64], weights: &[f64]) {
             blocks[end] = (before.0 + last.0, before.1 + last.1, before.2 + last.2);
         }
     }
-    let levels = blocks.iter().flat_map(|(sum, weight, length)| {
-        std::iter::repeat_n(sum / weight, *length)
-    });
+    let levels = blocks
+        .iter()
+        .flat_map(|(sum, weight, length)| std::iter::repeat_n(sum / weight, *length));
     for (leaf, level) in chain.iter().zip(levels) {
         values[*leaf] = level;
     }
@@ -119,7 +125,9 @@ mod tests {
     fn field(monotone: i8) -> Field {
         Field {
             name: String::new(),
-            kind: Kind::Number { edges: vec![0.0, 1.0] },
+            kind: Kind::Number {
+                edges: vec![0.0, 1.0],
+            },
             count: 3,
             has_missing: false,
             monotone,

@@ -59,7 +59,11 @@ impl<'a> Bench<'a> {
     pub(crate) fn part(&mut self, left: usize, right: usize, children: [&[Entry]; 2]) {
         let [left_rows, right_rows] = children;
         let left_is_smaller = left_rows.len() < right_rows.len();
-        let smaller = if left_is_smaller { left_rows } else { right_rows };
+        let smaller = if left_is_smaller {
+            left_rows
+        } else {
+            right_rows
+        };
         let (head, tail) = self.histograms.split_at_mut(right);
         let (parent, small) = (&mut head[left], &mut tail[0]);
         small.fill(self.panel, smaller, &mut self.packed);
@@ -110,7 +114,10 @@ pub(crate) fn winner(benches: &mut [Bench<'_>], which: usize) -> Option<Split> {
     let mut best: Option<Split> = None;
     for bench in benches {
         let least = best.as_ref().map_or(0.0, |best| best.gain);
-        best = bench.found[which].take().filter(|found| found.gain > least).or(best);
+        best = bench.found[which]
+            .take()
+            .filter(|found| found.gain > least)
+            .or(best);
     }
     best
 }
@@ -138,17 +145,26 @@ pub(crate) fn grow(
     let mut splits: Vec<Split> = Vec::new();
     let mut scratch = vec![Entry::default(); entries.len()];
     while splits.len() < shape.depth {
-        search(ground, shape, benches, entries, &nodes, &splits, steps, executor);
-        let Some(split) = winner(benches, 0) else { break };
+        search(
+            ground, shape, benches, entries, &nodes, &splits, steps, executor,
+        );
+        let Some(split) = winner(benches, 0) else {
+            break;
+        };
         nodes = divide(ground, &split, entries, &mut scratch, &nodes, executor);
         splits.push(split);
     }
-    let mut leaves = sum(entries, &nodes, rows, executor);
+    if splits.is_empty() {
+        return ObliviousTree::default();
+    }
+    let leaves = sum(entries, &nodes, rows, executor);
     let l2 = shape.penalty.l2;
     let mut values: Vec<f64> = leaves.iter().map(|sums| sums.step(l2)).collect();
     let curvatures: Vec<f64> = leaves.iter().map(|sums| sums.curvature).collect();
     monotone::impose(ground.fields, &splits, &mut values, &curvatures);
-    values.iter_mut().for_each(|value| *value *= shape.learning_rate);
+    values
+        .iter_mut()
+        .for_each(|value| *value *= shape.learning_rate);
     for (node, value) in nodes.iter().zip(&values) {
         for entry in &entries[node.rows.clone()] {
             rows.score[entry.row as usize] += value;
@@ -157,7 +173,7 @@ pub(crate) fn grow(
     ObliviousTree {
         splits,
         values,
-        weights: leaves.drain(..).map(|sums| sums.weight).collect(),
+        weights: leaves.iter().map(|sums| sums.weight).collect(),
     }
 }
 
@@ -304,7 +320,11 @@ impl Sums {
     /// The Newton step; nothing for an empty leaf.
     pub(crate) fn step(&self, l2: f64) -> f64 {
         let below = self.curvature + l2;
-        if below > 0.0 { -self.gradient / below } else { 0.0 }
+        if below > 0.0 {
+            -self.gradient / below
+        } else {
+            0.0
+        }
     }
 }
 
@@ -321,7 +341,7 @@ pub(crate) fn sum(
             let row = entry.row as usize;
             sums.gradient += rows.gradient[row];
             sums.curvature += rows.curvature[row];
-            sums.weight += rows.weight[row];
+            sums.weight += rows.cover(row);
         }
     });
     sums

@@ -48,7 +48,9 @@ mod tests {
     #[test]
     fn shares_and_choices_are_as_asked() {
         let key = stream(7, 3);
-        let within = (0..100_000).filter(|i| is_within(draw(key, *i), 0.3)).count();
+        let within = (0..100_000)
+            .filter(|i| is_within(draw(key, *i), 0.3))
+            .count();
         assert!((29_400..30_600).contains(&within), "{within}");
         let chosen = choose(key, 20, 5);
         assert_eq!(chosen.len(), 5);

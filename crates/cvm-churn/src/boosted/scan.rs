@@ -25,6 +25,8 @@ const LEAST_GAIN: f64 = 1e-9;
 pub(crate) struct Penalty {
     pub(crate) l2: f64,
     pub(crate) least: f64,
+    /// Least gain of a split per leaf it is asked of.
+    pub(crate) gain: f64,
     pub(crate) category_smoothing: f64,
 }
 
@@ -88,6 +90,8 @@ pub(crate) fn best(
     allowed: &(dyn Fn(usize) -> bool + Sync),
     scratch: &mut Scratch,
 ) -> Option<Split> {
+    let asked = leaves.iter().filter(|leaf| leaf.curvature > 0).count();
+    let threshold = (penalty.gain * asked as f64).max(LEAST_GAIN);
     let mut best: Option<Split> = None;
     for place in 0..panel.width {
         let index = panel.first + place;
@@ -108,7 +112,7 @@ pub(crate) fn best(
         } else {
             scan.number(scratch)
         };
-        let least = best.as_ref().map_or(LEAST_GAIN, |best| best.gain);
+        let least = best.as_ref().map_or(threshold, |best| best.gain);
         best = found.filter(|found| found.gain > least).or(best);
     }
     best
@@ -128,7 +132,10 @@ impl Scan<'_> {
     /// Sums of one slot of a leaf.
     fn at(&self, leaf: &Leaf<'_>, bin: usize) -> (i64, i64) {
         let slot = self.first + bin;
-        (leaf.histogram.gradient[slot], leaf.histogram.curvature[slot])
+        (
+            leaf.histogram.gradient[slot],
+            leaf.histogram.curvature[slot],
+        )
     }
 
     fn terms(&self, leaf: &Leaf<'_>, l2: f64) -> Terms {
@@ -151,7 +158,9 @@ impl Scan<'_> {
             gradient += g;
             curvature += h;
             scratch.gradient.push(gradient as f64 * self.steps.gradient);
-            scratch.curvature.push(curvature as f64 * self.steps.curvature);
+            scratch
+                .curvature
+                .push(curvature as f64 * self.steps.curvature);
         }
         for (left, own) in scratch.left.iter_mut().zip(&scratch.curvature) {
             *left += own;
@@ -161,7 +170,11 @@ impl Scan<'_> {
     fn number(&self, scratch: &mut Scratch) -> Option<Split> {
         let count = self.field.count;
         // Without missing values there is no edge after the last bin.
-        let edges = if self.field.has_missing { count } else { count - 1 };
+        let edges = if self.field.has_missing {
+            count
+        } else {
+            count - 1
+        };
         if edges == 0 {
             return None;
         }
@@ -184,7 +197,11 @@ impl Scan<'_> {
                 );
                 gradient.iter_mut().for_each(|sum| *sum += g);
                 curvature.iter_mut().for_each(|sum| *sum += h);
-                terms.add(&gradient[..count - 1], &curvature[..count - 1], &mut gains[1]);
+                terms.add(
+                    &gradient[..count - 1],
+                    &curvature[..count - 1],
+                    &mut gains[1],
+                );
             }
         }
         let (gain, side, edge) = scratch.top(edges, count - 1)?;
@@ -220,7 +237,11 @@ impl Scan<'_> {
             return None;
         }
         let cuts = order.len() - 1;
-        let extra = if order.len() > category::FEW { smoothing } else { 0.0 };
+        let extra = if order.len() > category::FEW {
+            smoothing
+        } else {
+            0.0
+        };
         scratch.start(order.len());
         for leaf in self.leaves.iter().filter(|leaf| leaf.curvature > 0) {
             self.run(leaf, order.iter().copied(), scratch);

@@ -70,6 +70,9 @@ pub struct BoostedSpec {
     pub l2: f64,
     /// Least summed curvature `Σ w p (1 − p)` of a side that counts as a split; finite and >= 0.
     pub min_child_weight: f64,
+    /// Least gain of a split per leaf it is asked of, in units of twice the log-likelihood: 2 is
+    /// Akaike's price of a parameter. A fit ends when no split is worth it. Finite and >= 0.
+    pub min_gain: f64,
     /// Most bins of a number, 2 to 254, beside the one of missing values.
     pub max_bins: usize,
     /// Added to the curvature of a level when levels are ordered, and to `l2` when a category of
@@ -110,16 +113,17 @@ impl Default for BoostedSpec {
             categorical: None,
             max_levels: 255,
             unseen: UnseenPolicy::Missing,
-            rounds: 300,
-            learning_rate: 0.05,
+            rounds: 500,
+            learning_rate: 0.08,
             grow: Grow::Oblivious,
-            depth: 5,
+            depth: 6,
             max_leaves: 31,
             interaction_order: None,
             l2: 3.0,
-            min_child_weight: 1.0,
-            max_bins: 254,
-            category_smoothing: 10.0,
+            min_child_weight: 0.05,
+            min_gain: 0.7,
+            max_bins: 127,
+            category_smoothing: 20.0,
             row_sample: 1.0,
             field_sample: 1.0,
             seed: 0,
@@ -190,6 +194,7 @@ impl BoostedSpec {
         }
         non_negative("l2", self.l2)?;
         non_negative("min_child_weight", self.min_child_weight)?;
+        non_negative("min_gain", self.min_gain)?;
         within("max_bins", self.max_bins, 2, 254)?;
         non_negative("category_smoothing", self.category_smoothing)?;
         share("row_sample", self.row_sample)?;

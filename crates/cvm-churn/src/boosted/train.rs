@@ -24,6 +24,9 @@ use crate::ChurnError;
 use cvm_core::Batch;
 use std::ops::ControlFlow;
 
+/// Rounds in a row without a split after which a fit with draws ends.
+const MOST_IDLE: usize = 10;
+
 /// Where a fit is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Round {
@@ -79,8 +82,8 @@ pub fn train(
 ) -> Result<BoostedFit, ChurnError> {
     let data = data::read(batch, spec)?;
     let ratio = ratio(&data, spec.class_weight);
-    let (held, kept): (Vec<u32>, Vec<u32>) = (0..data.label.len() as u32)
-        .partition(|row| data.held[*row as usize]);
+    let (held, kept): (Vec<u32>, Vec<u32>) =
+        (0..data.label.len() as u32).partition(|row| data.held[*row as usize]);
     let all: Vec<u32> = (0..data.label.len() as u32).collect();
     let refits = spec.refit && !held.is_empty();
     let total = spec.rounds * if refits { 2 } else { 1 };
@@ -137,6 +140,8 @@ struct Run<'a> {
     rows: Rows,
     trees: Grown,
     history: Vec<f64>,
+    /// Rounds in a row whose tree splits nothing.
+    idle: usize,
     cancelled: bool,
 }
 
@@ -159,7 +164,11 @@ impl<'a> Run<'a> {
     ) -> Run<'a> {
         let pairs = data.label.iter().zip(&data.weight);
         let weight = |(label, weight): (&f64, &f64)| {
-            if *label > 0.5 { ratio * weight } else { *weight }
+            if *label > 0.5 {
+                ratio * weight
+            } else {
+                *weight
+            }
         };
         let weights: Vec<f64> = pairs.map(weight).collect();
         let (mut churned, mut stayed) = (0.0, 0.0);
@@ -170,7 +179,7 @@ impl<'a> Run<'a> {
         }
         let base = cvm_math::ln(churned / stayed);
         Run {
-            rows: Rows::new(data.label.clone(), weights, base),
+            rows: Rows::new(data.label.clone(), weights, ratio, base),
             trees: match spec.grow {
                 Grow::Oblivious => Grown::Oblivious(Vec::new()),
                 Grow::Leafwise => Grown::Binary(Vec::new()),
@@ -182,6 +191,7 @@ impl<'a> Run<'a> {
             kept,
             held,
             history: Vec::new(),
+            idle: 0,
             cancelled: false,
         }
     }
@@ -195,6 +205,7 @@ impl<'a> Run<'a> {
             penalty: Penalty {
                 l2: spec.l2,
                 least: spec.min_child_weight,
+                gain: spec.min_gain,
                 category_smoothing: spec.category_smoothing,
             },
             learning_rate: spec.learning_rate,
@@ -212,8 +223,12 @@ impl<'a> Run<'a> {
         let mut entries: Vec<Entry> = Vec::with_capacity(self.kept.len());
         let (mut best, mut best_count) = (f64::INFINITY, 0);
         for round in 0..rounds {
+            let before = self.trees.len();
             if !self.round(round as u64, &shape, &mut benches, &mut entries, executor) {
                 break;
+            }
+            if self.trees.len() == before {
+                continue;
             }
             let held_out = (!self.held.is_empty()).then(|| self.held_out_loss());
             if let Some(now) = held_out {
@@ -236,7 +251,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Grows one tree; whether it splits anything.
+    /// Grows one tree, kept if it splits anything; whether to go on.
     fn round(
         &mut self,
         round: u64,
@@ -250,7 +265,9 @@ impl<'a> Run<'a> {
         let seen = sample(self.kept, spec.row_sample, keys(1));
         let open = self.open(keys(2));
         self.rows.differentiate(executor);
-        let steps = self.rows.round(seen.as_deref().unwrap_or(self.kept), keys(3), entries);
+        let steps = self
+            .rows
+            .round(seen.as_deref().unwrap_or(self.kept), keys(3), entries);
         let ground = Ground {
             fields: &self.data.fields,
             panels: &self.data.panels,
@@ -269,14 +286,20 @@ impl<'a> Run<'a> {
                 trees.last().is_some_and(|tree| tree.nodes.len() > 1)
             }
         };
-        if !grown && seen.is_none() && spec.field_sample >= 1.0 {
-            // The next tree would be no better.
+        if !grown {
+            // Without draws the next tree would be no better; with them, some in a row say enough.
             self.trees.truncate(self.trees.len() - 1);
-            return false;
+            self.idle += 1;
+            let draws = seen.is_some() || spec.field_sample < 1.0;
+            return draws && self.idle < MOST_IDLE;
         }
+        self.idle = 0;
         if let Some(seen) = seen {
             let mut seen = seen.iter().peekable();
-            let unseen = self.kept.iter().filter(|row| seen.next_if_eq(row).is_none());
+            let unseen = self
+                .kept
+                .iter()
+                .filter(|row| seen.next_if_eq(row).is_none());
             let unseen: Vec<u32> = unseen.copied().collect();
             self.add_last(&unseen);
         }
@@ -350,7 +373,11 @@ fn finish(
     held_out_count: usize,
     (held_out_loss, history): (Option<f64>, Vec<f64>),
 ) -> Result<BoostedFit, ChurnError> {
-    let correction = if run.ratio == 1.0 { 0.0 } else { cvm_math::ln(run.ratio) };
+    let correction = if run.ratio == 1.0 {
+        0.0
+    } else {
+        cvm_math::ln(run.ratio)
+    };
     let trees = ensemble(&data.fields, spec, run.base - correction, &run.trees);
     let model = Boosted::new(spec.target.clone(), data.positive.clone(), trees)
         .map_err(|error| ChurnError::setting("*", error, "smaller"))?;
@@ -380,10 +407,15 @@ fn gains(count: usize, trees: &Grown) -> Vec<f64> {
     let mut gains = vec![0.0; count];
     let mut add = |split: &super::scan::Split| gains[split.field] += split.gain;
     match trees {
-        Grown::Oblivious(trees) => trees.iter().flat_map(|tree| &tree.splits).for_each(&mut add),
+        Grown::Oblivious(trees) => trees
+            .iter()
+            .flat_map(|tree| &tree.splits)
+            .for_each(&mut add),
         Grown::Binary(trees) => {
             let nodes = trees.iter().flat_map(|tree| &tree.nodes);
-            nodes.filter_map(|node| node.split.as_ref()).for_each(&mut add);
+            nodes
+                .filter_map(|node| node.split.as_ref())
+                .for_each(&mut add);
         }
     }
     gains
