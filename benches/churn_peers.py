@@ -1,8 +1,8 @@
 """Churn models beside their peers: cross-validated accuracy and CPU seconds of a fit.
 
-Everyone has default settings, the same folds and one thread; categories are declared to those who take
-them. For every set: mean and standard error over folds, and the paired difference to our boosted
-trees. Needs lightgbm, xgboost, catboost and scikit-learn, and a folder with the public tables:
+Everyone has default settings, the same folds and one thread; categories are declared to those who
+take them. For every set: mean and standard error over folds, and the paired difference to our
+boosted trees. Needs lightgbm, xgboost, catboost, scikit-learn, and a folder with the public tables:
 ``python benches/churn_peers.py FOLDER [SET ...]``.
 """
 
@@ -51,7 +51,9 @@ def load(folder: Path, name: str) -> tuple[pd.DataFrame, pd.Series]:
             return table.drop(columns="churn"), (table["churn"] == "yes").astype(int)
         case "telco_churn":
             table["TotalCharges"] = pd.to_numeric(table["TotalCharges"], errors="coerce")
-            return table.drop(columns=["customerID", "Churn"]), (table["Churn"] == "Yes").astype(int)
+            return table.drop(columns=["customerID", "Churn"]), (table["Churn"] == "Yes").astype(
+                int
+            )
         case "online_shoppers":
             table["Weekend"] = table["Weekend"].astype(int)
             return table.drop(columns="Revenue"), table["Revenue"].astype(int)
@@ -86,9 +88,7 @@ def peers(names: list[str]) -> dict[str, tuple[str, Callable[[], Any]]]:
         )
 
     def hist() -> Any:
-        return HistGradientBoostingClassifier(
-            categorical_features="from_dtype", random_state=SEED
-        )
+        return HistGradientBoostingClassifier(categorical_features="from_dtype", random_state=SEED)
 
     return {
         "cvm BoostedChurn": ("text", lambda: cvm.BoostedChurn(threads=1)),
@@ -104,7 +104,9 @@ def peers(names: list[str]) -> dict[str, tuple[str, Callable[[], Any]]]:
 
 def measures(y: Any, p: Any) -> tuple[float, float, float]:
     """Return AUC, log-loss and Brier score."""
-    log_loss = -np.mean(np.where(y == 1, np.log(np.maximum(p, NONE)), np.log1p(-np.minimum(p, 1 - NONE))))
+    log_loss = -np.mean(
+        np.where(y == 1, np.log(np.maximum(p, NONE)), np.log1p(-np.minimum(p, 1 - NONE)))
+    )
     return cvm.metrics.auc(y, p), float(log_loss), float(np.mean((p - y) ** 2))
 
 

@@ -61,7 +61,7 @@ fn customers(count: usize, seed: u64) -> Frame {
 fn spec() -> BoostedSpec {
     BoostedSpec {
         rounds: 40,
-        learning_rate: 0.1,
+        learning_rate: Some(0.1),
         ..BoostedSpec::new("churned")
     }
 }
@@ -445,7 +445,7 @@ fn mistakes_are_told_by_name() {
         ),
         (
             BoostedSpec {
-                learning_rate: 0.0,
+                learning_rate: Some(0.0),
                 ..spec()
             },
             "settings.learning_rate",

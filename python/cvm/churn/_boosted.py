@@ -40,8 +40,9 @@ class BoostedChurn(FittedModel):
     ----------
     rounds : int, default 500
         Most trees.
-    learning_rate : float, default 0.08
-        Share of each Newton step that is taken, above 0 and at most 1.
+    learning_rate : float, optional
+        Share of each Newton step that is taken, above 0 and at most 1; by default 0.08 up to 10 000
+        rows, then growing with the root of their number to 0.2.
     grow : {"oblivious", "leafwise"}, default "oblivious"
         How trees grow.
     depth : int, default 6
@@ -124,7 +125,7 @@ class BoostedChurn(FittedModel):
         self,
         *,
         rounds: int = 500,
-        learning_rate: float = 0.08,
+        learning_rate: float | None = None,
         grow: str = "oblivious",
         depth: int = 6,
         max_leaves: int = 31,

@@ -100,7 +100,8 @@ class Shapes:
             if shape.names == wanted:
                 return shape
         known = ", ".join(" x ".join(shape.names) for shape in self.shapes)
-        raise KeyError(f"no effect of {wanted}; there are {known}")
+        why = f"no effect of {wanted}; there are {known}"
+        raise KeyError(why)
 
 
 @dataclass(frozen=True)

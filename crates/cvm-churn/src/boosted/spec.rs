@@ -55,8 +55,9 @@ pub struct BoostedSpec {
     pub unseen: UnseenPolicy,
     /// Most trees, 1 to 100 000.
     pub rounds: usize,
-    /// Share of each Newton step that is taken, in (0, 1].
-    pub learning_rate: f64,
+    /// Share of each Newton step that is taken, in (0, 1]; unset is 0.08 up to 10 000 rows, then
+    /// grows with the root of their number to 0.2.
+    pub learning_rate: Option<f64>,
     /// How trees grow.
     pub grow: Grow,
     /// Deepest leaf, 1 to 10 of oblivious trees, to 64 of leaf-wise ones.
@@ -114,7 +115,7 @@ impl Default for BoostedSpec {
             max_levels: 255,
             unseen: UnseenPolicy::Missing,
             rounds: 500,
-            learning_rate: 0.08,
+            learning_rate: None,
             grow: Grow::Oblivious,
             depth: 6,
             max_leaves: 31,
@@ -182,7 +183,7 @@ impl BoostedSpec {
     pub fn check(&self) -> Result<(), ChurnError> {
         self.roles().check()?;
         within("rounds", self.rounds, 1, 100_000)?;
-        share("learning_rate", self.learning_rate)?;
+        share("learning_rate", self.learning_rate.unwrap_or(1.0))?;
         let deepest = match self.grow {
             Grow::Oblivious => 10,
             Grow::Leafwise => 64,
@@ -225,6 +226,12 @@ impl BoostedSpec {
             return refuse("early_stopping_rounds", value, "1 or more");
         }
         Ok(())
+    }
+
+    /// The learning rate of a fit on so many rows.
+    pub(crate) fn learning_rate(&self, rows: usize) -> f64 {
+        let grown = 0.08 * (rows as f64 / 10_000.0).sqrt();
+        self.learning_rate.unwrap_or(grown.clamp(0.08, 0.2))
     }
 
     /// The columns and their roles.

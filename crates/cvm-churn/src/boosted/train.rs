@@ -208,7 +208,7 @@ impl<'a> Run<'a> {
                 gain: spec.min_gain,
                 category_smoothing: spec.category_smoothing,
             },
-            learning_rate: spec.learning_rate,
+            learning_rate: spec.learning_rate(self.kept.len()),
         }
     }
 
