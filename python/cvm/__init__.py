@@ -28,6 +28,7 @@ from cvm._core import __version__
 from cvm._files import from_bytes, load
 from cvm._summarize import SummaryReport, summarize, summarize_panel
 from cvm.churn import (
+    BoostedChurn,
     CoxChurn,
     HazardChurn,
     LogisticChurn,
@@ -60,6 +61,7 @@ __all__ = [
     "AccessDeniedError",
     "ArtifactError",
     "BgNbd",
+    "BoostedChurn",
     "Client",
     "ConvergenceWarning",
     "CoxChurn",

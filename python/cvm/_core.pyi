@@ -227,6 +227,9 @@ def param_intervals(
     request: IntervalArgs,
     progress: Callable[[int, int], object],
 ) -> list[tuple[str, float, float | None, float | None, float | None, str]]: ...
+def fit_watched(
+    kind: str, columns: _Columns, options: FitArgs, progress: Callable[[int, int], object]
+) -> RawModel: ...
 def partial_objective(
     kind: str, columns: _Columns, options: FitArgs, params: list[float]
 ) -> list[float]: ...

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from cvm._frames import Frame, Numbers
     from cvm.churn._explain import ExplainedModel
+    from cvm.churn._shapes import Shape
     from cvm.churn._survival import SurvivalModel
     from cvm.clv._purchase import PurchaseModel
 
@@ -31,6 +32,7 @@ __all__ = [
     "plot_lift_ratio",
     "plot_profit",
     "plot_reasons",
+    "plot_shape",
     "plot_survival",
     "plot_tracking",
 ]
@@ -574,3 +576,45 @@ def contributions(
     names = model.feature_names_in_
     shares = np.divide(raised, sizes, out=np.zeros_like(sizes), where=sizes > 0)
     return [str(names[place]) for place in order], sizes[order], shares[order]
+
+
+def plot_shape(shape: Shape, *, ax: Any = None) -> Any:
+    """Draw the effect of a column, or of a pair of columns as a map of colours.
+
+    Parameters
+    ----------
+    shape : Shape
+        One of ``BoostedChurn.shape_functions_``.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default on a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes.
+    """
+    axes = _axes(ax)
+    first = shape.axes[0]
+    axes.set_xlabel(first.name)
+    if len(shape.axes) > 1:
+        known = shape.values[: first.bins, : shape.axes[1].bins]
+        mesh = axes.imshow(known.T, origin="lower", aspect="auto", cmap="RdBu_r")
+        axes.figure.colorbar(mesh, ax=axes, label="logit added")
+        axes.set_ylabel(shape.axes[1].name)
+        for own, place in ((axes.xaxis, first), (axes.yaxis, shape.axes[1])):
+            names = place.levels or tuple(f"{edge:.4g}" for edge in place.edges)
+            shown = range(0, len(names), max(1, len(names) // 8))
+            own.set_ticks(list(shown), [names[at] for at in shown])
+        return axes
+    values, missing = shape.values[: first.bins], float(shape.values[first.bins])
+    axes.axhline(0, color=_QUIET, lw=1)
+    if first.levels:
+        axes.bar(list(first.levels), values, color=_EXPECTED)
+    elif len(first.edges):
+        low, high = first.edges[0], first.edges[-1]
+        margin = 0.05 * (high - low) or 1.0
+        axes.stairs(values, [low - margin, *first.edges, high + margin], color=_EXPECTED)
+    axes.axhline(missing, color=_QUIET, lw=1, ls="--", label="missing")
+    axes.set_ylabel("logit added")
+    axes.legend(frameon=False)
+    return axes

@@ -3,7 +3,7 @@
 use crate::column::Columns;
 use crate::door::enter;
 use crate::errors::invalid;
-use crate::model::FitArgs;
+use crate::model::{FitArgs, RawModel};
 use cvm::{IntervalMethod, ParamInterval};
 use pyo3::prelude::*;
 use std::ops::ControlFlow;
@@ -96,6 +96,24 @@ impl Watch {
             _ => found,
         }
     }
+}
+
+/// Fits a model of `kind`; `progress(done, total)` is called now and then.
+#[pyfunction]
+pub(crate) fn fit_watched(
+    py: Python<'_>,
+    kind: &str,
+    columns: Columns<'_>,
+    options: FitArgs,
+    progress: Py<PyAny>,
+) -> PyResult<RawModel> {
+    let (batch, options) = (columns.batch()?, options.options()?);
+    let watch = Watch::new(progress);
+    let fitted = enter(py, || {
+        let tell = |done, total| watch.tell(done, total);
+        cvm::fit_watched(kind, &batch, &options, &tell)
+    });
+    Ok(watch.finish(fitted)?.model.into())
 }
 
 fn row(interval: ParamInterval) -> Row {

@@ -38,7 +38,7 @@ mod _core {
     #[pymodule_export]
     use crate::independence::spend_independence;
     #[pymodule_export]
-    use crate::intervals::{param_intervals, partial_objective};
+    use crate::intervals::{fit_watched, param_intervals, partial_objective};
     #[pymodule_export]
     use crate::metrics::{
         auc, auc_interval, average_precision, best_profit, bootstrap_metrics, brier, brier_parts,

@@ -26,11 +26,26 @@ pub(crate) fn read(
     spec: &LogisticSpec,
     rows: &[usize],
 ) -> Result<Vec<(String, RawColumn)>, ChurnError> {
+    let mut columns = Vec::new();
+    each(batch, spec, rows, &mut |name, raw| {
+        columns.push((name.to_owned(), raw));
+        Ok(())
+    })?;
+    Ok(columns)
+}
+
+/// Reads one input after the other and hands each over, so that one is in memory at a time.
+pub(crate) fn each(
+    batch: &Batch<'_>,
+    spec: &LogisticSpec,
+    rows: &[usize],
+    take: &mut dyn FnMut(&str, RawColumn) -> Result<(), ChurnError>,
+) -> Result<(), ChurnError> {
     let listed = spec.numeric.iter().chain(&spec.categorical).flatten();
     for name in listed.chain(&spec.offset) {
         column(batch, name)?;
     }
-    let mut columns = Vec::new();
+    let mut is_empty = true;
     for name in batch.names() {
         let Some(column) = batch.get(name) else {
             continue;
@@ -40,13 +55,14 @@ pub(crate) fn read(
             Role::Number => numbers(name, column, rows)?,
             Role::Category => levels(name, column, rows, spec)?,
         };
-        columns.push((name.to_owned(), raw));
+        is_empty = false;
+        take(name, raw)?;
     }
-    if columns.is_empty() {
+    if is_empty {
         let reason = "every column is target, weight, ignored or unnamed".to_owned();
         return Err(ChurnError::NoColumns { reason });
     }
-    Ok(columns)
+    Ok(())
 }
 
 enum Role {

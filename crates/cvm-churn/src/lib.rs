@@ -8,6 +8,7 @@
 
 mod attribution;
 mod basis;
+pub mod boosted;
 pub mod calibrate;
 mod coefficients;
 mod columns;

@@ -155,7 +155,9 @@ pub struct SaveArgs {
 Examples:
   cvm fit clv.bg_nbd customers.csv --time-unit week -o purchases.cvm
   cvm fit clv.gamma_gamma customers.csv -o spend.cvm
-  cvm fit churn.logistic telco.csv --target Churn --set 'ignore=[\"customerID\"]' -o churn.cvm")]
+  cvm fit churn.logistic telco.csv --target Churn --set 'ignore=[\"customerID\"]' -o churn.cvm
+  cvm fit churn.boosted telco.csv --target Churn --set 'ignore=[\"customerID\"]' \\
+      --set interaction_order=2 -o trees.cvm")]
 pub struct FitArgs {
     /// Kind of the model; `cvm kinds` lists them.
     pub kind: String,

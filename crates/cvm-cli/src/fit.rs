@@ -5,11 +5,14 @@ use crate::failure::{Failure, say};
 use crate::intervals;
 use crate::models;
 use crate::options;
+use crate::progress::Progress;
 use crate::render::{Align, Table, count, number, optional, print, write_json};
 use crate::tables::{self, Wanted};
 use cvm::table::ColumnKind;
-use cvm::{FitOptions, FitReport, NestedTest};
+use cvm::{Batch, FitOptions, FitReport, Fitted, NestedTest};
 use serde_json::Value;
+use std::cell::RefCell;
+use std::ops::ControlFlow;
 
 /// Runs `cvm fit`.
 pub fn run(args: &FitArgs) -> Result<(), Failure> {
@@ -17,7 +20,7 @@ pub fn run(args: &FitArgs) -> Result<(), Failure> {
     let options = fit_options(args)?;
     let frame = tables::read(&args.data, &args.text, &wanted(entry, &options))?;
     let batch = frame.batch().map_err(cvm::Error::from)?;
-    let fitted = cvm::fit(entry.kind, &batch, &options)?;
+    let fitted = watched(entry.kind, &batch, &options)?;
     print(&render(entry, &fitted.report))?;
     if let Some(table) = intervals::table(entry.kind, &batch, &options, &args.intervals)? {
         print(&table)?;
@@ -29,6 +32,22 @@ pub fn run(args: &FitArgs) -> Result<(), Failure> {
         write_json(path, serde_json::to_value(&fitted.report))?;
     }
     models::save(fitted.model, &args.save)
+}
+
+/// Fits with a line that shows the steps of a long fit.
+fn watched(kind: &str, batch: &Batch<'_>, options: &FitOptions) -> Result<Fitted, Failure> {
+    let bar: RefCell<Option<Progress>> = RefCell::new(None);
+    let watch = |done: usize, total: usize| {
+        let mut bar = bar.borrow_mut();
+        let own = bar.get_or_insert_with(|| Progress::steps("growing trees", total as u64));
+        own.reach(done);
+        ControlFlow::Continue(())
+    };
+    let fitted = cvm::fit_watched(kind, batch, options, &watch);
+    if let Some(bar) = bar.into_inner() {
+        bar.finish();
+    }
+    Ok(fitted?)
 }
 
 fn fit_options(args: &FitArgs) -> Result<FitOptions, Failure> {

@@ -105,6 +105,12 @@ pub static CATALOG: &[Entry] = &[
         },
         crate::fit_cox::fit,
     ),
+    Entry::fitted(
+        cvm_churn::boosted::Boosted::KIND,
+        cvm_churn::boosted::Boosted::TITLE,
+        |state| Ok(Box::new(cvm_churn::boosted::Boosted::from_state(state)?)),
+        crate::fit_boosted::fit,
+    ),
     Entry::composed("churn.trees", "Tree ensemble", |state| {
         Ok(Box::new(cvm_churn::trees::TreeEnsemble::from_state(state)?))
     }),

@@ -177,6 +177,25 @@ fn profiled(fitted: Fitted, batch: &Batch<'_>) -> Result<Fitted, Error> {
     Ok(Fitted { model, report })
 }
 
+/// Fits a model as [`fit`] does, and tells how far it is: `progress(done, total)` is called now and
+/// then, and may stop the fit. Kinds whose fits are short are not watched.
+///
+/// # Errors
+/// As [`fit`]; `NotConverged` for a fit that was stopped.
+pub fn fit_watched(
+    kind: &str,
+    batch: &Batch<'_>,
+    options: &FitOptions,
+    progress: crate::ProgressFn<'_>,
+) -> Result<Fitted, Error> {
+    if kind == cvm_churn::boosted::Boosted::KIND {
+        check(options)?;
+        let fitted = crate::fit_boosted::fit_watched(batch, options, progress)?;
+        return profiled(fitted, batch);
+    }
+    fit(kind, batch, options)
+}
+
 fn check(options: &FitOptions) -> Result<(), Error> {
     if let Some(penalty) = options.penalty
         && !cvm_core::Domain::NonNegative.contains(penalty)

@@ -1,5 +1,6 @@
 """Churn propensity: models of who is about to leave."""
 
+from cvm.churn._boosted import BoostedChurn
 from cvm.churn._calibrate import calibrate
 from cvm.churn._cox import CoxChurn
 from cvm.churn._ebm import from_ebm
@@ -13,6 +14,7 @@ from cvm.churn._sklearn import from_sklearn
 from cvm.churn._trees import TreeEnsemble
 
 __all__ = [
+    "BoostedChurn",
     "CoxChurn",
     "Evaluation",
     "HazardChurn",

@@ -24,6 +24,7 @@ mod state;
 mod walk;
 
 pub use fields::{Field, Role, UnseenPolicy};
+pub(crate) use forest::LEAF;
 pub use forest::{Forest, LinearLeaf};
 pub use link::{Finish, Link};
 pub use model::{Ensemble, TreeEnsemble, Trees};
