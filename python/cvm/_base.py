@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from cvm._core import ROW_STATUS, RawModel
-from cvm._frames import Frame, Numbers, Table, as_table, invalid, is_unnamed
+from cvm._frames import Frame, Input, Numbers, Table, as_table, invalid, is_unnamed
 from cvm._summary import ParameterTable, Row
 from cvm.errors import NotFittedError, RowWarning
 
@@ -213,6 +213,10 @@ class BaseModel:
             return as_table(data, needs)
         return as_table(data, columns)
 
+    def _columns(self, table: Table) -> list[tuple[str, Input]]:
+        """Return the columns that the model reads of a table."""
+        return table.columns(self._inputs())
+
     def _scores(
         self,
         data: Frame,
@@ -224,7 +228,7 @@ class BaseModel:
         raw = self._raw
         table = self._table(data, columns)
         scores = raw.score(
-            table.columns(self._inputs()),
+            self._columns(table),
             score_arguments(outputs, options),
         )
         return table, dict(scores["outputs"]), scores["status"], scores["issues"]
@@ -289,7 +293,7 @@ class BaseModel:
         """
         table = self._table(data, columns)
         arguments = score_arguments(outputs or [], {**options, "interval": level})
-        totals = self._raw.portfolio(table.columns(self._inputs()), arguments)
+        totals = self._raw.portfolio(self._columns(table), arguments)
         return [PortfolioTotal(*total) for total in totals]
 
     def summary(self, *, level: float = 0.95) -> ParameterTable:

@@ -65,7 +65,9 @@ fn wanted(model: &Model, args: &ScoreArgs) -> Wanted {
             columns.push(name.clone());
         }
     }
-    wanted.columns = (!args.keep_all).then_some(columns);
+    // How many columns a path of covariates has is the table's affair.
+    let paths = cvm::entry(model.kind()).is_ok_and(|entry| entry.covariate_paths);
+    wanted.columns = (!args.keep_all && !paths).then_some(columns);
     wanted
 }
 

@@ -25,11 +25,15 @@ mod power_step;
 mod scorer;
 mod tenure;
 
-pub(crate) use likelihood::{censored_or_churned, exposure, renewal_derivatives};
+pub(crate) use likelihood::{censored_or_churned, exposure, ln_churn, renewal_derivatives};
 pub use model::Contract;
 pub(crate) use power_step::PowerStep;
-pub(crate) use scorer::{EXPECTED_LIFETIME_OUTPUT, P_RETAINED_OUTPUT, RESIDUAL_LIFETIME_OUTPUT};
+pub(crate) use scorer::{
+    EXPECTATIONS, EXPECTED_LIFETIME_OUTPUT, OUTPUTS, P_RETAINED_OUTPUT, RESIDUAL_LIFETIME_OUTPUT,
+    forecast as contract_forecast, refuse,
+};
 pub use tenure::{Tenure, cohort_tenures};
+pub(crate) use tenure::{history_schema, read_tenures, tenure_schema};
 
 use crate::formulas::Formulas;
 use crate::smooth_sum::{Terms, smooth_sum};

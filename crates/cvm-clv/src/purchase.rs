@@ -21,10 +21,13 @@ mod probe;
 mod scorer;
 
 pub use model::Purchase;
+pub(crate) use model::ln_one_minus_exp;
 pub(crate) use numeric::integral;
+pub(crate) use probe::continuous as continuous_probes;
 pub(crate) use scorer::{
-    DISCOUNTED_PURCHASES_OUTPUT, EXPECTED_PURCHASES_OUTPUT, P_ALIVE_OUTPUT, blank_bad_rows,
-    check_rate, delta_per_period, horizon_periods, multiply, refuse_not_finite,
+    DISCOUNTED_PURCHASES_OUTPUT, EXPECTATIONS, EXPECTED_PURCHASES_OUTPUT, OUTPUTS, P_ALIVE_OUTPUT,
+    blank_bad_rows, check_rate, delta_per_period, horizon_periods, multiply, refuse_nan,
+    refuse_not_finite,
 };
 
 use crate::formulas::Formulas;
