@@ -7,6 +7,7 @@ that only stores its arguments, ``fit`` that returns the model, fitted names tha
 from __future__ import annotations
 
 import inspect
+import itertools
 import json
 import warnings
 from pathlib import Path
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 _STATUS_NAMES = np.array(ROW_STATUS)
 _OK = ROW_STATUS.index("ok")
 _SHOWN_ISSUES = 3
+# A model that has this column reads as many numbered ones as a table has.
+_PATH_START = "covariates_from_0"
 _OPTIONS = (
     "horizon",
     "discount_rate",
@@ -214,8 +217,20 @@ class BaseModel:
         return as_table(data, columns)
 
     def _columns(self, table: Table) -> list[tuple[str, Input]]:
-        """Return the columns that the model reads of a table."""
-        return table.columns(self._inputs())
+        """Return the columns that the model reads of a table, each step of a path among them."""
+        own = self._inputs()
+        if _PATH_START not in own:
+            return table.columns(own)
+        first = own.index(_PATH_START) + 1
+        covariates = itertools.takewhile(lambda name: name.endswith("_0"), own[first:])
+        stems = [_PATH_START.removesuffix("0"), *(name.removesuffix("0") for name in covariates)]
+        step = 1
+        known = set(table.names)
+        # A step left out by mistake is a column that is missing, not the end of all paths.
+        while not known.isdisjoint((f"{stems[0]}{step}", f"{stems[0]}{step + 1}")):
+            own = [*own, *(f"{stem}{step}" for stem in stems)]
+            step += 1
+        return table.columns(own)
 
     def _scores(
         self,

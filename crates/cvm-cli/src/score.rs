@@ -66,7 +66,7 @@ fn wanted(model: &Model, args: &ScoreArgs) -> Wanted {
         }
     }
     // How many columns a path of covariates has is the table's affair.
-    let paths = cvm::entry(model.kind()).is_ok_and(|entry| entry.covariate_paths);
+    let paths = model.has_covariate_paths();
     wanted.columns = (!args.keep_all && !paths).then_some(columns);
     wanted
 }

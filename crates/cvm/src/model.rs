@@ -275,6 +275,12 @@ impl Model {
         wider.unwrap_or_else(|| self.scorer.schema().clone())
     }
 
+    /// Whether rows carry paths of covariates, in as many numbered columns as a table has.
+    #[must_use]
+    pub fn has_covariate_paths(&self) -> bool {
+        self.scorer.schema_for(&|_| false).is_some()
+    }
+
     /// Outputs.
     #[must_use]
     pub fn outputs(&self) -> &'static [OutputSpec] {

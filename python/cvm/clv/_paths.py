@@ -53,7 +53,7 @@ def path_columns(names: Iterable[str], covariates: Sequence[str]) -> list[str]:
     """
     known = set(names)
     steps = 1
-    while f"covariates_from_{steps}" in known:
+    while not known.isdisjoint((f"covariates_from_{steps}", f"covariates_from_{steps + 1}")):
         steps += 1
     of_step = [[f"covariates_from_{k}", *(f"{name}_{k}" for name in covariates)] for k in range(steps)]
     return [_UNTIL, *(name for step in of_step for name in step)]
@@ -407,11 +407,3 @@ class CovariatePathModel(ParametricModel):
             needs += [*sums, *path_columns(table.names, covariates)]
         inputs, weight_column = with_weight(table.columns(needs), table, weight)
         return inputs, weight_column, {**settings, **self._further(settings)}
-
-    def _columns(self, table: Table) -> list[tuple[str, Input]]:
-        own = self._inputs()
-        if _UNTIL not in own:
-            return table.columns(own)
-        first = own.index("covariates_from_0")
-        covariates = [name.removesuffix("_0") for name in own[first + 1 :]]
-        return table.columns([*own[: own.index(_UNTIL)], *path_columns(table.names, covariates)])

@@ -3,7 +3,8 @@
 
 use super::model::{OWN_FIELDS, TimedContracts};
 use crate::contract::{
-    ContractForecast, EXPECTATIONS, OUTPUTS, Tenure, contract_forecast, read_tenures, refuse,
+    ContractForecast, ContractModel, EXPECTATIONS, OUTPUTS, Subscribers, Tenure, contract_forecast,
+    read_tenures, refuse,
 };
 use crate::covariate_path::{CovariatePath, read_paths};
 use crate::purchase::{blank_bad_rows, check_rate, delta_per_period};
@@ -11,7 +12,7 @@ use crate::rfm::CHUNK;
 use crate::state::parametric_state;
 use cvm_core::{
     BoundBatch, Frame, InputError, InputSchema, ModelState, OutputSpec, ParametricModel, RowCode,
-    RowStatus, ScoreBlock, ScoreOptions, Scorer,
+    RowStatus, ScoreBlock, ScoreOptions, Scorer, TimeUnit,
 };
 use cvm_math::{exp, expm1};
 
@@ -83,6 +84,66 @@ impl TimedContracts {
             );
         }
         status
+    }
+}
+
+impl ContractModel for TimedContracts {
+    fn time_unit(&self) -> Option<TimeUnit> {
+        self.time_unit
+    }
+
+    fn covariate_count(&self) -> usize {
+        self.schema.fields.len() - OWN_FIELDS
+    }
+
+    fn covariate_width(&self, schema: &InputSchema) -> usize {
+        let own = self.schema_of(&|name| schema.position(name).is_some());
+        own.fields.len() - OWN_FIELDS
+    }
+
+    fn cover(&self, customers: Subscribers<'_>, t: f64, status: &mut [RowStatus]) {
+        let width = customers.covariates.len() / customers.rows.len().max(1);
+        for (index, (row, status)) in customers.rows.iter().zip(status).enumerate() {
+            let until = customers.covariates.get(index * width).copied();
+            let known = until.filter(|_| width > 0).unwrap_or(f64::INFINITY);
+            if status.is_ok() && known < row.tenure + t {
+                *status = RowStatus::bad(RowCode::NotCovered, OWN_FIELDS as u16);
+            }
+        }
+    }
+
+    fn read(
+        &self,
+        batch: &BoundBatch<'_, '_>,
+        start: usize,
+        rows: &mut [Tenure],
+        covariates: &mut [f64],
+        status: &mut [RowStatus],
+    ) {
+        read_tenures(batch, start, rows, status);
+        let width = covariates.len() / rows.len().max(1);
+        read_paths(batch, OWN_FIELDS, start, width, covariates);
+        for (index, (row, status)) in rows.iter().zip(status).enumerate() {
+            let values = &covariates[index * width..(index + 1) * width];
+            if let (true, Err(bad)) = (status.is_ok(), self.path(values, row.tenure)) {
+                *status = bad;
+            }
+        }
+    }
+
+    fn forecast(&self, what: ContractForecast, customers: Subscribers<'_>, out: &mut [f64]) {
+        let width = customers.covariates.len() / customers.rows.len().max(1);
+        for (index, (row, slot)) in customers.rows.iter().zip(out).enumerate() {
+            let values = &customers.covariates[index * width..(index + 1) * width];
+            *slot = match self.path(values, row.tenure) {
+                Ok(path) => self.answer(what, &path, row.tenure),
+                Err(_) => f64::NAN,
+            };
+        }
+    }
+
+    fn clone_box(&self) -> Box<dyn ContractModel> {
+        Box::new(self.clone())
     }
 }
 
@@ -175,12 +236,8 @@ impl Scorer for TimedContracts {
             let count = range.len();
             let status = &mut block.status[range.clone()];
             read_tenures(batch, start + offset, &mut rows[..count], status);
-            read_paths(
-                batch,
-                OWN_FIELDS,
-                start + offset,
-                &mut values[..count * width],
-            );
+            let cells = &mut values[..count * width];
+            read_paths(batch, OWN_FIELDS, start + offset, width, cells);
             for (index, (row, status)) in rows.iter().zip(status.iter_mut()).enumerate() {
                 if status.is_ok() {
                     let values = &values[index * width..(index + 1) * width];

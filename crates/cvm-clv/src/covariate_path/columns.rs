@@ -45,8 +45,10 @@ pub(crate) fn path_fields(
     }
     /// More steps than a field's index can tell.
     const MOST_STEPS: usize = 65_536;
+    // A step left out by mistake is a column that is missing, not the end of all paths.
+    let goes_on = |step: usize| has(&start(step)) || has(&start(step + 1));
     let mut step = 0;
-    while step == 0 || (has(&start(step)) && step < MOST_STEPS) {
+    while step == 0 || (goes_on(step) && step < MOST_STEPS) {
         let rule = if step == 0 {
             MissingRule::Reject
         } else {
@@ -64,14 +66,14 @@ pub(crate) fn path_fields(
     fields
 }
 
-/// Reads the values of paths, whose fields start at `first`, of rows `start..` of a chunk, row by row.
+/// Reads the values of paths, `width` fields from `first` on, of rows `start..` of a chunk, row by row.
 pub(crate) fn read_paths(
     batch: &BoundBatch<'_, '_>,
     first: usize,
     start: usize,
+    width: usize,
     values: &mut [f64],
 ) {
-    let width = batch.schema.fields.len().saturating_sub(first);
     let mut column = [0.0; CHUNK];
     for field in 0..width {
         let column = &mut column[..values.len() / width];

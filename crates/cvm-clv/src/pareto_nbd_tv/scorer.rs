@@ -4,14 +4,14 @@ use super::TimedRow;
 use super::model::{OWN_FIELDS, TimedPurchases};
 use crate::covariate_path::read_paths;
 use crate::purchase::{
-    EXPECTATIONS, OUTPUTS, blank_bad_rows, check_rate, continuous_probes, delta_per_period,
-    ln_one_minus_exp, refuse_nan, refuse_not_finite,
+    Clock, Customers, EXPECTATIONS, Forecast, OUTPUTS, PurchaseModel, blank_bad_rows, check_rate,
+    continuous_probes, delta_per_period, ln_one_minus_exp, multiply, refuse_nan, refuse_not_finite,
 };
 use crate::rfm::{CHUNK, Rfm, read_rows};
 use crate::state::parametric_state;
 use cvm_core::{
     BoundBatch, Frame, FrameColumn, InputError, InputSchema, ModelState, OutputSpec,
-    ParametricModel, RowCode, RowStatus, ScoreBlock, ScoreOptions, Scorer,
+    ParametricModel, RowCode, RowStatus, ScoreBlock, ScoreOptions, Scorer, TimeUnit,
 };
 use cvm_math::{exp, ln, log_add_exp};
 
@@ -27,24 +27,39 @@ impl TimedPurchases {
     /// One output of one customer whose covariates are known for `known` periods.
     fn answer(&self, output: usize, asked: &Question, row: &TimedRow, known: f64) -> f64 {
         let Question { t, delta, n, p } = *asked;
-        let core = &self.core;
-        let alive = |forecast: f64| {
-            let p_alive = core.p_alive(row);
-            if p_alive == 0.0 {
-                0.0
-            } else {
-                p_alive * forecast
-            }
+        let of = |what: Forecast| self.forecast_one(what, row, known);
+        let alive = |what: Forecast| {
+            let mut value = [of(what)];
+            multiply(&mut value, &[self.core.p_alive(row)]);
+            value[0]
         };
         match output {
-            0 => core.p_alive(row),
-            1 => alive(core.purchases(row, t)),
-            2 => alive(core.discounted(row, t, delta)),
-            3 => alive(core.p_alive_ahead(row, t)),
-            4 => alive(core.lifetime(row, t, delta)),
-            5 => exp(self.ln_pmf(row, t, n)),
-            6 => exp(self.ln_tail(row, t, n)),
-            7 => {
+            0 => of(Forecast::PAlive),
+            1 => alive(Forecast::Purchases { t }),
+            2 => alive(Forecast::Discounted { t, delta }),
+            3 => alive(Forecast::PAliveAhead { t }),
+            4 => alive(Forecast::Lifetime { t, delta }),
+            5 => exp(of(Forecast::LnPmf { t, n })),
+            6 => exp(of(Forecast::LnTail { t, n })),
+            7 => of(Forecast::NextPurchase { p }),
+            8 => of(Forecast::LnPAlive),
+            9 => of(Forecast::LnPmf { t, n }),
+            _ => of(Forecast::LnTail { t, n }),
+        }
+    }
+
+    fn forecast_one(&self, what: Forecast, row: &TimedRow, known: f64) -> f64 {
+        let core = &self.core;
+        match what {
+            Forecast::PAlive => core.p_alive(row),
+            Forecast::LnPAlive => core.ln_p_alive(row),
+            Forecast::PAliveAhead { t } => core.p_alive_ahead(row, t),
+            Forecast::Purchases { t } => core.purchases(row, t),
+            Forecast::Discounted { t, delta } => core.discounted(row, t, delta),
+            Forecast::Lifetime { t, delta } => core.lifetime(row, t, delta),
+            Forecast::LnPmf { t, n } => self.ln_pmf(row, t, n),
+            Forecast::LnTail { t, n } => self.ln_tail(row, t, n),
+            Forecast::NextPurchase { p } => {
                 // A customer who may have lapsed buys with probability `p` when a living one does
                 // with `p/P`.
                 let needed = exp(ln(p) - core.ln_p_alive(row));
@@ -54,9 +69,6 @@ impl TimedPurchases {
                     f64::INFINITY
                 }
             }
-            8 => core.ln_p_alive(row),
-            9 => self.ln_pmf(row, t, n),
-            _ => self.ln_tail(row, t, n),
         }
     }
 
@@ -115,6 +127,70 @@ impl TimedPurchases {
             }
         }
         status
+    }
+}
+
+impl PurchaseModel for TimedPurchases {
+    fn time_unit(&self) -> Option<TimeUnit> {
+        self.time_unit
+    }
+
+    fn clock(&self) -> Clock {
+        Clock::Continuous
+    }
+
+    fn covariate_count(&self) -> usize {
+        self.schema.fields.len() - OWN_FIELDS
+    }
+
+    fn covariate_width(&self, schema: &InputSchema) -> usize {
+        let own = self.schema_of(&|name| schema.position(name).is_some());
+        own.fields.len() - OWN_FIELDS
+    }
+
+    fn cover(&self, customers: Customers<'_>, t: f64, status: &mut [RowStatus]) {
+        let width = customers.covariates.len() / customers.rows.len().max(1);
+        for (index, (row, status)) in customers.rows.iter().zip(status).enumerate() {
+            let values = &customers.covariates[index * width..(index + 1) * width];
+            if status.is_ok() && self.known(row, values) < t {
+                *status = RowStatus::bad(RowCode::NotCovered, OWN_FIELDS as u16);
+            }
+        }
+    }
+
+    fn read(
+        &self,
+        batch: &BoundBatch<'_, '_>,
+        start: usize,
+        rows: &mut [Rfm],
+        covariates: &mut [f64],
+        status: &mut [RowStatus],
+    ) {
+        read_rows(batch, start, rows, status);
+        let width = covariates.len() / rows.len().max(1);
+        read_paths(batch, OWN_FIELDS, start, width, covariates);
+        for (index, (row, status)) in rows.iter().zip(status).enumerate() {
+            let values = &covariates[index * width..(index + 1) * width];
+            if let (true, Err(bad)) = (status.is_ok(), self.timed(row, values, 0.0)) {
+                *status = bad;
+            }
+        }
+    }
+
+    fn forecast(&self, what: Forecast, customers: Customers<'_>, out: &mut [f64]) {
+        let width = customers.covariates.len() / customers.rows.len().max(1);
+        for (index, (row, slot)) in customers.rows.iter().zip(out).enumerate() {
+            let values = &customers.covariates[index * width..(index + 1) * width];
+            let known = self.known(row, values);
+            *slot = match self.timed(row, values, 0.0) {
+                Ok(timed) => self.forecast_one(what, &timed, known),
+                Err(_) => f64::NAN,
+            };
+        }
+    }
+
+    fn clone_box(&self) -> Box<dyn PurchaseModel> {
+        Box::new(self.clone())
     }
 }
 
@@ -209,7 +285,7 @@ impl Scorer for TimedPurchases {
             let status = &mut block.status[range.clone()];
             read_rows(batch, start + offset, &mut rows[..count], status);
             let cells = &mut values[..count * width];
-            read_paths(batch, OWN_FIELDS, start + offset, cells);
+            read_paths(batch, OWN_FIELDS, start + offset, width, cells);
             for (index, (row, status)) in rows.iter().zip(status.iter_mut()).enumerate() {
                 if status.is_ok() {
                     let values = &values[index * width..(index + 1) * width];
