@@ -60,10 +60,13 @@ def test_scores_follow_the_plan_and_files_keep_them(tmp_path):
     model = ParetoNbdTv.from_params(TRUTH, time_unit="week")
     rows = covariate_path_columns(customers, long, ["season"])
     expected = model.predict(rows, horizon=20)
-    quiet = dict(long, season=[v if s < 40 else 0.0 for v, s in
-                               zip(long["season"], long["start"], strict=True)])
-    assert (model.predict(covariate_path_columns(customers, quiet, ["season"]), horizon=20)
-            <= expected).all()
+    quiet = dict(
+        long,
+        season=[v if s < 40 else 0.0 for v, s in zip(long["season"], long["start"], strict=True)],
+    )
+    assert (
+        model.predict(covariate_path_columns(customers, quiet, ["season"]), horizon=20) <= expected
+    ).all()
     again = cvm.load(model.save(tmp_path / "season.cvm"))
     assert isinstance(again, ParetoNbdTv)
     assert (again.predict(rows, horizon=20) == expected).all()

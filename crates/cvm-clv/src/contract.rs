@@ -286,7 +286,10 @@ const KINDS: &[(&str, OpenFn)] = &[
     (crate::Bdw::KIND, open::<crate::Bdw>),
     (crate::Geometric::KIND, open::<crate::Geometric>),
     (crate::DiscreteWeibull::KIND, open::<crate::DiscreteWeibull>),
-    (crate::TimedContracts::KIND, open_timed),
+    (
+        <crate::TimedContracts as cvm_core::ParametricModel>::KIND,
+        open_timed,
+    ),
 ];
 
 /// The contract model stored as `state`, of any kind this crate has.

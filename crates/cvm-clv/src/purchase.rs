@@ -256,7 +256,10 @@ const KINDS: &[(&str, OpenFn)] = &[
     (crate::Nbd::KIND, open::<crate::Nbd>),
     (crate::BgCnbdK::KIND, open::<crate::BgCnbdK>),
     (crate::MbgCnbdK::KIND, open::<crate::MbgCnbdK>),
-    (crate::TimedPurchases::KIND, open_timed),
+    (
+        <crate::TimedPurchases as cvm_core::ParametricModel>::KIND,
+        open_timed,
+    ),
 ];
 
 /// The purchase model stored as `state`, of any kind this crate has.

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-import numpy as np
+from typing import TYPE_CHECKING, ClassVar
 
 from cvm._frames import invalid
 from cvm.clv._contract import ContractModel
 from cvm.clv._paths import CovariatePathModel
+
+if TYPE_CHECKING:
+    from cvm._frames import Numbers
 
 
 class BdwTv(CovariatePathModel, ContractModel):
     """Beta-discrete-Weibull model of renewal with covariates that change with time.
 
     A customer survives to ``t`` with probability ``(1 - theta) ** D(t)``, ``theta ~ Beta(alpha,
-    beta)``. The clock ``D`` is ``t ** c`` as in `Bdw`, but runs at the speed ``exp(gamma'z)`` of the
-    covariates in force: with ``c = 1``, the chance to stay at renewal ``k`` is
+    beta)``. The clock ``D`` is ``t ** c`` as in `Bdw`, but runs at the speed ``exp(gamma'z)`` of
+    the covariates in force: with ``c = 1``, the chance to stay at renewal ``k`` is
     ``(1 - theta) ** exp(gamma'z_k)``. Sources: Fader, Hardie, Liu, Davin & Steenburgh (2018),
     *Journal of Interactive Marketing* 43; Prentice & Gloeckler (1978), *Biometrics* 34(1).
 
@@ -59,7 +60,7 @@ class BdwTv(CovariatePathModel, ContractModel):
     kind: ClassVar[str] = "clv.bdw_tv"
     title: ClassVar[str] = "BdW with time-varying covariates"
 
-    def survival_curve(self, periods: int) -> np.ndarray:
+    def survival_curve(self, periods: int) -> Numbers:
         """Return the share of a new cohort that makes 0, 1, … ``periods`` renewals.
 
         Parameters

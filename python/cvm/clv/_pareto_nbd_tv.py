@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from cvm.clv._paths import CovariatePathModel, covariate_path_columns
+from cvm.clv._paths import CovariatePathModel
 from cvm.clv._purchase import PurchaseModel
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from cvm._frames import Frame, Numbers
 
 
 class ParetoNbdTv(CovariatePathModel, PurchaseModel):
@@ -62,10 +57,12 @@ class ParetoNbdTv(CovariatePathModel, PurchaseModel):
 
     Examples
     --------
+    >>> from cvm.clv import covariate_path_columns
     >>> model = ParetoNbdTv.from_params(
     ...     {"r": 0.9, "alpha": 6.0, "s": 1.2, "beta": 15.0, "purchase.season": 0.8}
     ... )
-    >>> customers = {"id": ["a", "b"], "frequency": [2, 2], "recency": [9.0, 9.0], "T": [12.0, 12.0]}
+    >>> customers = {"id": ["a", "b"], "frequency": [2, 2], "recency": [9.0, 9.0],
+    ...              "T": [12.0, 12.0]}
     >>> weeks = {"id": ["a", "a", "b"], "start": [0.0, 12.0, 0.0], "end": [12.0, 20.0, 20.0],
     ...          "season": [0.0, 1.0, 0.0]}
     >>> rows = covariate_path_columns(customers, weeks, ["season"], customer_id="id")

@@ -55,7 +55,9 @@ def path_columns(names: Iterable[str], covariates: Sequence[str]) -> list[str]:
     steps = 1
     while not known.isdisjoint((f"covariates_from_{steps}", f"covariates_from_{steps + 1}")):
         steps += 1
-    of_step = [[f"covariates_from_{k}", *(f"{name}_{k}" for name in covariates)] for k in range(steps)]
+    of_step = [
+        [f"covariates_from_{k}", *(f"{name}_{k}" for name in covariates)] for k in range(steps)
+    ]
     return [_UNTIL, *(name for step in of_step for name in step)]
 
 
@@ -102,8 +104,8 @@ def covariate_path_columns(  # noqa: PLR0913 - two or three tables and the names
         Column of the customer in all tables.
     start, end : str
         Columns of a period's start and end. Dates; or numbers: periods since the customer's own
-        start. A value holds from the start up to the next start. Without the column ``end`` the last
-        period is as long as the one before.
+        start. A value holds from the start up to the next start. Without the column ``end`` the
+        last period is as long as the one before.
     origin : str, optional
         Column of ``customers`` with the date of each one's start, for periods that start at dates.
     age : str, default "T"
@@ -142,7 +144,9 @@ def covariate_path_columns(  # noqa: PLR0913 - two or three tables and the names
     clock = _Clock.of(table, long, start, (origin, age, observation_end), unit)
     lines = _Lines.of(long, covariates, customer_id, start, end, clock)
     found = [lines.path(name, origin) for name, origin in zip(ids, clock.origins, strict=True)]
-    columns: dict[str, NDArray[Any]] = {name: np.asarray(table.values(name)) for name in table.names}
+    columns: dict[str, NDArray[Any]] = {
+        name: np.asarray(table.values(name)) for name in table.names
+    }
     columns[_UNTIL] = np.array([path.until for path in found], dtype=np.float64)
     if transactions is not None:
         log = as_table(transactions)
@@ -181,7 +185,7 @@ class _Clock(NamedTuple):
         dated = np.asarray(_cells(long, start)).dtype.kind not in "fiub"
         if not dated:
             return cls(np.zeros(table.row_count), 1.0, dated=False)
-        if unit not in _SECONDS:
+        if unit is None or unit not in _SECONDS:
             allowed = ", ".join(_SECONDS)
             raise invalid(("unit", f"is {unit!r}: must be one of {allowed}, as periods are dates"))
         if column is not None:
@@ -208,7 +212,7 @@ class _Lines(NamedTuple):
     period: float
 
     @classmethod
-    def of(  # noqa: PLR0913
+    def of(
         cls,
         long: Table,
         covariates: Sequence[str],
@@ -272,7 +276,7 @@ def _check_chain(customer: object, starts: Numbers, ends: Numbers) -> None:
         raise invalid(("paths", why))
 
 
-def _sums(  # noqa: PLR0913
+def _sums(
     table: Table,
     log: Table,
     ids: NDArray[Any],

@@ -12,8 +12,18 @@ SEASON, PRICE, LATE = mp.mpf("0.8"), mp.mpf("-0.4"), mp.mpf("0.6")
 HORIZON, DELTA = mp.mpf("7.5"), mp.log(mp.mpf("1.1")) / (mp.mpf("365.25") / 7)
 # Frequency, recency, T and steps (start, season, price, late).
 ROWS = [
-    (0, "0", "21", [("-0.5", 0, "1", 0), ("6", 1, "0.5", 0), ("13.5", 0, "0.5", 1), ("25", 1, "2", 1)]),
-    (3, "9.1", "21", [("-0.5", 0, "1", 0), ("6", 1, "0.5", 0), ("13.5", 0, "0.5", 1), ("25", 1, "2", 1)]),
+    (
+        0,
+        "0",
+        "21",
+        [("-0.5", 0, "1", 0), ("6", 1, "0.5", 0), ("13.5", 0, "0.5", 1), ("25", 1, "2", 1)],
+    ),
+    (
+        3,
+        "9.1",
+        "21",
+        [("-0.5", 0, "1", 0), ("6", 1, "0.5", 0), ("13.5", 0, "0.5", 1), ("25", 1, "2", 1)],
+    ),
     (7, "20.9", "21", [("0", 1, "-1", 0), ("20", 0, "0", 0), ("22.25", 0, "0", 1)]),
     (1, "2", "30", [("-3", 0, "0.25", 1)]),
 ]
@@ -44,7 +54,9 @@ class Path:
         points = self.edges(a, b)
         for low, high in zip(points, points[1:]):
             k = self.step((low + high) / 2)
-            total += mp.quad(lambda t: f(t, self.buy[k], self.leave[k]), [low, (low + high) / 2, high])
+            total += mp.quad(
+                lambda t: f(t, self.buy[k], self.leave[k]), [low, (low + high) / 2, high]
+            )
         return total
 
 
@@ -62,7 +74,9 @@ def answers(row) -> dict:
     stay = lambda t: ((BETA + aged(age)) / (BETA + aged(t))) ** S
     rate = shape / (ALPHA + bought(age))
     expected = path.over(lambda t, a, c: rate * a * stay(t), age, end)
-    discounted = path.over(lambda t, a, c: rate * a * stay(t) * mp.exp(-DELTA * (t - age)), age, end)
+    discounted = path.over(
+        lambda t, a, c: rate * a * stay(t) * mp.exp(-DELTA * (t - age)), age, end
+    )
     lifetime = path.over(lambda t, a, c: stay(t) * mp.exp(-DELTA * (t - age)), age, end)
     scale = ALPHA + bought(age)
 
@@ -72,7 +86,9 @@ def answers(row) -> dict:
         return front * (scale / (scale + p)) ** shape * (p / (scale + p)) ** n
 
     def exactly(n: int) -> mp.mpf:
-        leave = path.over(lambda t, a, c: S * c / (BETA + aged(t)) * stay(t) * count(n, t), age, end)
+        leave = path.over(
+            lambda t, a, c: S * c / (BETA + aged(t)) * stay(t) * count(n, t), age, end
+        )
         return stay(end) * count(n, end) + leave
 
     return {
