@@ -70,7 +70,12 @@ impl<M: ParametricModel> Prepared<M> {
         let weights = read_weights(batch, options)?;
         let own_settings = own_settings::<M>(options);
         let reader = M::reader(&own_settings)?;
-        let check = |row: &M::Row, values: &[f64]| M::check_covariates(row, values, &covariates);
+        let check = |row: &M::Row, values: &[f64]| {
+            if covariates.is_empty() {
+                return Ok(());
+            }
+            M::check_covariates(row, values, &covariates)
+        };
         let data = read::<M>(&bound, weights, own_width, &reader, &check)?;
         let own = M::PARAMS.iter().map(|spec| spec.name.to_owned());
         let coefficients = covariates.terms.iter().map(|term| term.name.clone());

@@ -258,7 +258,7 @@ impl Scorer for TimedContracts {
 const STEPS: [&str; 2] = ["covariates_from_1", "covariates_from_2"];
 
 /// A cell of a path's column in a probe row: values on both sides of zero, steps before and after the
-/// moment of scoring, and faults.
+/// moment of scoring, and faults of the first step, whose fields every schema has.
 fn probe_cell(name: &str, row: usize, tenure: f64) -> f64 {
     if name == "covariates_until" {
         return match row {
@@ -281,8 +281,8 @@ fn probe_cell(name: &str, row: usize, tenure: f64) -> f64 {
     }
     match step {
         _ if !begun => f64::NAN,
+        0 if row == 23 => 1.0,
         0 => -1.0,
-        1 if row == 23 => -2.0,
         1 => 0.5 * tenure,
         _ => tenure + 7.5,
     }
