@@ -7,6 +7,7 @@ that only stores its arguments, ``fit`` that returns the model, fitted names tha
 from __future__ import annotations
 
 import inspect
+import itertools
 import json
 import warnings
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from cvm._core import ROW_STATUS, RawModel
-from cvm._frames import Frame, Numbers, Table, as_table, invalid, is_unnamed
+from cvm._frames import Frame, Input, Numbers, Table, as_table, invalid, is_unnamed
 from cvm._summary import ParameterTable, Row
 from cvm.errors import NotFittedError, RowWarning
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 _STATUS_NAMES = np.array(ROW_STATUS)
 _OK = ROW_STATUS.index("ok")
 _SHOWN_ISSUES = 3
+# A model that has this column reads as many numbered ones as a table has.
+_PATH_START = "covariates_from_0"
 _OPTIONS = (
     "horizon",
     "discount_rate",
@@ -220,6 +223,22 @@ class BaseModel:
                 raise invalid(("data", why))
         return as_table(data, columns)
 
+    def _columns(self, table: Table) -> list[tuple[str, Input]]:
+        """Return the columns that the model reads of a table, each step of a path among them."""
+        own = self._inputs()
+        if _PATH_START not in own:
+            return table.columns(own)
+        first = own.index(_PATH_START) + 1
+        covariates = itertools.takewhile(lambda name: name.endswith("_0"), own[first:])
+        stems = [_PATH_START.removesuffix("0"), *(name.removesuffix("0") for name in covariates)]
+        step = 1
+        known = set(table.names)
+        # A step left out by mistake is a column that is missing, not the end of all paths.
+        while not known.isdisjoint((f"{stems[0]}{step}", f"{stems[0]}{step + 1}")):
+            own = [*own, *(f"{stem}{step}" for stem in stems)]
+            step += 1
+        return table.columns(own)
+
     def _scores(
         self,
         data: Frame,
@@ -231,7 +250,7 @@ class BaseModel:
         raw = self._raw
         table = self._table(data, columns)
         scores = raw.score(
-            table.columns(self._inputs()),
+            self._columns(table),
             score_arguments(outputs, options),
         )
         return table, dict(scores["outputs"]), scores["status"], scores["issues"]
@@ -299,7 +318,7 @@ class BaseModel:
         """
         table = self._table(data, columns)
         arguments = score_arguments(outputs or [], {**options, "interval": level})
-        totals = self._raw.portfolio(table.columns(self._inputs()), arguments)
+        totals = self._raw.portfolio(self._columns(table), arguments)
         return [PortfolioTotal(*total) for total in totals]
 
     def summary(self, *, level: float = 0.95) -> ParameterTable:

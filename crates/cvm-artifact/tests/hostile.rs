@@ -421,7 +421,7 @@ fn header_claims_must_match_the_sections() {
 fn bad_statuses_and_numbers_are_refused() {
     let statuses: [[u8; 4]; 6] = [
         [0, 0, 0, 0],
-        [9, 0, 0, 0],
+        [10, 0, 0, 0],
         [1, 1, 0, 0],
         [1, 0, 1, 0],
         [2, 0, 2, 0],

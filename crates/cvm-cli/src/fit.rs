@@ -86,6 +86,9 @@ fn wanted(entry: &cvm::Entry, options: &FitOptions) -> Wanted {
     };
     let mut columns = (harness.columns)();
     columns.extend(options.weight_column.clone());
+    if entry.covariate_paths && !options.settings.is_empty() {
+        return numbers(columns, true);
+    }
     for process in entry.processes {
         let given = options
             .settings
@@ -97,13 +100,15 @@ fn wanted(entry: &cvm::Entry, options: &FitOptions) -> Wanted {
             }
         }
     }
-    let kinds = columns
-        .iter()
-        .map(|name| (name.clone(), ColumnKind::Number))
-        .collect();
+    numbers(columns, false)
+}
+
+/// Columns that must be numbers, alone or beside every other of the table.
+fn numbers(columns: Vec<String>, all: bool) -> Wanted {
+    let kind = |name: &String| (name.clone(), ColumnKind::Number);
     Wanted {
-        columns: Some(columns),
-        kinds,
+        kinds: columns.iter().map(kind).collect(),
+        columns: (!all).then_some(columns),
     }
 }
 

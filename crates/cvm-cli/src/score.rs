@@ -96,7 +96,8 @@ pub fn inputs(model: &Model, data: &Path, keep: &[String]) -> Wanted {
             columns.push(name.clone());
         }
     }
-    wanted.columns = Some(columns);
+    // How many columns a path of covariates has is the table's affair.
+    wanted.columns = (!model.has_covariate_paths()).then_some(columns);
     wanted
 }
 

@@ -25,15 +25,19 @@ mod power_step;
 mod scorer;
 mod tenure;
 
-pub(crate) use likelihood::{censored_or_churned, exposure, renewal_derivatives};
+pub(crate) use likelihood::{censored_or_churned, exposure, ln_churn, renewal_derivatives};
 pub use model::Contract;
 pub(crate) use power_step::PowerStep;
-pub(crate) use scorer::{EXPECTED_LIFETIME_OUTPUT, P_RETAINED_OUTPUT, RESIDUAL_LIFETIME_OUTPUT};
+pub(crate) use scorer::{
+    EXPECTATIONS, EXPECTED_LIFETIME_OUTPUT, OUTPUTS, P_RETAINED_OUTPUT, RESIDUAL_LIFETIME_OUTPUT,
+    forecast as contract_forecast, refuse,
+};
 pub use tenure::{Tenure, cohort_tenures};
+pub(crate) use tenure::{history_schema, read_tenures, tenure_schema};
 
 use crate::formulas::Formulas;
 use crate::smooth_sum::{Terms, smooth_sum};
-use cvm_core::{BoundBatch, ModelState, RowStatus, Scorer, StateError, TimeUnit};
+use cvm_core::{BoundBatch, InputSchema, ModelState, RowStatus, Scorer, StateError, TimeUnit};
 use cvm_math::exp;
 
 /// Most parameters of a contract model.
@@ -221,6 +225,18 @@ pub trait ContractModel: Scorer {
     /// Number of covariate columns.
     fn covariate_count(&self) -> usize;
 
+    /// Number of covariate values of a row in a batch bound to `schema`, which begins with the model's
+    /// own fields.
+    fn covariate_width(&self, schema: &InputSchema) -> usize {
+        let _ = schema;
+        self.covariate_count()
+    }
+
+    /// Marks good rows whose covariates are not known `t` periods ahead.
+    fn cover(&self, customers: Subscribers<'_>, t: f64, status: &mut [RowStatus]) {
+        let _ = (customers, t, status);
+    }
+
     /// Reads rows `start..` into `rows` and `covariates`; a refused row gets its status and a legal
     /// stand-in.
     fn read(
@@ -253,6 +269,11 @@ impl Clone for Box<dyn ContractModel> {
 
 type OpenFn = fn(&ModelState) -> Result<Box<dyn ContractModel>, StateError>;
 
+fn open_timed(state: &ModelState) -> Result<Box<dyn ContractModel>, StateError> {
+    let model = crate::state::parametric_from_state::<crate::TimedContracts>(state)?;
+    Ok(Box::new(model))
+}
+
 fn open<F: ContractFormulas>(state: &ModelState) -> Result<Box<dyn ContractModel>, StateError> {
     Ok(Box::new(
         crate::state::parametric_from_state::<Contract<F>>(state)?,
@@ -265,6 +286,10 @@ const KINDS: &[(&str, OpenFn)] = &[
     (crate::Bdw::KIND, open::<crate::Bdw>),
     (crate::Geometric::KIND, open::<crate::Geometric>),
     (crate::DiscreteWeibull::KIND, open::<crate::DiscreteWeibull>),
+    (
+        <crate::TimedContracts as cvm_core::ParametricModel>::KIND,
+        open_timed,
+    ),
 ];
 
 /// The contract model stored as `state`, of any kind this crate has.

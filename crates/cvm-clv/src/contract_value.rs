@@ -27,7 +27,7 @@ use crate::contract::{
 };
 use crate::lifetime_value::{
     Flow, StreamChunk, Subscription, SubscriptionChunk, ValueStream, currency, load_currency,
-    multiply_gain, store_currency,
+    multiply_gain, needs_horizon, store_currency,
 };
 use crate::purchase::{
     blank_bad_rows, check_rate, delta_per_period, horizon_periods, refuse_not_finite,
@@ -182,6 +182,10 @@ impl Scorer for ContractValue {
         self.subscription.schema()
     }
 
+    fn schema_for(&self, has: &dyn Fn(&str) -> bool) -> Option<InputSchema> {
+        self.subscription.schema_for(has)
+    }
+
     fn outputs(&self) -> &'static [OutputSpec] {
         OUTPUTS
     }
@@ -236,6 +240,9 @@ impl Scorer for ContractValue {
             let range = offset..total.min(offset + CHUNK);
             let status = &mut block.status[range.clone()];
             chunk.read(batch, start + offset, status);
+            if needs_horizon(OUTPUTS, wanted) {
+                chunk.cover(horizon_periods(options, self.subscription.clock()), status);
+            }
             for (output, values) in wanted.iter().zip(&mut block.outputs) {
                 let out = &mut values[range.clone()];
                 self.fill(*output, &chunk, options, out);

@@ -8,6 +8,7 @@
 
 mod attrition;
 mod bdw;
+mod bdw_tv;
 mod beta_mixture;
 mod beta_ratio;
 mod bg_bb;
@@ -15,6 +16,7 @@ mod bg_nbd;
 mod cnbd;
 mod contract;
 mod contract_value;
+mod covariate_path;
 mod covariates;
 mod dense;
 mod discount;
@@ -48,6 +50,7 @@ mod state;
 
 pub use attrition::AttritionLikelihood;
 pub use bdw::Bdw;
+pub use bdw_tv::{BdwTv, TimedContracts, TimedTenure, TimedTenureLikelihood};
 pub use bg_bb::BgBb;
 pub use bg_nbd::{BetaGeometricNbd, BgNbd, BgNbdLikelihood};
 pub use cnbd::{BgCnbdK, CnbdK, CnbdLikelihood, MbgCnbdK, choose_k};
@@ -56,6 +59,7 @@ pub use contract::{
     Tenure, cohort_tenures, contract_from_state,
 };
 pub use contract_value::ContractValue;
+pub use covariate_path::{CovariatePath, paths_of_long_table};
 pub use discrete_weibull::DiscreteWeibull;
 pub use formulas::Formulas;
 pub use gamma_gamma::{GammaGamma, GammaGammaLikelihood};
@@ -69,9 +73,7 @@ pub use merged::MergedRows;
 pub use nbd::Nbd;
 pub use pareto_nbd::ParetoNbd;
 pub use pareto_nbd_correlated::ParetoNbdCorrelated;
-pub use pareto_nbd_tv::{
-    CovariatePath, ParetoNbdTv, TimedLikelihood, TimedRow, paths_of_long_table,
-};
+pub use pareto_nbd_tv::{ParetoNbdTv, TimedLikelihood, TimedPurchases, TimedRow};
 pub use purchase::{
     Clock, Customers, Forecast, Purchase, PurchaseFormulas, PurchaseModel, purchase_from_state,
 };

@@ -201,6 +201,12 @@ pub(crate) fn multiply_gain(
     }
 }
 
+/// Whether an output wanted looks ahead.
+pub(crate) fn needs_horizon(outputs: &[OutputSpec], wanted: &[usize]) -> bool {
+    let ahead = |output: &usize| outputs.get(*output).is_some_and(|o| o.needs_horizon);
+    wanted.iter().any(ahead)
+}
+
 /// `a·b`; nothing of something infinite is nothing.
 fn product(a: f64, b: f64) -> f64 {
     if (a == 0.0 && b.is_infinite()) || (b == 0.0 && a.is_infinite()) {
@@ -217,6 +223,10 @@ impl Scorer for LifetimeValue {
 
     fn schema(&self) -> &InputSchema {
         self.stream.schema()
+    }
+
+    fn schema_for(&self, has: &dyn Fn(&str) -> bool) -> Option<InputSchema> {
+        self.stream.schema_for(has)
     }
 
     fn outputs(&self) -> &'static [OutputSpec] {
@@ -262,6 +272,9 @@ impl Scorer for LifetimeValue {
             let range = offset..total.min(offset + CHUNK);
             let status = &mut block.status[range.clone()];
             chunk.read(batch, start + offset, status);
+            if needs_horizon(OUTPUTS, wanted) {
+                chunk.cover(horizon_periods(options, self.stream.clock()), status);
+            }
             for (output, values) in wanted.iter().zip(&mut block.outputs) {
                 let out = &mut values[range.clone()];
                 self.fill(*output, chunk.as_ref(), options, out);

@@ -19,17 +19,23 @@
 //! Numerics: the gradient comes from the nodes of the value; the Hessian from central differences of
 //! the gradient.
 
+mod counts;
+mod forecast;
 mod likelihood;
-mod path;
+mod model;
+mod row;
+mod scorer;
+mod simulate;
 
 pub use likelihood::TimedLikelihood;
-pub use path::{CovariatePath, TimedRow, paths_of_long_table};
+pub use model::TimedPurchases;
+pub use row::TimedRow;
 
 use crate::attrition::{Buyer, Law, Nodes};
+use crate::covariate_path::Piece;
 use crate::rising::Rising;
 use cvm_core::{Domain, ParamError};
 use cvm_math::{exp, ln, log1p, softplus};
-use path::Piece;
 
 /// The model at given parameters and coefficients.
 #[derive(Debug, Clone, PartialEq)]
@@ -132,50 +138,40 @@ impl ParetoNbdTv {
     /// Probability of being alive at `T`.
     #[must_use]
     pub fn p_alive(&self, row: &TimedRow) -> f64 {
+        exp(self.ln_p_alive(row))
+    }
+
+    /// Its logarithm, exact however small the probability.
+    #[must_use]
+    pub fn ln_p_alive(&self, row: &TimedRow) -> f64 {
         if !self.fits(row.path_widths()) {
             return f64::NAN;
         }
         let bracket = self.bracket(row, self.clocks_at_last(row), false);
         if bracket.left == 0.0 {
-            return 1.0;
+            return 0.0;
         }
-        exp(-softplus(ln(bracket.left) - bracket.ln_stayed))
+        -softplus(ln(bracket.left) - bracket.ln_stayed)
     }
 
-    /// Purchases expected in `(T, T + t]`, given alive at `T`, over covariates given from `T` on:
-    /// `future` counts time from `T`, and its last values last.
+    /// The parameters `r, alpha, s, beta`.
     #[must_use]
-    pub fn purchases(&self, row: &TimedRow, future: &CovariatePath, t: f64) -> f64 {
-        if !self.fits(row.path_widths()) || !self.fits(future.widths()) {
-            return f64::NAN;
-        }
-        let [r, alpha, s, beta] = self.params;
-        let mut clocks = self.clocks_at_last(row);
-        for piece in row.pieces_after() {
-            self.advance(&mut clocks, &piece);
-        }
-        let rate = (r + row.frequency) / (alpha + clocks.purchase);
-        let start = beta + clocks.dropout;
-        let mut sum = 0.0;
-        for piece in future.pieces_until(t) {
-            let speeds = self.speeds(&piece);
-            let law = Law {
-                shape: s,
-                scale: (beta + clocks.dropout) / speeds.dropout,
-                growth: 0.0,
-            };
-            let alive = exp(-s * log1p((beta + clocks.dropout - start) / start));
-            let time = law.time_alive(piece.length).unwrap_or(f64::NAN);
-            sum += alive * speeds.purchase * time;
-            self.advance(&mut clocks, &piece);
-        }
-        rate * sum
+    pub fn params(&self) -> [f64; 4] {
+        self.params
     }
 
-    /// Purchases expected of a customer who may have lapsed.
-    #[must_use]
-    pub fn expected_purchases(&self, row: &TimedRow, future: &CovariatePath, t: f64) -> f64 {
-        self.p_alive(row) * self.purchases(row, future, t)
+    /// The same model with coefficients of the purchase and the dropout covariates.
+    pub(crate) fn with_coefficients(self, gamma: Vec<f64>, kappa: Vec<f64>) -> Self {
+        ParetoNbdTv {
+            gamma,
+            kappa,
+            ..self
+        }
+    }
+
+    /// A length of time that is typical for the model.
+    pub(crate) fn scale_periods(&self) -> f64 {
+        self.params[1]
     }
 
     fn dim(&self) -> usize {

@@ -21,15 +21,18 @@ mod probe;
 mod scorer;
 
 pub use model::Purchase;
+pub(crate) use model::ln_one_minus_exp;
 pub(crate) use numeric::integral;
+pub(crate) use probe::continuous as continuous_probes;
 pub(crate) use scorer::{
-    DISCOUNTED_PURCHASES_OUTPUT, EXPECTED_PURCHASES_OUTPUT, P_ALIVE_OUTPUT, blank_bad_rows,
-    check_rate, delta_per_period, horizon_periods, multiply, refuse_not_finite,
+    DISCOUNTED_PURCHASES_OUTPUT, EXPECTATIONS, EXPECTED_PURCHASES_OUTPUT, OUTPUTS, P_ALIVE_OUTPUT,
+    blank_bad_rows, check_rate, delta_per_period, horizon_periods, multiply, refuse_nan,
+    refuse_not_finite,
 };
 
 use crate::formulas::Formulas;
 use crate::rfm::Rfm;
-use cvm_core::{BoundBatch, ModelState, RowStatus, Scorer, StateError, TimeUnit};
+use cvm_core::{BoundBatch, InputSchema, ModelState, RowStatus, Scorer, StateError, TimeUnit};
 
 /// How time runs in a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,6 +193,18 @@ pub trait PurchaseModel: Scorer {
     /// Number of covariate columns.
     fn covariate_count(&self) -> usize;
 
+    /// Number of covariate values of a row in a batch bound to `schema`, which begins with the model's
+    /// own fields.
+    fn covariate_width(&self, schema: &InputSchema) -> usize {
+        let _ = schema;
+        self.covariate_count()
+    }
+
+    /// Marks good rows whose covariates are not known `t` periods ahead.
+    fn cover(&self, customers: Customers<'_>, t: f64, status: &mut [RowStatus]) {
+        let _ = (customers, t, status);
+    }
+
     /// Reads rows `start..` into `rows` and `covariates`; a refused row gets its status and a
     /// legal stand-in.
     fn read(
@@ -216,6 +231,11 @@ impl Clone for Box<dyn PurchaseModel> {
 
 type OpenFn = fn(&ModelState) -> Result<Box<dyn PurchaseModel>, StateError>;
 
+fn open_timed(state: &ModelState) -> Result<Box<dyn PurchaseModel>, StateError> {
+    let model = crate::state::parametric_from_state::<crate::TimedPurchases>(state)?;
+    Ok(Box::new(model))
+}
+
 fn open<F: PurchaseFormulas>(state: &ModelState) -> Result<Box<dyn PurchaseModel>, StateError> {
     Ok(Box::new(
         crate::state::parametric_from_state::<Purchase<F>>(state)?,
@@ -236,6 +256,10 @@ const KINDS: &[(&str, OpenFn)] = &[
     (crate::Nbd::KIND, open::<crate::Nbd>),
     (crate::BgCnbdK::KIND, open::<crate::BgCnbdK>),
     (crate::MbgCnbdK::KIND, open::<crate::MbgCnbdK>),
+    (
+        <crate::TimedPurchases as cvm_core::ParametricModel>::KIND,
+        open_timed,
+    ),
 ];
 
 /// The purchase model stored as `state`, of any kind this crate has.

@@ -82,24 +82,6 @@ fn over_rates(value: &dyn Fn(f64, f64) -> f64) -> f64 {
     })
 }
 
-/// The path goes on after `age`, an odd number; a forecast counts from there.
-fn path_after(age: f64) -> CovariatePath {
-    let step = |i: i32| {
-        if i == 0 {
-            0.0
-        } else {
-            f64::from(i) * 2.0 - 1.0
-        }
-    };
-    let starts: Vec<f64> = (0..9).map(step).collect();
-    let at = |t: f64| ((t + age) / 2.0) as usize;
-    let flag = |on: bool| f64::from(u8::from(on));
-    let both = |t: &f64| [flag(at(*t) % 5 == 2), 0.1 * at(*t) as f64 - 1.0];
-    let purchase: Vec<f64> = starts.iter().flat_map(both).collect();
-    let dropout: Vec<f64> = starts.iter().map(|t| flag(at(*t) > 7)).collect();
-    CovariatePath::new(&starts, &purchase, 2, &dropout, 1).unwrap()
-}
-
 #[test]
 fn likelihood_and_forecasts_agree_with_quadrature_over_both_rates() {
     let (gamma, kappa) = ([0.8, -0.4], [0.6]);
@@ -141,7 +123,6 @@ fn likelihood_and_forecasts_agree_with_quadrature_over_both_rates() {
         let still = over_rates(&alive);
         close(exp(model.log_lik(&row)), likelihood, 1e-9);
         close(model.p_alive(&row), still / likelihood, 1e-9);
-        let future = path_after(age);
         let horizon = 12.5;
         let later = |hazard: f64| {
             let rate = |t: f64| {
@@ -153,7 +134,7 @@ fn likelihood_and_forecasts_agree_with_quadrature_over_both_rates() {
         };
         let expected = over_rates(&|rate, hazard| alive(rate, hazard) * rate * later(hazard));
         close(
-            model.expected_purchases(&row, &future, horizon),
+            model.expected_purchases(&row, horizon),
             expected / likelihood,
             1e-9,
         );
@@ -182,13 +163,13 @@ fn constant_covariates_are_static_and_no_coefficients_are_none() {
         // purchase covariates' effects is zero here.
         close(model.log_lik(&timed), fixed.log_lik(&row), 1e-13);
         close(model.p_alive(&timed), fixed.p_alive(&row), 1e-12);
-        let got = model.purchases(&timed, &constant, 39.0);
+        let got = model.purchases(&timed, 39.0);
         close(got, fixed.purchases(&row, 39.0), 1e-13);
         let timed = TimedRow::new(times, 30.0, path()).unwrap();
         close(none.log_lik(&timed), plain.log_lik(&row), 1e-12);
         close(none.p_alive(&timed), plain.p_alive(&row), 1e-12);
         close(
-            none.purchases(&timed, &path(), 39.0),
+            none.purchases(&timed, 39.0),
             plain.purchases(&row, 39.0),
             1e-12,
         );
@@ -228,6 +209,108 @@ fn derivatives_agree_with_differences() {
         let value = evaluate(&likelihood, &theta, Order::Value).value;
         close(value, at.value, 1e-13);
     }
+}
+
+/// Without coefficients a path of many steps changes no forecast of the plain model, however it cuts
+/// the integrals.
+#[test]
+fn forecasts_without_coefficients_are_the_plain_models() {
+    let none = ParetoNbdTv::new(PARAMS, &[0.0, 0.0], &[0.0]).unwrap();
+    let plain = ParetoNbd::at(&PARAMS);
+    let purchases: [&[f64]; 4] = [&[], &[3.0], &[0.5, 4.5, 9.1, 21.0], &[28.0]];
+    for times in purchases {
+        let last = times.last().copied().unwrap_or(0.0);
+        let row = Rfm::new(times.len() as f64, last, 28.5).unwrap();
+        let timed = TimedRow::new(times, 28.5, path()).unwrap();
+        close(none.ln_p_alive(&timed), plain.ln_p_alive(&row), 1e-12);
+        for t in [0.01, 7.25, 60.0, f64::INFINITY] {
+            let pairs = [
+                (none.p_alive_ahead(&timed, t), plain.p_alive_ahead(&row, t)),
+                (
+                    none.discounted(&timed, t, 0.01),
+                    plain.discounted(&row, t, 0.01),
+                ),
+                (
+                    none.lifetime(&timed, t, 0.01),
+                    plain.lifetime(&row, t, 0.01),
+                ),
+            ];
+            for (got, want) in pairs {
+                close(got, want, 1e-12);
+            }
+            for n in [0.0, 1.0, 2.0, 7.0, 60.0] {
+                close(none.ln_pmf(&timed, t, n), plain.ln_pmf(&row, t, n), 1e-11);
+                if n > 0.0 {
+                    close(none.ln_tail(&timed, t, n), plain.ln_tail(&row, t, n), 1e-11);
+                }
+            }
+        }
+        for p in [0.05, 0.4] {
+            let got = none.next_purchase(&timed, p, f64::INFINITY);
+            close(got, plain.next_purchase(&row, p), 1e-12);
+        }
+        assert!(none.next_purchase(&timed, 0.4, 0.1).is_nan());
+        assert_eq!(
+            none.next_purchase(&timed, 0.999_999, f64::INFINITY),
+            plain.next_purchase(&row, 0.999_999)
+        );
+    }
+}
+
+/// What the forecasts must be to each other along a path that matters.
+#[test]
+fn forecasts_agree_among_themselves() {
+    let model = ParetoNbdTv::new(PARAMS, &[0.8, -0.4], &[0.6]).unwrap();
+    for row in rows() {
+        for t in [0.7, 6.3] {
+            let mass = |n: u32| exp(model.ln_pmf(&row, t, f64::from(n)));
+            let tail = |n: u32| exp(model.ln_tail(&row, t, f64::from(n)));
+            close((0..90).map(mass).sum(), 1.0, 1e-11);
+            close((1..90).map(tail).sum(), model.purchases(&row, t), 1e-10);
+            close(tail(3) - tail(4), mass(3), 1e-9);
+            // By parts: ∫ e^{−δs} dE(s).
+            let delta = 0.2;
+            let inner = over_time(
+                |s| exp(-delta * (s - 100.0)) * model.purchases(&row, s - 100.0),
+                100.0,
+                100.0 + t,
+            );
+            let shifted = over_time(
+                |s| exp(-delta * (s - 101.0)) * model.purchases(&row, s - 101.0),
+                101.0,
+                101.0 + t,
+            );
+            let odd = (row.summary()[2] % 2.0) == 1.0;
+            let parts = exp(-delta * t) * model.purchases(&row, t)
+                + delta * if odd { shifted } else { inner };
+            close(model.discounted(&row, t, delta), parts, 1e-11);
+        }
+        let p = exp(model.ln_tail(&row, 5.0, 1.0));
+        close(model.next_purchase(&row, p, 12.0), 5.0, 1e-12);
+        assert_eq!(model.p_alive_ahead(&row, f64::INFINITY), 0.0);
+        assert!(model.purchases(&row, f64::INFINITY).is_finite());
+    }
+    let immortal = ParetoNbdTv::new([0.9, 6.0, 0.9, 15.0], &[0.8, -0.4], &[0.6]).unwrap();
+    let row = &rows()[2];
+    assert_eq!(immortal.purchases(row, f64::INFINITY), f64::INFINITY);
+}
+
+/// Customers drawn in operational time have the likelihood's law.
+#[test]
+fn simulated_customers_follow_the_likelihood() {
+    let truth = [0.9, 6.0, 1.2, 15.0, 0.8, -0.4, 0.6];
+    let model = ParetoNbdTv::new(PARAMS, &truth[4..6], &truth[6..]).unwrap();
+    let draw = |row: u64| {
+        let random = &mut Random::for_row(3, row);
+        model.simulate_one(path(), 36.0, random).unwrap()
+    };
+    let drawn: Vec<TimedRow> = (0..2000).map(draw).collect();
+    let likelihood = TimedLikelihood::new(drawn, None).unwrap();
+    let at = evaluate(&likelihood, &truth, Order::Hessian);
+    let step = solve(&at.hessian, &at.gradient);
+    let score: f64 = step.iter().zip(&at.gradient).map(|(s, g)| -s * g).sum();
+    // Chi-squared with 7 degrees of freedom: below 24.3 with probability 0.999.
+    assert!((0.0..24.3).contains(&score), "{score}");
 }
 
 /// Customers drawn step by step give their coefficients back.

@@ -262,6 +262,10 @@ impl BoundBatch<'_, '_> {
             RowCode::Infinite => "leaves an expectation infinite at the model's parameters: its \
                                   distribution has no mean (see the model's page)"
                 .to_owned(),
+            RowCode::NotCovered => format!(
+                "is {value}: covariates must be known from the first purchase, or the start of the \
+                 contract, to the end of observation and of the forecast"
+            ),
         };
         let message = format!("row {row}: {name} {what}");
         RowIssue {

@@ -1,8 +1,8 @@
 //! The contract of a model with a fixed list of parameters: one file, one implementation.
 
 use crate::{
-    Covariates, InputError, InputSchema, Likelihood, ModelState, Nested, ParamError, ParamSpec,
-    Process, RowStatus, Scorer, StateError, TimeUnit,
+    Covariates, Domain, InputError, InputField, InputSchema, Likelihood, ModelState, Nested,
+    ParamError, ParamSpec, Process, RowStatus, Scorer, StateError, TimeUnit,
 };
 use serde_json::{Map, Value};
 
@@ -34,6 +34,9 @@ pub trait ParametricModel: Scorer + Clone + Sized + 'static {
 
     /// Processes that covariates may explain; empty where a model takes none.
     const PROCESSES: &'static [Process] = &[];
+
+    /// Whether covariates are paths over time, in as many numbered columns as a batch has.
+    const COVARIATE_PATHS: bool = false;
 
     /// One customer's sufficient statistics.
     type Row: Copy + Send + Sync + std::fmt::Debug + 'static;
@@ -134,8 +137,34 @@ pub trait ParametricModel: Scorer + Clone + Sized + 'static {
         None
     }
 
+    /// The columns that a fit with `covariates` reads besides those of `fit_schema`; `has` tells the
+    /// columns of a batch. One number per covariate, unless rows carry more.
+    fn covariate_fields(covariates: &Covariates, has: &dyn Fn(&str) -> bool) -> Vec<InputField> {
+        let _ = has;
+        let field = |name: &String| InputField::number(name.clone(), "1", Domain::Finite);
+        covariates.columns.iter().map(field).collect()
+    }
+
+    /// Checks a row's values of [`ParametricModel::covariate_fields`].
+    ///
+    /// # Errors
+    /// The status of a row that is not legal; its field counts from the first of `fit_schema`.
+    fn check_covariates(
+        row: &Self::Row,
+        values: &[f64],
+        covariates: &Covariates,
+    ) -> Result<(), RowStatus> {
+        let _ = (row, covariates);
+        let first = Self::fit_schema(None).fields.len();
+        for (offset, value) in values.iter().enumerate() {
+            let field = u16::try_from(first + offset).unwrap_or(u16::MAX);
+            RowStatus::check(*value, Domain::Finite, field)?;
+        }
+        Ok(())
+    }
+
     /// The likelihood in the parameters followed by the coefficients of `covariates`; `values` has
-    /// one value per row and covariate column, row by row. `None` where the model takes none.
+    /// one value per row and field of [`ParametricModel::covariate_fields`], row by row. `None` where the model takes none.
     fn covariate_likelihood(
         rows: &[Self::Row],
         values: &[f64],

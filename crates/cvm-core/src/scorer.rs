@@ -132,6 +132,13 @@ pub trait Scorer: Send + Sync + std::fmt::Debug {
     /// Inputs.
     fn schema(&self) -> &InputSchema;
 
+    /// The inputs read from a batch that has the columns which `has` tells, where these are more than
+    /// those of [`Scorer::schema`]: a path of numbered columns is as long as the batch makes it.
+    fn schema_for(&self, has: &dyn Fn(&str) -> bool) -> Option<InputSchema> {
+        let _ = has;
+        None
+    }
+
     /// Every output the model has, in its order.
     fn outputs(&self) -> &'static [OutputSpec];
 

@@ -23,11 +23,13 @@ pub enum RowCode {
     /// An expectation of this row is truly infinite at these parameters; its value is `inf`, other
     /// outputs of the row stand.
     Infinite = 8,
+    /// What the row tells of its covariates does not reach over all the time asked about.
+    NotCovered = 9,
 }
 
 impl RowCode {
     /// Every code.
-    pub const ALL: [RowCode; 8] = [
+    pub const ALL: [RowCode; 9] = [
         RowCode::Ok,
         RowCode::Missing,
         RowCode::NotFinite,
@@ -36,6 +38,7 @@ impl RowCode {
         RowCode::UnseenLevel,
         RowCode::Undefined,
         RowCode::Infinite,
+        RowCode::NotCovered,
     ];
 
     /// Lower-case name used in frames and files.
@@ -50,6 +53,7 @@ impl RowCode {
             RowCode::UnseenLevel => "unseen_level",
             RowCode::Undefined => "undefined",
             RowCode::Infinite => "infinite",
+            RowCode::NotCovered => "not_covered",
         }
     }
 

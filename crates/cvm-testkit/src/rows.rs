@@ -47,7 +47,24 @@ pub fn frame(schema: &InputSchema, row_count: usize, seed: u64) -> Frame {
         frame.columns.push((field.name.clone(), column));
     }
     order_times(&mut frame);
+    cover_time(&mut frame);
     frame
+}
+
+/// Paths of covariates mostly begin with the customer and reach far ahead.
+fn cover_time(frame: &mut Frame) {
+    for (name, column) in &mut frame.columns {
+        let FrameColumn::Numbers(values) = column else {
+            continue;
+        };
+        for value in values {
+            match name.as_str() {
+                "covariates_until" => *value = (*value + 5.0) * 1e3,
+                "covariates_from_0" if *value > 2.0 => *value = -*value,
+                _ => {}
+            }
+        }
+    }
 }
 
 fn column(field: &InputField, row_count: usize, random: &mut Random) -> FrameColumn {

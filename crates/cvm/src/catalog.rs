@@ -3,8 +3,8 @@
 use crate::param_intervals::{IntervalMethod, ParamInterval, ProgressFn};
 use crate::{Error, FitOptions, Fitted, fit_parametric, param_intervals};
 use cvm_core::{
-    Batch, ErrorKind, ModelState, ParamError, ParamSpec, ParametricModel, Process, Scorer,
-    StateError, TimeUnit,
+    Batch, Covariates, ErrorKind, ModelState, ParamError, ParamSpec, ParametricModel, Process,
+    Scorer, StateError, TimeUnit,
 };
 
 type OpenFn = fn(&ModelState) -> Result<Box<dyn Scorer>, StateError>;
@@ -17,7 +17,7 @@ type IntervalsFn = fn(
     ProgressFn<'_>,
 ) -> Result<Vec<ParamInterval>, Error>;
 type PartialFn = fn(&Batch<'_>, &FitOptions, &[f64]) -> Result<Vec<f64>, Error>;
-type BuildFn = fn(&[f64], Option<TimeUnit>) -> Result<Box<dyn Scorer>, ParamError>;
+type BuildFn = fn(&[f64], Covariates, Option<TimeUnit>) -> Result<Box<dyn Scorer>, ParamError>;
 
 /// Log-likelihood of a row at `params`; fills the gradient.
 pub type GradientFn = fn(params: &[f64], row: &[f64], gradient: &mut [f64]) -> Result<f64, Error>;
@@ -43,6 +43,8 @@ pub struct Entry {
     pub(crate) partial: Option<PartialFn>,
     /// Processes that covariates may explain.
     pub processes: &'static [Process],
+    /// Whether covariates are paths over time, in as many numbered columns as a table has.
+    pub covariate_paths: bool,
 }
 
 /// A parametric model by plain values, so that test harnesses can loop over the catalog.
@@ -75,6 +77,8 @@ pub static CATALOG: &[Entry] = &[
     Entry::parametric::<cvm_clv::Purchase<cvm_clv::Nbd>>(),
     Entry::parametric::<cvm_clv::Purchase<cvm_clv::BgCnbdK>>(),
     Entry::parametric::<cvm_clv::Purchase<cvm_clv::MbgCnbdK>>(),
+    Entry::parametric::<cvm_clv::TimedPurchases>(),
+    Entry::parametric::<cvm_clv::TimedContracts>(),
     Entry::composed("clv.lifetime_value", "Lifetime value", |state| {
         Ok(Box::new(cvm_clv::LifetimeValue::from_state(state)?))
     }),
@@ -170,6 +174,7 @@ impl Entry {
             intervals: Some(param_intervals::intervals::<M>),
             partial: Some(param_intervals::partial::<M>),
             processes: M::PROCESSES,
+            covariate_paths: M::COVARIATE_PATHS,
         }
     }
 
@@ -185,6 +190,7 @@ impl Entry {
             intervals: None,
             partial: None,
             processes: &[],
+            covariate_paths: false,
         }
     }
 
@@ -200,15 +206,21 @@ impl Entry {
             intervals: None,
             partial: None,
             processes: &[],
+            covariate_paths: false,
         }
     }
 }
 
 fn build<M: ParametricModel>(
     params: &[f64],
+    covariates: Covariates,
     unit: Option<TimeUnit>,
 ) -> Result<Box<dyn Scorer>, ParamError> {
-    Ok(Box::new(M::from_params(params, unit)?))
+    let model = M::from_params(params, unit)?;
+    if covariates.is_empty() {
+        return Ok(Box::new(model));
+    }
+    Ok(Box::new(model.with_covariates(covariates)))
 }
 
 fn open<M: ParametricModel>(state: &ModelState) -> Result<Box<dyn Scorer>, StateError> {

@@ -7,8 +7,8 @@ use crate::fit_rows::{
 use crate::fit_settings::{choices, covariates, estimator, own_settings};
 use crate::{Error, FitOptions, FitReport, Fitted};
 use cvm_core::{
-    Batch, Covariates, Derivatives, Domain, InputField, InputSchema, Likelihood, NestedPlace,
-    Order, ParametricModel, Transform,
+    Batch, Covariates, Derivatives, InputField, InputSchema, Likelihood, NestedPlace, Order,
+    ParametricModel, Transform,
 };
 use cvm_fit::{Finding, Fit, RowContributions, Settings, largest_influence};
 use serde_json::{Map, Value};
@@ -61,12 +61,22 @@ impl<M: ParametricModel> Prepared<M> {
     pub(crate) fn new(batch: &Batch<'_>, options: &FitOptions) -> Result<Self, Error> {
         let covariates = covariates::<M>(options)?;
         let mut schema = M::fit_schema(options.time_unit);
-        add_covariates(&mut schema, &covariates)?;
+        let own_width = schema.fields.len();
+        if !covariates.is_empty() {
+            let fields = M::covariate_fields(&covariates, &|name| batch.get(name).is_some());
+            add_covariates(&mut schema, fields)?;
+        }
         let bound = batch.bind(&schema)?;
         let weights = read_weights(batch, options)?;
         let own_settings = own_settings::<M>(options);
         let reader = M::reader(&own_settings)?;
-        let data = read::<M>(&bound, weights, covariates.columns.len(), &reader)?;
+        let check = |row: &M::Row, values: &[f64]| {
+            if covariates.is_empty() {
+                return Ok(());
+            }
+            M::check_covariates(row, values, &covariates)
+        };
+        let data = read::<M>(&bound, weights, own_width, &reader, &check)?;
         let own = M::PARAMS.iter().map(|spec| spec.name.to_owned());
         let coefficients = covariates.terms.iter().map(|term| term.name.clone());
         let names: Vec<String> = own.chain(coefficients).collect();
@@ -230,7 +240,9 @@ impl<M: ParametricModel> Prepared<M> {
             return (0..count).collect();
         }
         let own = M::fit_schema(None).fields.len();
-        let extra = self.covariates.columns.len();
+        // Of a path no cell is extreme by itself.
+        let width = self.covariate_width();
+        let extra = if M::COVARIATE_PATHS { 0 } else { width };
         let mut values = vec![0.0; own];
         let mut found = std::collections::BTreeSet::new();
         for field in 0..own + extra {
@@ -240,7 +252,7 @@ impl<M: ParametricModel> Prepared<M> {
                     M::row_values(row, &mut values);
                     values[field]
                 } else {
-                    self.data.covariates[index * extra + field - own].abs()
+                    self.data.covariates[index * width + field - own].abs()
                 };
                 if largest.len() == EXTREMES && largest[EXTREMES - 1].0 >= value {
                     continue;
@@ -254,9 +266,14 @@ impl<M: ParametricModel> Prepared<M> {
         found.into_iter().collect()
     }
 
+    /// Values of covariates per row.
+    fn covariate_width(&self) -> usize {
+        self.data.covariates.len() / self.data.rows.len().max(1)
+    }
+
     /// The likelihood of one row, with its covariates, as of one customer.
     fn likelihood_of(&self, index: usize) -> Box<dyn Likelihood> {
-        let width = self.covariates.columns.len();
+        let width = self.covariate_width();
         let row = std::slice::from_ref(&self.data.rows[index]);
         let values = &self.data.covariates[index * width..(index + 1) * width];
         let scaled = M::covariate_likelihood(row, values, None, &self.covariates);
@@ -313,13 +330,13 @@ impl<M: ParametricModel> RowContributions for InfluentialRows<'_, M> {
 }
 
 /// Adds the covariates' columns; one that the model reads anyway would be two things at once.
-fn add_covariates(schema: &mut InputSchema, covariates: &Covariates) -> Result<(), Error> {
-    for column in &covariates.columns {
-        if schema.position(column).is_some() {
+fn add_covariates(schema: &mut InputSchema, fields: Vec<InputField>) -> Result<(), Error> {
+    for field in fields {
+        if schema.position(&field.name).is_some() {
+            let column = field.name;
             let why = format!("names `{column}`, which the model reads as its own");
             return Err(Error::invalid("options.settings.covariates", why));
         }
-        let field = InputField::number(column.clone(), "1", Domain::Finite);
         schema.fields.push(field);
     }
     Ok(())

@@ -106,16 +106,16 @@ impl<R> Data<R> {
 pub(crate) fn read<M: ParametricModel>(
     bound: &BoundBatch<'_, '_>,
     weights: Option<Vec<f64>>,
-    covariate_count: usize,
+    own: usize,
     reader: &RowReader<M::Row>,
+    check: &dyn Fn(&M::Row, &[f64]) -> Result<(), RowStatus>,
 ) -> Result<Data<M::Row>, Error> {
     let width = bound.schema.fields.len();
-    let own = width - covariate_count;
     let mut columns = vec![0.0; width * BLOCK_ROWS];
     let mut values = vec![0.0; width];
     let mut data = Data {
         rows: Vec::with_capacity(bound.row_count),
-        covariates: Vec::with_capacity(bound.row_count * covariate_count),
+        covariates: Vec::with_capacity(bound.row_count * (width - own)),
         weights: None,
         excluded: BTreeMap::new(),
         skipped: Vec::new(),
@@ -134,9 +134,8 @@ pub(crate) fn read<M: ParametricModel>(
             let row = start + offset;
             let (own_values, covariates) = values.split_at(own);
             let legal = reader(own_values).and_then(|parsed| {
-                for (offset, value) in covariates.iter().enumerate() {
-                    let field = u16::try_from(own + offset).unwrap_or(u16::MAX);
-                    RowStatus::check(*value, Domain::Finite, field)?;
+                if let Reading::Used(row) = &parsed {
+                    check(row, covariates)?;
                 }
                 Ok(parsed)
             });

@@ -312,6 +312,20 @@ impl Model {
         self.scorer.schema()
     }
 
+    /// Inputs read from a batch that has the columns which `has` tells: those of
+    /// [`Model::schema`], and the further steps of a path of covariates.
+    #[must_use]
+    pub fn schema_for(&self, has: &dyn Fn(&str) -> bool) -> InputSchema {
+        let wider = self.scorer.schema_for(has);
+        wider.unwrap_or_else(|| self.scorer.schema().clone())
+    }
+
+    /// Whether rows carry paths of covariates, in as many numbered columns as a table has.
+    #[must_use]
+    pub fn has_covariate_paths(&self) -> bool {
+        self.scorer.schema_for(&|_| false).is_some()
+    }
+
     /// Outputs.
     #[must_use]
     pub fn outputs(&self) -> &'static [OutputSpec] {

@@ -1,10 +1,11 @@
 //! Models from known parameters, and models composed of models.
 
-use crate::{Error, Model, catalog::entry};
-use cvm_core::{Scorer, TimeUnit, Violation};
+use crate::{Entry, Error, Model, catalog::entry};
+use cvm_core::{Covariates, Effect, Process, Scorer, TimeUnit, Violation};
 use serde_json::Map;
 
-/// A model of `kind` at given parameters, such as a paper's; names in any order.
+/// A model of `kind` at given parameters, such as a paper's; names in any order. A name like
+/// `purchase.season` is the coefficient of the covariate `season` in that process.
 ///
 /// # Errors
 /// `NotFound` for an unknown kind; `InvalidInput` for missing, unknown or illegal parameters.
@@ -28,19 +29,69 @@ pub fn from_params(
             None => violations.push(violation(spec.name, "is missing")),
         }
     }
-    for (name, _) in params {
-        if !entry.params.iter().any(|spec| spec.name == name) {
-            let known: Vec<&str> = entry.params.iter().map(|spec| spec.name).collect();
-            violations.push(violation(
-                name,
-                &format!("is unknown; known: {}", known.join(", ")),
-            ));
-        }
-    }
+    let covariates = coefficients(entry, params, &mut violations);
     if !violations.is_empty() {
         return Err(cvm_core::InputError { violations }.into());
     }
-    Model::new(build(&values, time_unit)?, Map::new(), Vec::new())
+    let mut facts = Map::new();
+    if !covariates.is_empty() {
+        let own = entry.params.iter().map(|spec| spec.name.to_owned());
+        let names = own.chain(covariates.terms.iter().map(|term| term.name.clone()));
+        facts.insert("param_names".to_owned(), names.collect::<Vec<_>>().into());
+    }
+    Model::new(build(&values, covariates, time_unit)?, facts, Vec::new())
+}
+
+/// The covariates whose coefficients are among the parameters: `purchase.<column>`, or
+/// `dropout.<parameter>.<column>` where a process acts on several.
+fn coefficients(
+    entry: &Entry,
+    params: &[(String, f64)],
+    violations: &mut Vec<Violation>,
+) -> Covariates {
+    let given = params
+        .iter()
+        .filter(|(name, _)| !entry.params.iter().any(|spec| spec.name == name));
+    let column = |name: &str, process: &Process| -> Option<String> {
+        let rest = name.strip_prefix(process.name)?.strip_prefix('.')?;
+        if let [_] = process.effects {
+            return Some(rest.to_owned());
+        }
+        let (param, column) = rest.split_once('.')?;
+        let acts = |effect: &Effect| {
+            let spec = entry.params.get(effect.param);
+            spec.is_some_and(|spec| spec.name == param)
+        };
+        process.effects.iter().any(acts).then(|| column.to_owned())
+    };
+    let names = |name: &str| {
+        let mut columns: Vec<String> = Vec::new();
+        for process in entry.processes.iter().filter(|own| own.name == name) {
+            for (name, _) in given.clone() {
+                columns.extend(column(name, process).filter(|c| !columns.contains(c)));
+            }
+        }
+        columns
+    };
+    let mut covariates = Covariates::new(entry.processes, entry.params, &names);
+    for (term, slot) in covariates.terms.iter().zip(&mut covariates.coefficients) {
+        match params.iter().find(|(name, _)| *name == term.name) {
+            Some((_, value)) if value.is_finite() => *slot = *value,
+            Some((name, value)) => {
+                let why = format!("is {value}: must be a finite number");
+                violations.push(violation(name, &why));
+            }
+            None => violations.push(violation(&term.name, "is missing")),
+        }
+    }
+    for (name, _) in given {
+        if !covariates.terms.iter().any(|term| term.name == *name) {
+            let known: Vec<&str> = entry.params.iter().map(|spec| spec.name).collect();
+            let why = format!("is unknown; known: {}", known.join(", "));
+            violations.push(violation(name, &why));
+        }
+    }
+    covariates
 }
 
 fn violation(name: &str, description: &str) -> Violation {

@@ -19,7 +19,8 @@ pub(crate) fn score(
 ) -> Result<Scores, Error> {
     let wanted = wanted_outputs(scorer.outputs(), options)?;
     scorer.check_options(options)?;
-    let bound = batch.bind(scorer.schema())?;
+    let wider = scorer.schema_for(&|name| batch.get(name).is_some());
+    let bound = batch.bind(wider.as_ref().unwrap_or(scorer.schema()))?;
     let row_count = bound.row_count;
     let mut columns: Vec<Vec<f64>> = wanted.iter().map(|_| vec![f64::NAN; row_count]).collect();
     let mut status = vec![RowStatus::OK; row_count];

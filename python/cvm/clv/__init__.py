@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from cvm.clv._bdw_tv import BdwTv
 from cvm.clv._bg_bb import BgBb
 from cvm.clv._bg_cnbd_k import BgCnbdK
 from cvm.clv._bg_nbd import BgNbd
@@ -20,6 +21,8 @@ from cvm.clv._nbd import Nbd
 from cvm.clv._parametric import ParameterInterval
 from cvm.clv._pareto_nbd import ParetoNbd
 from cvm.clv._pareto_nbd_correlated import ParetoNbdCorrelated
+from cvm.clv._pareto_nbd_tv import ParetoNbdTv
+from cvm.clv._paths import covariate_path_columns
 
 if TYPE_CHECKING:
     from cvm.clv._independence import (
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Bdw",
+    "BdwTv",
     "BgBb",
     "BgCnbdK",
     "BgNbd",
@@ -48,9 +52,11 @@ __all__ = [
     "ParameterInterval",
     "ParetoNbd",
     "ParetoNbdCorrelated",
+    "ParetoNbdTv",
     "Recommendation",
     "Sbg",
     "SpendIndependence",
+    "covariate_path_columns",
     "plot_spend_independence",
     "recommend",
     "spend_independence",

@@ -298,7 +298,9 @@ class PurchaseModel(ParametricModel):
         """
         times = np.asarray(periods, dtype=np.float64)
         distinct, where = np.unique(times, return_inverse=True)
-        newcomer = {name: np.zeros(1) for name in self._inputs()}
+        # Covariates of zero, for ever: the reference customer.
+        forever = {"covariates_until": np.full(1, np.inf)}
+        newcomer = {name: forever.get(name, np.zeros(1)) for name in self._inputs()}
         means = [
             0.0 if time == 0 else self._output(newcomer, "expected_purchases", horizon=time)[0]
             for time in distinct.tolist()

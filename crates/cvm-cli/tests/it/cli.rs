@@ -459,3 +459,36 @@ fn regularity_is_summarized_fitted_tested_and_bracketed() {
     at.run(&[&fit[..], &["--intervals", "wald", "--level", "1.5"]].concat())
         .fails(2);
 }
+
+/// Paths of covariates are numbered columns: a fit and a score take as many as the table has.
+#[test]
+fn paths_of_covariates_are_read_from_numbered_columns() {
+    let at = Workspace::new();
+    let sample = "crates/cvm-clv/tests/data/pareto_nbd_tv_sample.csv";
+    let sample = cvm_testkit::golden::root().join(sample);
+    let sample = sample.display().to_string();
+    let settings = [
+        "--set",
+        "purchase_covariates=[\"season\"]",
+        "--set",
+        "dropout_covariates=[\"mailed\"]",
+    ];
+    let fit = ["fit", "clv.pareto_nbd_tv", &sample];
+    let fitted = at.run(&[&fit[..], &settings, &["-o", "m.cvm"]].concat());
+    let said = fitted.ok().stdout;
+    assert!(said.contains("purchase.season"), "{said}");
+    let score = |horizon: &[&str], output: &str| {
+        let ask = ["score", "m.cvm", &sample, "-o", output];
+        at.run(&[&ask[..], horizon].concat()).ok().stderr
+    };
+    let now = score(&["--outputs", "p_alive"], "now.csv");
+    assert!(now.starts_with("300 rows: 300 ok"), "{now}");
+    let ahead = score(&["--horizon", "4"], "ahead.csv");
+    assert!(ahead.starts_with("300 rows: 300 not_covered"), "{ahead}");
+    assert!(
+        ahead.contains("covariates must be known from the first purchase"),
+        "{ahead}"
+    );
+    let inspected = at.run(&["inspect", "m.cvm"]).ok().stdout;
+    assert!(inspected.contains("covariates_from_0"), "{inspected}");
+}

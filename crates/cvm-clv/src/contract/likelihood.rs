@@ -22,7 +22,7 @@ pub(crate) fn censored_or_churned<F: ContractFormulas>(model: &F, row: &Tenure) 
 }
 
 /// `ln(1 − e^{−hazard})`, without cancellation at either end (Mächler 2012).
-pub(super) fn ln_churn(hazard: f64) -> f64 {
+pub(crate) fn ln_churn(hazard: f64) -> f64 {
     const LN_2: f64 = std::f64::consts::LN_2;
     if hazard < LN_2 {
         ln(-expm1(-hazard))

@@ -54,7 +54,7 @@ pub(crate) const RESIDUAL_LIFETIME_OUTPUT: OutputSpec = output(
 );
 
 /// Outputs of every contract model, in their order.
-const OUTPUTS: &[OutputSpec] = &[
+pub(crate) const OUTPUTS: &[OutputSpec] = &[
     output(
         "retention_rate",
         "probability",
@@ -97,9 +97,10 @@ const OUTPUTS: &[OutputSpec] = &[
 ];
 
 /// Outputs that are expectations: an infinite one is told as such.
-const EXPECTATIONS: [usize; 2] = [3, 4];
+pub(crate) const EXPECTATIONS: [usize; 2] = [3, 4];
 
-fn forecast(output: usize, options: &ScoreOptions, delta: f64) -> ContractForecast {
+/// The forecast that an output is.
+pub(crate) fn forecast(output: usize, options: &ScoreOptions, delta: f64) -> ContractForecast {
     let t = options.horizon_periods.unwrap_or(f64::NAN).floor();
     match output {
         0 => ContractForecast::Retained { t: 1.0 },
@@ -213,7 +214,7 @@ impl<F: ContractFormulas> Scorer for Contract<F> {
 }
 
 /// Marks good rows whose score is not a number or, of an expectation, infinite.
-fn refuse(values: &[f64], status: &mut [RowStatus], expectation: bool) {
+pub(crate) fn refuse(values: &[f64], status: &mut [RowStatus], expectation: bool) {
     for (value, status) in values.iter().zip(status) {
         let code = match *value {
             value if value.is_nan() => RowCode::Undefined,

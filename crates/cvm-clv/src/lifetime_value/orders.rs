@@ -27,15 +27,8 @@ impl Orders {
     /// The two models together.
     #[must_use]
     pub fn new(purchase: Box<dyn PurchaseModel>, spend: Box<dyn SpendModel>) -> Self {
-        let mut schema = purchase.schema().clone();
-        let mut spend_fields = Vec::new();
-        for field in spend.schema().fields.iter().skip(1) {
-            let known = schema.position(&field.name);
-            spend_fields.push(known.unwrap_or(schema.fields.len()));
-            if known.is_none() {
-                schema.fields.push(field.clone());
-            }
-        }
+        let schema = joined(purchase.schema().clone(), spend.as_ref());
+        let spend_fields = places(&schema, spend.as_ref());
         Orders {
             purchase,
             spend,
@@ -67,9 +60,31 @@ impl Orders {
     }
 }
 
+/// The purchase model's fields, then those of the spend model's own that are not among them.
+fn joined(mut schema: InputSchema, spend: &dyn SpendModel) -> InputSchema {
+    for field in spend.schema().fields.iter().skip(1) {
+        if schema.position(&field.name).is_none() {
+            schema.fields.push(field.clone());
+        }
+    }
+    schema
+}
+
+/// Places of the spend model's own fields in a joined schema.
+fn places(schema: &InputSchema, spend: &dyn SpendModel) -> Vec<usize> {
+    let own = spend.schema().fields.iter().skip(1);
+    own.filter_map(|field| schema.position(&field.name))
+        .collect()
+}
+
 impl ValueStream for Orders {
     fn schema(&self) -> &InputSchema {
         &self.schema
+    }
+
+    fn schema_for(&self, has: &dyn Fn(&str) -> bool) -> Option<InputSchema> {
+        let wider = self.purchase.schema_for(has)?;
+        Some(joined(wider, self.spend.as_ref()))
     }
 
     fn time_unit(&self) -> Option<TimeUnit> {
@@ -104,7 +119,9 @@ impl ValueStream for Orders {
             orders: self,
             count: 0,
             rows: [Rfm::PLACEHOLDER; CHUNK],
-            covariates: vec![0.0; CHUNK * self.purchase.covariate_count()],
+            width: None,
+            covariates: Vec::new(),
+            spend_fields: Vec::new(),
             spends: [Spend::NONE; CHUNK],
             spend_covariates: vec![0.0; CHUNK * self.spend.covariate_count()],
             p_alive: [0.0; CHUNK],
@@ -122,7 +139,10 @@ struct OrdersChunk<'a> {
     orders: &'a Orders,
     count: usize,
     rows: [Rfm; CHUNK],
+    /// Covariate values of a row, once a batch has been seen.
+    width: Option<usize>,
     covariates: Vec<f64>,
+    spend_fields: Vec<usize>,
     spends: [Spend; CHUNK],
     spend_covariates: Vec<f64>,
     p_alive: [f64; CHUNK],
@@ -130,8 +150,28 @@ struct OrdersChunk<'a> {
 }
 
 impl OrdersChunk<'_> {
+    /// Learns from the batch's schema where values are; all chunks of a batch have the same.
+    fn settle(&mut self, schema: &InputSchema) {
+        if self.width.is_some() {
+            return;
+        }
+        let orders = self.orders;
+        let width = orders.purchase.covariate_width(schema);
+        self.width = Some(width);
+        self.covariates = vec![0.0; CHUNK * width];
+        self.spend_fields = if schema.fields.len() == orders.schema.fields.len() {
+            orders.spend_fields.clone()
+        } else {
+            places(schema, orders.spend.as_ref())
+        };
+    }
+
+    fn width(&self) -> usize {
+        self.width.unwrap_or_default()
+    }
+
     fn customers(&self) -> Customers<'_> {
-        let width = self.orders.purchase.covariate_count();
+        let width = self.width();
         Customers {
             rows: &self.rows[..self.count],
             covariates: &self.covariates[..self.count * width],
@@ -160,7 +200,7 @@ impl OrdersChunk<'_> {
         spend.forecast(SpendForecast::VarianceWithin, self.spenders(), &mut within);
         spend.forecast(SpendForecast::VarianceOfMean, self.spenders(), &mut of_mean);
         self.forecast(Forecast::Purchases { t }, out);
-        let width = self.orders.purchase.covariate_count();
+        let width = self.width();
         for (index, slot) in out.iter_mut().enumerate() {
             let customer = Customers {
                 rows: &self.rows[index..=index],
@@ -183,7 +223,9 @@ impl StreamChunk for OrdersChunk<'_> {
     fn read(&mut self, batch: &BoundBatch<'_, '_>, start: usize, status: &mut [RowStatus]) {
         let (orders, count) = (self.orders, status.len());
         self.count = count;
-        let covariates = &mut self.covariates[..count * orders.purchase.covariate_count()];
+        self.settle(batch.schema);
+        let width = self.width();
+        let covariates = &mut self.covariates[..count * width];
         let rows = &mut self.rows[..count];
         orders.purchase.read(batch, start, rows, covariates, status);
         let mut frequency = [0.0; CHUNK];
@@ -195,7 +237,7 @@ impl StreamChunk for OrdersChunk<'_> {
             covariates: &mut self.spend_covariates[..count * orders.spend.covariate_count()],
             status,
         };
-        let fields = &orders.spend_fields;
+        let fields = &self.spend_fields;
         orders
             .spend
             .read(batch, fields, start, &frequency[..count], into);
@@ -208,6 +250,10 @@ impl StreamChunk for OrdersChunk<'_> {
             .spend
             .forecast(expected, self.spenders(), &mut out[..count]);
         self.expected_spend = out;
+    }
+
+    fn cover(&self, t: f64, status: &mut [RowStatus]) {
+        self.orders.purchase.cover(self.customers(), t, status);
     }
 
     fn flow(&self, what: Flow, out: &mut [f64]) {

@@ -47,6 +47,12 @@ pub trait ValueStream: fmt::Debug + Send + Sync {
     /// Inputs.
     fn schema(&self) -> &InputSchema;
 
+    /// Inputs read from a batch that has the columns which `has` tells, where these are more.
+    fn schema_for(&self, has: &dyn Fn(&str) -> bool) -> Option<InputSchema> {
+        let _ = has;
+        None
+    }
+
     /// Length of one period, if known.
     fn time_unit(&self) -> Option<TimeUnit>;
 
@@ -73,6 +79,11 @@ pub trait ValueStream: fmt::Debug + Send + Sync {
 pub trait StreamChunk {
     /// Reads rows `start..` of the batch, as many as there are statuses, at most 256.
     fn read(&mut self, batch: &BoundBatch<'_, '_>, start: usize, status: &mut [RowStatus]);
+
+    /// Marks good rows whose covariates are not known `t` periods ahead.
+    fn cover(&self, t: f64, status: &mut [RowStatus]) {
+        let _ = (t, status);
+    }
 
     /// Answers for every row read.
     fn flow(&self, what: Flow, out: &mut [f64]);

@@ -42,14 +42,8 @@ impl Subscription {
     /// The payments of a contract model's customers.
     #[must_use]
     pub fn new(contract: Box<dyn ContractModel>) -> Self {
-        let mut schema = contract.schema().clone();
-        // A covariate of that name is the same column.
-        let known = schema.position(VALUE_COLUMN);
-        let value_field = known.unwrap_or(schema.fields.len());
-        if known.is_none() {
-            let field = InputField::number(VALUE_COLUMN, "currency", Domain::Finite);
-            schema.fields.push(field);
-        }
+        let schema = joined(contract.schema().clone());
+        let value_field = schema.position(VALUE_COLUMN).unwrap_or_default();
         Subscription {
             contract,
             schema,
@@ -78,15 +72,30 @@ impl Subscription {
             subscription: self,
             count: 0,
             rows: [Tenure::NEW; CHUNK],
-            covariates: vec![0.0; CHUNK * self.contract.covariate_count()],
+            width: None,
+            covariates: Vec::new(),
+            value_field: self.value_field,
             values: [0.0; CHUNK],
         }
     }
 }
 
+/// The contract model's fields and the payment; a covariate of that name is the same column.
+fn joined(mut schema: InputSchema) -> InputSchema {
+    if schema.position(VALUE_COLUMN).is_none() {
+        let field = InputField::number(VALUE_COLUMN, "currency", Domain::Finite);
+        schema.fields.push(field);
+    }
+    schema
+}
+
 impl ValueStream for Subscription {
     fn schema(&self) -> &InputSchema {
         &self.schema
+    }
+
+    fn schema_for(&self, has: &dyn Fn(&str) -> bool) -> Option<InputSchema> {
+        Some(joined(self.contract.schema_for(has)?))
     }
 
     fn time_unit(&self) -> Option<TimeUnit> {
@@ -146,19 +155,39 @@ pub(crate) struct SubscriptionChunk<'a> {
     subscription: &'a Subscription,
     count: usize,
     rows: [Tenure; CHUNK],
+    /// Covariate values of a row, once a batch has been seen.
+    width: Option<usize>,
     covariates: Vec<f64>,
+    value_field: usize,
     values: [f64; CHUNK],
 }
 
 impl SubscriptionChunk<'_> {
     /// A forecast of the contract model for every row read.
     pub(crate) fn forecast(&self, what: ContractForecast, out: &mut [f64]) {
-        let width = self.subscription.contract.covariate_count();
-        let customers = Subscribers {
+        let customers = self.customers();
+        self.subscription.contract.forecast(what, customers, out);
+    }
+
+    fn customers(&self) -> Subscribers<'_> {
+        let width = self.width.unwrap_or_default();
+        Subscribers {
             rows: &self.rows[..self.count],
             covariates: &self.covariates[..self.count * width],
-        };
-        self.subscription.contract.forecast(what, customers, out);
+        }
+    }
+
+    /// Learns from the batch's schema where values are; all chunks of a batch have the same.
+    fn settle(&mut self, schema: &InputSchema) {
+        if self.width.is_some() {
+            return;
+        }
+        let subscription = self.subscription;
+        let width = subscription.contract.covariate_width(schema);
+        self.width = Some(width);
+        self.covariates = vec![0.0; CHUNK * width];
+        let place = schema.position(VALUE_COLUMN);
+        self.value_field = place.unwrap_or(subscription.value_field);
     }
 
     /// Variances of value, from those of the number of payments.
@@ -176,7 +205,7 @@ impl SubscriptionChunk<'_> {
 
     /// `n ↦ ln R(n)` of one customer.
     fn ln_retained(&self, index: usize) -> impl Fn(f64) -> f64 {
-        let width = self.subscription.contract.covariate_count();
+        let width = self.width.unwrap_or_default();
         let customer = Subscribers {
             rows: &self.rows[index..=index],
             covariates: &self.covariates[index * width..(index + 1) * width],
@@ -222,13 +251,14 @@ impl StreamChunk for SubscriptionChunk<'_> {
     fn read(&mut self, batch: &BoundBatch<'_, '_>, start: usize, status: &mut [RowStatus]) {
         let (subscription, count) = (self.subscription, status.len());
         self.count = count;
+        self.settle(batch.schema);
         let contract = &subscription.contract;
-        let covariates = &mut self.covariates[..count * contract.covariate_count()];
+        let covariates = &mut self.covariates[..count * self.width.unwrap_or_default()];
         let rows = &mut self.rows[..count];
         contract.read(batch, start, rows, covariates, status);
         let values = &mut self.values[..count];
-        batch.read_numbers(subscription.value_field, start, values);
-        let field = u16::try_from(subscription.value_field).unwrap_or(u16::MAX);
+        batch.read_numbers(self.value_field, start, values);
+        let field = u16::try_from(self.value_field).unwrap_or(u16::MAX);
         for (value, status) in values.iter_mut().zip(status) {
             match RowStatus::check(*value, Domain::Finite, field) {
                 Ok(good) => *value = good,
@@ -240,6 +270,11 @@ impl StreamChunk for SubscriptionChunk<'_> {
                 }
             }
         }
+    }
+
+    fn cover(&self, t: f64, status: &mut [RowStatus]) {
+        let contract = &self.subscription.contract;
+        contract.cover(self.customers(), t, status);
     }
 
     fn flow(&self, what: Flow, out: &mut [f64]) {

@@ -288,7 +288,7 @@ fn next_purchase<F: PurchaseFormulas>(formulas: &F, row: &Rfm, p: f64) -> f64 {
 }
 
 /// `ln(1 − e^x)` for `x ≤ 0`, without cancellation at either end (Mächler 2012).
-fn ln_one_minus_exp(x: f64) -> f64 {
+pub(crate) fn ln_one_minus_exp(x: f64) -> f64 {
     const LN_2: f64 = std::f64::consts::LN_2;
     if x > -LN_2 {
         cvm_math::ln(-cvm_math::expm1(x))

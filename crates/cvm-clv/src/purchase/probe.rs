@@ -3,7 +3,7 @@
 use cvm_core::Frame;
 
 /// Rows that reach every formula and refusal of a purchase model, in multiples of its time scale.
-pub(super) fn continuous(scale_periods: f64) -> Frame {
+pub(crate) fn continuous(scale_periods: f64) -> Frame {
     const NAN: f64 = f64::NAN;
     const INF: f64 = f64::INFINITY;
     /// `(frequency, recency, T)`, times in multiples of the scale.

@@ -50,7 +50,7 @@ const fn on_request(
 }
 
 /// Outputs of every purchase model, in their order.
-const OUTPUTS: &[OutputSpec] = &[
+pub(crate) const OUTPUTS: &[OutputSpec] = &[
     P_ALIVE_OUTPUT,
     EXPECTED_PURCHASES_OUTPUT,
     DISCOUNTED_PURCHASES_OUTPUT,
@@ -106,7 +106,7 @@ const OUTPUTS: &[OutputSpec] = &[
 ];
 
 /// Outputs that are expectations: an infinite one is told as such.
-const EXPECTATIONS: [usize; 3] = [1, 2, 4];
+pub(crate) const EXPECTATIONS: [usize; 3] = [1, 2, 4];
 
 /// Continuous discount rate per period; NaN where a rate is asked for without a time unit, which
 /// the check of options refuses.
@@ -320,7 +320,7 @@ pub(crate) fn refuse_not_finite(values: &[f64], status: &mut [RowStatus]) {
 }
 
 /// Marks good rows whose score is not a number; minus infinity is a logarithm of zero.
-fn refuse_nan(values: &[f64], status: &mut [RowStatus]) {
+pub(crate) fn refuse_nan(values: &[f64], status: &mut [RowStatus]) {
     for (value, status) in values.iter().zip(status) {
         if value.is_nan() && status.is_ok() {
             *status = RowStatus::bad(RowCode::Undefined, FREQUENCY);

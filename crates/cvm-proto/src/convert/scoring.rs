@@ -202,6 +202,7 @@ impl From<RowCode> for pb::RowStatus {
             RowCode::UnseenLevel => pb::RowStatus::UnseenLevel,
             RowCode::Undefined => pb::RowStatus::Undefined,
             RowCode::Infinite => pb::RowStatus::Infinite,
+            RowCode::NotCovered => pb::RowStatus::NotCovered,
         }
     }
 }
@@ -217,6 +218,7 @@ pub(super) fn row_code(number: i32, field: impl Into<String>) -> Result<RowCode,
         Ok(pb::RowStatus::UnseenLevel) => Ok(RowCode::UnseenLevel),
         Ok(pb::RowStatus::Undefined) => Ok(RowCode::Undefined),
         Ok(pb::RowStatus::Infinite) => Ok(RowCode::Infinite),
+        Ok(pb::RowStatus::NotCovered) => Ok(RowCode::NotCovered),
         Ok(pb::RowStatus::Unspecified) | Err(_) => Err(unknown_number(field, number, "RowStatus")),
     }
 }

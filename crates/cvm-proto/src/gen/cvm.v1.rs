@@ -547,6 +547,8 @@ pub enum RowStatus {
     /// An expectation of this row is truly infinite at the model's parameters: its value is infinity,
     /// the row's other outputs stand.
     Infinite = 8,
+    /// What the row tells of its covariates does not reach over all the time asked about.
+    NotCovered = 9,
 }
 impl RowStatus {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -564,6 +566,7 @@ impl RowStatus {
             Self::UnseenLevel => "ROW_STATUS_UNSEEN_LEVEL",
             Self::Undefined => "ROW_STATUS_UNDEFINED",
             Self::Infinite => "ROW_STATUS_INFINITE",
+            Self::NotCovered => "ROW_STATUS_NOT_COVERED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -578,6 +581,7 @@ impl RowStatus {
             "ROW_STATUS_UNSEEN_LEVEL" => Some(Self::UnseenLevel),
             "ROW_STATUS_UNDEFINED" => Some(Self::Undefined),
             "ROW_STATUS_INFINITE" => Some(Self::Infinite),
+            "ROW_STATUS_NOT_COVERED" => Some(Self::NotCovered),
             _ => None,
         }
     }

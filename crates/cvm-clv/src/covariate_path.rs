@@ -1,4 +1,8 @@
-//! Covariates over time: steps of a path, and a customer's purchases along it.
+//! Covariates over time: the steps of a path, and the stretches between them.
+
+mod columns;
+
+pub(crate) use columns::{PathColumns, path_fields, read_paths};
 
 use cvm_core::{Domain, RowCode, RowStatus};
 
@@ -12,21 +16,19 @@ pub struct CovariatePath {
     starts: Vec<f64>,
     /// Values of a step: those of the purchase rate, then those of the dropout rate.
     values: Vec<f64>,
-    purchase_count: usize,
+    pub(crate) purchase_count: usize,
     dropout_count: usize,
 }
 
 /// A stretch of time with constant covariates.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Piece<'a> {
-    pub(super) length: f64,
-    pub(super) purchase: &'a [f64],
-    pub(super) dropout: &'a [f64],
+pub(crate) struct Piece<'a> {
+    /// Time since the moment asked from.
+    pub(crate) start: f64,
+    pub(crate) length: f64,
+    pub(crate) purchase: &'a [f64],
+    pub(crate) dropout: &'a [f64],
 }
-
-/// The field blamed for a bad row: `T`, `recency` or `frequency` of [`crate::Rfm`].
-const AGE: u16 = 2;
-const RECENCY: u16 = 1;
 
 impl CovariatePath {
     /// The path with steps at `starts`, finite and ascending, and for each its `purchase_count`
@@ -71,6 +73,16 @@ impl CovariatePath {
         Ok(path)
     }
 
+    /// The path of a model without covariates.
+    pub(crate) fn flat() -> Self {
+        CovariatePath {
+            starts: vec![0.0],
+            values: Vec::new(),
+            purchase_count: 0,
+            dropout_count: 0,
+        }
+    }
+
     /// Adds a step, unless it is as the one before.
     fn push(&mut self, start: f64, purchase: &[f64], dropout: &[f64]) {
         let width = self.purchase_count + self.dropout_count;
@@ -97,112 +109,41 @@ impl CovariatePath {
     }
 
     /// Numbers of covariates of the purchase and of the dropout rate.
-    pub(super) fn widths(&self) -> [usize; 2] {
+    pub(crate) fn widths(&self) -> [usize; 2] {
         [self.purchase_count, self.dropout_count]
     }
 
-    fn values(&self, step: usize) -> (&[f64], &[f64]) {
+    pub(crate) fn values(&self, step: usize) -> (&[f64], &[f64]) {
         let width = self.purchase_count + self.dropout_count;
         self.values[step * width..(step + 1) * width].split_at(self.purchase_count)
     }
 
     /// The step in force at `time`.
-    fn step_at(&self, time: f64) -> usize {
+    pub(crate) fn step_at(&self, time: f64) -> usize {
         self.starts.partition_point(|start| *start <= time).max(1) - 1
     }
 
-    /// Stretches between `from` and `until`.
-    fn pieces(&self, from: f64, until: f64) -> impl Iterator<Item = Piece<'_>> {
-        let (first, last) = (self.step_at(from), self.step_at(until));
+    /// Stretches of the `span` after `from`, which may be infinite; a length is a difference of
+    /// starts, or of the ends given, never of their sums.
+    pub(crate) fn pieces(&self, from: f64, span: f64) -> impl Iterator<Item = Piece<'_>> {
+        let (first, last) = (self.step_at(from), self.step_at(from + span));
         (first..=last).filter_map(move |step| {
-            let start = if step == first {
-                from
-            } else {
-                self.starts[step]
-            };
-            let end = if step == last {
-                until
-            } else {
-                self.starts[step + 1]
+            let begin = self.starts[step];
+            let length = match (step == first, step == last) {
+                (true, true) => span,
+                (true, false) => self.starts[step + 1] - from,
+                (false, true) => span - (begin - from),
+                (false, false) => self.starts[step + 1] - begin,
             };
             let (purchase, dropout) = self.values(step);
             let piece = Piece {
-                length: end - start,
+                start: if step == first { 0.0 } else { begin - from },
+                length,
                 purchase,
                 dropout,
             };
-            (end > start).then_some(piece)
+            (length > 0.0).then_some(piece)
         })
-    }
-
-    /// Stretches from 0 to `until`.
-    pub(super) fn pieces_until(&self, until: f64) -> impl Iterator<Item = Piece<'_>> {
-        self.pieces(0.0, until)
-    }
-}
-
-/// A customer's purchases along a path of covariates.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TimedRow {
-    /// Repeat purchases in `(0, T]`.
-    pub(super) frequency: f64,
-    recency: f64,
-    age: f64,
-    path: CovariatePath,
-    /// Sums of the purchase covariates over the repeat purchases.
-    bought: Vec<f64>,
-}
-
-impl TimedRow {
-    /// A customer with repeat purchases at `purchases`, ascending in `(0, age]`, in periods since the
-    /// first purchase, along `path`, whose time counts from the first purchase too.
-    ///
-    /// # Errors
-    /// `age` (field 2) or a purchase (field 1) that is not finite, negative, or out of order.
-    pub fn new(purchases: &[f64], age: f64, path: CovariatePath) -> Result<Self, RowStatus> {
-        let age = RowStatus::check(age, Domain::NonNegative, AGE)? + 0.0;
-        let mut before = 0.0;
-        let mut bought = vec![0.0; path.purchase_count];
-        for (index, time) in purchases.iter().enumerate() {
-            let time = RowStatus::check(*time, Domain::Positive, RECENCY)?;
-            if time > age || (index > 0 && time < before) {
-                return Err(RowStatus::bad(RowCode::Inconsistent, RECENCY));
-            }
-            let (values, _) = path.values(path.step_at(time));
-            for (slot, value) in bought.iter_mut().zip(values) {
-                *slot += value;
-            }
-            before = time;
-        }
-        Ok(TimedRow {
-            frequency: purchases.len() as f64,
-            recency: before,
-            age,
-            path,
-            bought,
-        })
-    }
-
-    /// Repeat purchases, time of the last (0 without one), and end of observation.
-    #[must_use]
-    pub fn summary(&self) -> [f64; 3] {
-        [self.frequency, self.recency, self.age]
-    }
-
-    pub(super) fn path_widths(&self) -> [usize; 2] {
-        self.path.widths()
-    }
-
-    pub(super) fn pieces_before(&self) -> impl Iterator<Item = Piece<'_>> {
-        self.path.pieces(0.0, self.recency)
-    }
-
-    pub(super) fn pieces_after(&self) -> impl Iterator<Item = Piece<'_>> {
-        self.path.pieces(self.recency, self.age)
-    }
-
-    pub(super) fn covariates_bought(&self) -> &[f64] {
-        &self.bought
     }
 }
 
