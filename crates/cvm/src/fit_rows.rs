@@ -103,12 +103,15 @@ impl<R> Data<R> {
     }
 }
 
+/// Checks a row together with its covariates.
+pub(crate) type RowCheck<'a, R> = &'a dyn Fn(&R, &[f64]) -> Result<(), RowStatus>;
+
 pub(crate) fn read<M: ParametricModel>(
     bound: &BoundBatch<'_, '_>,
     weights: Option<Vec<f64>>,
     own: usize,
     reader: &RowReader<M::Row>,
-    check: &dyn Fn(&M::Row, &[f64]) -> Result<(), RowStatus>,
+    check: RowCheck<'_, M::Row>,
 ) -> Result<Data<M::Row>, Error> {
     let width = bound.schema.fields.len();
     let mut columns = vec![0.0; width * BLOCK_ROWS];
