@@ -106,20 +106,16 @@ impl LogisticDesign {
             // Taken as it is; a scale of 0 keeps it out of the fit.
             (means[column], scales[column]) = (0.0, 0.0);
         }
-        let mut active = active(
+        let (weight, standard) = (&merged.weight, (&means[..], &scales[..]));
+        let active = fitted(
             &columns,
-            &merged.weight,
-            &means,
-            &scales,
+            weight,
+            standard,
             spec,
             &names,
+            offset,
             &mut warnings,
         );
-        if let Some(column) = offset {
-            active.retain(|own| *own != column);
-            warnings
-                .retain(|text| !text.starts_with(&format!("column {} does not", names[column])));
-        }
         let shift = offset.map(|column| columns[column].as_slice());
         let likelihood = likelihood(&columns, &merged, (&means, &scales), &active, shift);
         let dim = active.len() + 1;
@@ -148,6 +144,24 @@ impl LogisticDesign {
             active,
         })
     }
+}
+
+/// The columns that are fitted: those that vary, without the offset.
+fn fitted(
+    columns: &[Vec<f64>],
+    weight: &[f64],
+    (means, scales): (&[f64], &[f64]),
+    spec: &LogisticSpec,
+    names: &[String],
+    offset: Option<usize>,
+    warnings: &mut Vec<String>,
+) -> Vec<usize> {
+    let mut active = active(columns, weight, means, scales, spec, names, warnings);
+    if let Some(column) = offset {
+        active.retain(|own| *own != column);
+        warnings.retain(|text| !text.starts_with(&format!("column {} does not", names[column])));
+    }
+    active
 }
 
 pub(crate) fn learn_all(

@@ -422,19 +422,10 @@ fn a_watcher_sees_every_tree_and_may_stop() {
     assert_eq!(fit.tree_count, 7);
 }
 
-#[test]
-fn mistakes_are_told_by_name() {
-    let frame = customers(200, 12);
-    let told = |spec: BoostedSpec| {
-        let batch = frame.batch().expect("a batch");
-        let found = train(&batch, &spec, &Serial, &|_| ControlFlow::Continue(()));
-        found
-            .err()
-            .map(|error| error.to_string())
-            .unwrap_or_default()
-    };
+/// Specs that are wrong for [`customers`], with what is told.
+fn wrong() -> Vec<(BoostedSpec, &'static str)> {
     let field = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect());
-    let cases = [
+    vec![
         (BoostedSpec::new("gone"), "columns.gone"),
         (
             BoostedSpec {
@@ -492,8 +483,21 @@ fn mistakes_are_told_by_name() {
             },
             "columns.plan",
         ),
-    ];
-    for (spec, wanted) in cases {
+    ]
+}
+
+#[test]
+fn mistakes_are_told_by_name() {
+    let frame = customers(200, 12);
+    let told = |spec: BoostedSpec| {
+        let batch = frame.batch().expect("a batch");
+        let found = train(&batch, &spec, &Serial, &|_| ControlFlow::Continue(()));
+        found
+            .err()
+            .map(|error| error.to_string())
+            .unwrap_or_default()
+    };
+    for (spec, wanted) in wrong() {
         let message = told(spec);
         assert!(message.contains(wanted), "{wanted}: {message}");
     }

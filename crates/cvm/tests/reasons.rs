@@ -102,15 +102,9 @@ fn reasons_are_the_largest_attributions() {
     assert!(!all.is_empty() && all.iter().all(|reason| reason.contribution > 0.0));
 }
 
-#[test]
-fn the_dictionary_names_groups_and_filters() {
-    let names: Vec<String> = model()
-        .schema()
-        .fields
-        .iter()
-        .map(|f| f.name.clone())
-        .collect();
-    let words = FeatureDictionary::from_json(json!({
+/// Words for the first field, and a group of the two others.
+fn words(names: &[String]) -> FeatureDictionary {
+    FeatureDictionary::from_json(json!({
         "fields": {
             &names[0]: {"label": "First", "raises": "{label} up: {value}", "lowers": "{field} down",
                         "actionable": false},
@@ -119,7 +113,18 @@ fn the_dictionary_names_groups_and_filters() {
         },
         "groups": {"rest": {"label": "The rest", "raises": "{label} through {field}"}},
     }))
-    .unwrap();
+    .unwrap()
+}
+
+#[test]
+fn the_dictionary_names_groups_and_filters() {
+    let names: Vec<String> = model()
+        .schema()
+        .fields
+        .iter()
+        .map(|f| f.name.clone())
+        .collect();
+    let words = words(&names);
     let plain = model();
     let print = plain.fingerprint();
     let worded = plain.with_dictionary(&words).unwrap();
