@@ -17,6 +17,7 @@ same model file.
 from __future__ import annotations
 
 from pkgutil import extend_path
+from typing import TYPE_CHECKING, Any
 
 # Stubs generated from proto/cvm/v1 are the package `cvm.v1`, wherever they are on the path: they
 # are found beside this package's own modules.
@@ -27,18 +28,7 @@ from cvm._client import Client, connect
 from cvm._core import __version__
 from cvm._files import from_bytes, load
 from cvm._summarize import SummaryReport, summarize, summarize_panel
-from cvm.churn import (
-    BoostedChurn,
-    CoxChurn,
-    HazardChurn,
-    LogisticChurn,
-    TreeEnsemble,
-    from_catboost,
-    from_ebm,
-    from_lightgbm,
-    from_sklearn,
-    from_xgboost,
-)
+from cvm.churn import BoostedChurn, CoxChurn, HazardChurn, LogisticChurn, TreeEnsemble
 from cvm.clv import BgNbd, GammaGamma, LifetimeValue, LogNormalSpend, ParetoNbd
 from cvm.errors import (
     AccessDeniedError,
@@ -56,6 +46,9 @@ from cvm.errors import (
     RowWarning,
     ServerUnavailableError,
 )
+
+if TYPE_CHECKING:
+    from cvm.churn import from_catboost, from_ebm, from_lightgbm, from_sklearn, from_xgboost
 
 __all__ = [
     "AccessDeniedError",
@@ -102,3 +95,13 @@ __all__ = [
     "summarize",
     "summarize_panel",
 ]
+
+# Loaded when first used: `import cvm` is to be quick.
+_LATER = frozenset({"from_catboost", "from_ebm", "from_lightgbm", "from_sklearn", "from_xgboost"})
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    return getattr(churn, name)

@@ -279,7 +279,7 @@ class BaseModel:
             raise invalid(("outputs", f'is the text "{outputs}": must be a list of names'))
         table = self._table(data, columns)
         arguments = score_arguments(outputs or [], options, reasons)
-        scores = self._raw.score(table.columns(self._inputs()), arguments)
+        scores = self._raw.score(self._columns(table), arguments)
         return table.wrap(score_columns(scores, reasons))
 
     def portfolio(

@@ -322,9 +322,12 @@ def _read(name: str, path: str | os.PathLike[str] | None) -> bytes | None:
     if path is None:
         return None
     try:
-        return Path(path).read_bytes()
+        found = Path(path).read_bytes()
     except OSError as error:
         raise invalid((name, f"cannot be read: {error}")) from error
+    if b"-----BEGIN" not in found:
+        raise invalid((name, f"is {str(path)!r}: must be a file in PEM"))
+    return found
 
 
 __all__ = ["Client", "ModelInfo", "connect"]

@@ -30,6 +30,10 @@ pub(crate) fn raise(status: &Status) -> PyErr {
             let why = format!("the server does not offer this service of cvm: {message}");
             return ServerUnavailableError::new_err(why);
         }
+        // A connection that ends under TLS, such as for want of a certificate, has no code of its own.
+        Code::Unknown if message == "transport error" => {
+            return ServerUnavailableError::new_err("the connection was refused or lost");
+        }
         other => {
             let why = format!("the server failed with {other:?}: {message}");
             return to_py(Error::new(ErrorKind::Internal, why));

@@ -9,7 +9,7 @@ import pytest
 
 import cvm
 
-SETTINGS = {"ignore": ["customerID"], "rounds": 60, "learning_rate": 0.1}
+SETTINGS = {"rounds": 60, "learning_rate": 0.1}
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +63,7 @@ def test_models_of_higher_order_have_no_shape_functions(boosted):
 
 
 def test_held_out_customers_stop_the_fit(telco):
-    early = cvm.BoostedChurn(
-        ignore=["customerID"], early_stopping_rounds=5, learning_rate=0.3, min_gain=0.0
-    )
+    early = cvm.BoostedChurn(early_stopping_rounds=5, learning_rate=0.3, min_gain=0.0)
     mask = np.arange(len(telco)) % 5 == 0
     model = early.fit(telco, "Churn", validation=mask)
     assert len(model.held_out_loss_) == model.n_trees_ + 5

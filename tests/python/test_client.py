@@ -142,7 +142,7 @@ def test_no_server_is_a_connection_error():
     assert isinstance(caught.value, ConnectionError)
 
 
-@pytest.mark.parametrize("target", ["", "no port", "localhost", "https://localhost:1", 7, "a b:1"])
+@pytest.mark.parametrize("target", ["", "no port", "localhost", "ftp://localhost:1", 7, "a b:1"])
 def test_a_target_is_host_and_port(target):
     with pytest.raises(cvm.InvalidInputError, match="target"):
         cvm.connect(target, timeout=1)

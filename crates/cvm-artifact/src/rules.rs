@@ -178,7 +178,9 @@ fn check_probe(probe: &Probe, artifact: &Artifact) -> Result<(), Breach> {
     check_options(&probe.options)?;
     check_scores(probe, artifact)?;
     check_length("probe.status", probe.status.len(), rows)?;
-    check_statuses(&probe.status, artifact.schema.fields.len())
+    // Rows with paths of covariates have more columns than the schema names.
+    let fields = artifact.schema.fields.len();
+    check_statuses(&probe.status, fields.max(probe.rows.columns.len()))
 }
 
 fn check_length(field: impl Into<String>, found: usize, rows: usize) -> Result<(), Breach> {

@@ -291,6 +291,12 @@ fn bound_names(name: &'static str) -> (&'static str, &'static str) {
 
 /// Every estimated number of a state, and their covariance in natural coordinates.
 fn coordinates(state: &ModelState) -> Result<(Vec<Coordinate>, Vec<f64>), Error> {
+    // Its curve rests on a baseline whose errors are not kept: an interval of the coefficients
+    // alone would be too short.
+    if state.kind == "churn.cox" {
+        let why = "cannot be served: the covariance of the baseline is not kept";
+        return Err(Error::invalid("options.interval_level", why));
+    }
     let parts: Vec<(String, Vec<Coordinate>)> = match part_coordinates(state, "", &state.kind) {
         own if !own.is_empty() => vec![("fit.covariance".to_owned(), own)],
         _ => nested_parts(state),

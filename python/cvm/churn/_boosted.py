@@ -11,8 +11,9 @@ from cvm._core import fit_watched
 from cvm._fitted import FittedModel, with_weight
 from cvm._frames import as_table, from_numpy, invalid
 from cvm._progress import callback
+from cvm.churn._calibrate import CalibratedByRows
+from cvm.churn._explain import ExplainedModel
 from cvm.churn._logistic import _classes, _plain, _target
-from cvm.churn._shapes import Shapes, shapes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -21,11 +22,12 @@ if TYPE_CHECKING:
 
     from cvm._core import RawModel
     from cvm._frames import Frame, Input, Numbers, Table
+    from cvm.churn._shapes import Shapes
 
 _HOLDOUT = {"validation": "cvm validation", "group": "cvm group", "time": "cvm time"}
 
 
-class BoostedChurn(FittedModel):
+class BoostedChurn(FittedModel, ExplainedModel, CalibratedByRows):
     """Gradient-boosted trees for churn, grown and scored by this library.
 
     Takes numbers and categories as they come, missing values included. By default trees are
@@ -335,6 +337,9 @@ class BoostedChurn(FittedModel):
         InvalidInputError
             If a tree asks about three columns or more: fit with ``interaction_order=1`` or 2.
         """
+        # Loaded when first used: `import cvm` is to be quick.
+        from cvm.churn._shapes import shapes  # noqa: PLC0415
+
         return shapes(self._raw)
 
     def predict_proba(self, X: Frame, *, columns: Sequence[str] | None = None) -> Numbers:
@@ -407,25 +412,6 @@ class BoostedChurn(FittedModel):
             Threads to use; 0 means all. The numbers do not depend on it.
         """
         return self._score_frame(X, outputs, columns, threads=threads)
-
-    def shap_values(self, X: Frame, *, columns: Sequence[str] | None = None) -> Numbers:
-        """Return what each column adds to each row's logit: exact path-dependent TreeSHAP.
-
-        Parameters
-        ----------
-        X : table
-            One row per customer.
-        columns : sequence of str, optional
-            Names of the columns of a 2-D array.
-
-        Returns
-        -------
-        numpy.ndarray of shape (n, columns)
-            In the order of ``feature_names_in_``. NaN where a row cannot be used.
-        """
-        table = self._table(X, columns)
-        found = self._raw.explain(table.columns(self._inputs()))
-        return found["values"].reshape(-1, self.n_features_in_)
 
     def _facts(self) -> dict[str, str]:
         facts = super()._facts()
