@@ -37,7 +37,7 @@ FILES = {
 }
 
 
-def load(folder: Path, name: str) -> tuple[pd.DataFrame, pd.Series]:
+def load(folder: Path, name: str) -> tuple[Any, Any]:
     """Return inputs and who churned (or bought, or answered)."""
     table = pd.read_csv(folder / name / FILES[name])
     match name:
@@ -115,16 +115,16 @@ def run(X: pd.DataFrame, y: pd.Series, how: str, make: Callable[[], Any]) -> tup
     from sklearn.model_selection import StratifiedKFold
 
     names = [name for name in X if not pd.api.types.is_numeric_dtype(X[name])]
-    X = X.copy()
-    X[names] = X[names].astype("category" if how == "category" else str)
+    inputs = X.copy()
+    inputs[names] = inputs[names].astype("category" if how == "category" else str)
     found: list[tuple[float, float, float]] = []
     seconds: list[float] = []
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=SEED)
-    for train, test in folds.split(X, y):
+    for train, test in folds.split(inputs, y):
         started = time.process_time()
-        model = make().fit(X.iloc[train], y.iloc[train])
+        model = make().fit(inputs.iloc[train], y.iloc[train])
         seconds.append(time.process_time() - started)
-        p = model.predict_proba(X.iloc[test])[:, 1]
+        p = model.predict_proba(inputs.iloc[test])[:, 1]
         found.append(measures(y.iloc[test].to_numpy(), np.asarray(p, dtype=float)))
     return np.array(found), float(np.median(seconds))
 

@@ -14,7 +14,7 @@ import os
 import statistics
 import time
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ def one_thread() -> None:
         os.environ[name] = "1"
 
 
-def cpu(work: Callable[[], object]) -> tuple[float, object]:
+def cpu(work: Callable[[], Any]) -> tuple[float, Any]:
     """Return the median CPU seconds of some runs, and the result of the last."""
     seconds, result = [], None
     for _ in range(RUNS):
@@ -86,14 +86,25 @@ def cox(data: pd.DataFrame, names: list[str]) -> None:
     ours = np.array([fitted.params_[n] for n in names])
     se = np.array([fitted.standard_errors_[n] for n in names])
     line("cvm.CoxChurn (with test of proportionality)", seconds, ours, ours, se)
-    seconds, peer = cpu(lambda: CoxPHFitter().fit(data, "t", "left"))
+
+    def lifelines() -> Any:
+        return CoxPHFitter().fit(data, "t", "left")
+
+    seconds, peer = cpu(lifelines)
     line("lifelines.CoxPHFitter", seconds, peer.params_[names].to_numpy(), ours, se)
     outcome = Surv.from_arrays(data["left"] == 1, data["t"])
-    peer = CoxPHSurvivalAnalysis(ties="efron")
-    seconds, peer = cpu(lambda: peer.fit(data[names], outcome))
+
+    def scikit_survival() -> Any:
+        return CoxPHSurvivalAnalysis(ties="efron").fit(data[names], outcome)
+
+    seconds, peer = cpu(scikit_survival)
     line("sksurv CoxPHSurvivalAnalysis", seconds, peer.coef_, ours, se)
     phreg = sm.PHReg(data["t"], data[names], data["left"], ties="efron")
-    seconds, peer = cpu(lambda: phreg.fit(disp=0))
+
+    def statsmodels() -> Any:
+        return phreg.fit(disp=0)
+
+    seconds, peer = cpu(statsmodels)
     line("statsmodels.PHReg", seconds, peer.params, ours, se)
 
 
@@ -110,9 +121,9 @@ def hazard(data: pd.DataFrame, names: list[str]) -> None:
     se = np.array([fitted.standard_errors_[n] for n in names])
     line("cvm.HazardChurn", seconds, ours, ours, se)
 
-    def person_periods() -> object:
+    def person_periods() -> Any:
         lengths = data["t"].to_numpy().astype(int)
-        rows = data.loc[data.index.repeat(lengths)]
+        rows = data.loc[data.index.repeat(lengths.tolist())]
         last = np.zeros(len(rows), bool)
         last[np.cumsum(lengths) - 1] = True
         X = sm.add_constant(rows[names])

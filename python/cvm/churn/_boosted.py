@@ -181,9 +181,9 @@ class BoostedChurn(FittedModel, ExplainedModel, CalibratedByRows):
         self.threads = threads
 
     # What the shared fitting code asks for and boosting has no use of.
-    max_iter: ClassVar[int] = 1
-    tol: ClassVar[float] = 1.0
-    on_not_converged: ClassVar[str] = "raise"
+    max_iter: int = 1
+    tol: float = 1.0
+    on_not_converged: str = "raise"
 
     def fit(
         self,

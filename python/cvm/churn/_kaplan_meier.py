@@ -75,13 +75,14 @@ def kaplan_meier(
     times = np.unique(stop[happened & (counts > 0)])
     events = _at(stop[happened], counts[happened], times)
     at_risk = _beyond(stop, counts, times) - _beyond(start, counts, times)
-    survival = np.cumprod(1.0 - events / at_risk)
+    survival: Numbers = np.cumprod(1.0 - events / at_risk).astype(np.float64)
     return KaplanMeier(times, survival, *_ends(survival, events, at_risk, level), at_risk, events)
 
 
 def _at(values: Numbers, counts: Numbers, times: Numbers) -> Numbers:
     """Return the weight of the values at each time."""
-    return np.bincount(np.searchsorted(times, values), counts, len(times))[: len(times)]
+    sums = np.bincount(np.searchsorted(times, values), counts, len(times))
+    return sums[: len(times)].astype(np.float64)
 
 
 def _beyond(values: Numbers, counts: Numbers, times: Numbers) -> Numbers:

@@ -123,11 +123,19 @@ def refuse(step: Any, why: str) -> Any:
     return invalid((f"model.{type(step).__name__}", why))
 
 
+def _as_they_are(_encoder: Any, columns: list[Feature], _inputs: Inputs) -> list[Feature]:
+    return columns
+
+
+def _none(_encoder: Any, _columns: list[Feature], _inputs: Inputs) -> list[Feature]:
+    return []
+
+
 def features(encoder: Any, columns: list[Feature], inputs: Inputs) -> list[Feature]:
     """Return the columns after an encoder."""
-    ways = {
-        "passthrough": lambda *_: columns,
-        "drop": lambda *_: [],
+    ways: dict[str, Any] = {
+        "passthrough": _as_they_are,
+        "drop": _none,
         "Pipeline": _steps,
         "ColumnTransformer": _columns,
         "StandardScaler": _scaled,
@@ -174,7 +182,11 @@ def _scaled(encoder: Any, columns: list[Feature], inputs: Inputs) -> list[Featur
             ]
         low, high = encoder.feature_range
         scale, start = encoder.scale_[place], encoder.min_[place]
-        clip = [lambda x: np.clip(x, low, high)] if encoder.clip else []
+
+        def clipped(x: Any) -> Any:
+            return np.clip(x, low, high)
+
+        clip = [clipped] if encoder.clip else []
         return [Scale(float(scale)), Shift(float(start)), *clip]
 
     out = []

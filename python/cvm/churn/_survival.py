@@ -355,14 +355,16 @@ class SurvivalModel(FittedModel):
         threads : int, default 0
             Threads to use; 0 means all. The numbers do not depend on it.
         """
-        options = {
-            "horizon": horizon,
-            "discount_rate": discount_rate,
-            "quantile": quantile,
-            "interval": interval,
-            "threads": threads,
-        }
-        return self._score_frame(X, outputs, columns, **options)
+        return self._score_frame(
+            X,
+            outputs,
+            columns,
+            horizon=horizon,
+            discount_rate=discount_rate,
+            quantile=quantile,
+            interval=interval,
+            threads=threads,
+        )
 
 
 def _column(table: Table, role: str, given: Any) -> tuple[str, Input]:
