@@ -16,6 +16,7 @@ same model file.
 
 from __future__ import annotations
 
+import importlib
 from pkgutil import extend_path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 # are found beside this package's own modules.
 __path__ = extend_path(__path__, __name__)
 
-from cvm import churn, clv, datasets, errors, metrics, plot
+from cvm import churn, clv, datasets, errors
 from cvm._client import Client, connect
 from cvm._core import __version__
 from cvm._files import from_bytes, load
@@ -48,6 +49,7 @@ from cvm.errors import (
 )
 
 if TYPE_CHECKING:
+    from cvm import metrics, plot
     from cvm.churn import from_catboost, from_ebm, from_lightgbm, from_sklearn, from_xgboost
 
 __all__ = [
@@ -97,10 +99,13 @@ __all__ = [
 ]
 
 # Loaded when first used: `import cvm` is to be quick.
+_MODULES = frozenset({"metrics", "plot"})
 _LATER = frozenset({"from_catboost", "from_ebm", "from_lightgbm", "from_sklearn", "from_xgboost"})
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
     if name not in _LATER:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)

@@ -31,7 +31,9 @@ pub(crate) fn raise(status: &Status) -> PyErr {
             return ServerUnavailableError::new_err(why);
         }
         // A connection that ends under TLS, such as for want of a certificate, has no code of its own.
-        Code::Unknown if message == "transport error" => {
+        Code::Unknown | Code::Internal
+            if message == "transport error" || message.starts_with("h2 protocol error") =>
+        {
             return ServerUnavailableError::new_err("the connection was refused or lost");
         }
         other => {

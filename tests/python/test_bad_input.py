@@ -135,7 +135,7 @@ def test_the_command_line_says_the_same(models, tmp_path):
         options = {"cwd": tmp_path, "capture_output": True, "text": True}
         done = subprocess.run([*command, "rows.csv", "-o", "out.csv"], check=False, **options)
         assert done.returncode == 0, done.stderr
-        told = pd.read_csv(tmp_path / "out.csv", float_precision="round_trip")
+        told = pl.read_csv(tmp_path / "out.csv").to_pandas()
         here = model.score_frame(frame)
         assert told["status"].tolist() == here["status"].tolist(), name
         same = told["churn_probability"].to_numpy(), here["churn_probability"].to_numpy()

@@ -88,8 +88,9 @@ def test_an_error_of_the_callback_stops_the_fit(telco):
 def test_mistakes_are_told_by_name(telco, boosted):
     with pytest.raises(cvm.InvalidInputError, match="depth"):
         cvm.BoostedChurn(depth=99).fit(telco, "Churn")
+    named = telco.assign(customerID=[f"c{row}" for row in range(len(telco))])
     with pytest.raises(cvm.InvalidInputError, match="customerID"):
-        cvm.BoostedChurn().fit(telco, "Churn")
+        cvm.BoostedChurn().fit(named, "Churn")
     with pytest.raises(cvm.InvalidInputError, match="tenure"):
         boosted.predict_proba(telco.drop(columns="tenure"))
     with pytest.raises(cvm.InvalidInputError, match="gone"):

@@ -125,7 +125,9 @@ def test_known_fits(kind, fit):
     model = MODEL_CLASSES[kind](**settings)
     if named:
         customers = {name: customers[name] for name in customers.dtype.names}
-    model.fit(customers, weight=weight, **named, **options)
+    if weight is not None:
+        named["weight"] = weight
+    model.fit(customers, **named, **options)
     assert model.params_ == pytest.approx(fit["params"], rel=fit["rel"])
     close = fit["log_likelihood_abs"]
     assert model.log_likelihood_ == pytest.approx(fit["log_likelihood"], abs=close)

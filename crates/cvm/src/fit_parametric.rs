@@ -166,7 +166,13 @@ impl<M: ParametricModel> Prepared<M> {
             ..settings
         };
         let transforms = &self.transforms[..base];
-        let nested = run_with(&plain, transforms, &starts, options, &plain_settings)?;
+        // The smaller model may lie on a ridge where the larger one does not.
+        let whatever = FitOptions {
+            allow_not_converged: true,
+            ..options.clone()
+        };
+        let nested = run_with(&plain, transforms, &starts, &whatever, &plain_settings)?;
+        let is_sound = nested.converged && nested.diagnosis.is_empty();
         let mut floor = Floor {
             kind: M::KIND,
             model: format!("{} without covariates", M::TITLE),
@@ -176,10 +182,19 @@ impl<M: ParametricModel> Prepared<M> {
             params: nested.params,
         };
         floor.params.resize(self.names.len(), 0.0);
+        let wider = |mut start: Vec<f64>| {
+            start.resize(self.names.len(), 0.0);
+            start
+        };
+        let starts: Vec<Vec<f64>> = match is_sound {
+            true => vec![floor.params.clone()],
+            false => starts.into_iter().map(wider).collect(),
+        };
         let likelihood = self.likelihood(None);
-        let starts = [floor.params.clone()];
         let (likelihood, transforms) = (likelihood.as_ref(), &self.transforms);
-        let fit = run_with(likelihood, transforms, &starts, options, &self.settings)?;
+        let (settings, params) = (&self.settings, &floor.params);
+        let fit = cvm_fit::maximize_at_least(likelihood, transforms, &starts, settings, params);
+        let fit = settled(fit, options)?;
         Ok(if comparable(&self.settings) {
             Estimate::over(fit, &floor)
         } else {
