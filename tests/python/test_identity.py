@@ -15,6 +15,8 @@ import trustme
 import cvm
 from support import Server
 
+# In TLS 1.3 the refusal may come with the first call, as a connection that ends.
+REFUSED = (cvm.ServerUnavailableError, cvm.DeadlineError)
 SCORER, VIEWER = "s3cret", "see"
 ROW = {"frequency": [2.0], "recency": [30.43], "T": [38.86]}
 
@@ -75,11 +77,11 @@ def test_this_package_shows_its_certificate_and_token(guarded, published):
 def test_a_caller_without_the_certificate_gets_nothing(guarded):
     only_ca = {"ca_certificate": guarded.folder / "ca.pem"}
     with (
-        pytest.raises(cvm.ServerUnavailableError),
+        pytest.raises(REFUSED),
         cvm.connect(guarded.target, token=SCORER, **only_ca) as client,
     ):
         client.score("retail", ROW, horizon=39)
-    with pytest.raises(cvm.ServerUnavailableError), cvm.connect(guarded.target) as client:
+    with pytest.raises(REFUSED), cvm.connect(guarded.target) as client:
         client.score("retail", ROW, horizon=39)
 
 

@@ -107,12 +107,13 @@ def test_importing_brings_nothing_but_numpy():
 
 
 def test_importing_is_quick():
-    # Processor time beyond that of numpy; the best of five, because other work disturbs.
+    # Processor time beyond that of numpy, some 0.1 s; the best of five, because other work disturbs.
+    # A frame or plotting library taken in by mistake costs several times as much.
     code = (
         "import time, numpy; start = time.process_time(); import cvm; "
         "print(time.process_time() - start)"
     )
-    assert min(float(run(code)) for _ in range(5)) < 0.1
+    assert min(float(run(code)) for _ in range(5)) < 0.2
 
 
 def test_it_works_without_any_frame_library():
