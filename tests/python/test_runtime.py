@@ -107,7 +107,7 @@ def test_importing_brings_nothing_but_numpy():
 
 
 def test_importing_is_quick():
-    # Processor time beyond that of numpy, some 0.1 s; the best of five, because other work disturbs.
+    # Processor time beyond that of numpy, about 0.1 s; best of five, because other work disturbs.
     # A frame or plotting library taken in by mistake costs several times as much.
     code = (
         "import time, numpy; start = time.process_time(); import cvm; "
