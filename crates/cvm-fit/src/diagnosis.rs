@@ -86,7 +86,7 @@ pub enum Finding {
     NoStandardErrors,
     /// One row moves an estimate by more than its uncertainty.
     Influential {
-        /// Row, in the order of [`crate::RowContributions`].
+        /// Row, as [`crate::RowContributions::row_number`] has it.
         row: usize,
         /// Parameter it moves most.
         parameter: usize,

@@ -23,6 +23,11 @@ pub trait RowContributions {
     /// Gradient of the log-likelihood of **one** customer of row `row` (times that customer's own
     /// weight, but not the number of identical customers) at natural parameters `theta`.
     fn row_gradient(&self, theta: &[f64], row: usize, gradient: &mut [f64]);
+
+    /// What a person calls row `row`: its number in the data, where these rows are some of many.
+    fn row_number(&self, row: usize) -> usize {
+        row
+    }
 }
 
 /// The row that moves an estimate most.
@@ -79,7 +84,7 @@ pub fn diagnose_influence(
     let largest = largest_influence(rows, fit)?;
     if largest.shift.abs() > threshold {
         fit.note(Finding::Influential {
-            row: largest.row,
+            row: rows.row_number(largest.row),
             parameter: largest.parameter,
             shift: largest.shift,
         });

@@ -10,7 +10,7 @@ use cvm_core::{
     Batch, Covariates, Derivatives, InputField, InputSchema, Likelihood, NestedPlace, Order,
     ParametricModel, Transform,
 };
-use cvm_fit::{Finding, Fit, RowContributions, Settings, largest_influence};
+use cvm_fit::{Fit, RowContributions, Settings, diagnose_influence};
 use serde_json::{Map, Value};
 
 /// Standard errors by which one customer may move an estimate unsaid: in real samples the heaviest
@@ -209,15 +209,7 @@ impl<M: ParametricModel> Prepared<M> {
             prepared: &self,
             rows: &influence,
         };
-        let top = largest_influence(&rows, &fit);
-        if let Some(top) = top.filter(|top| top.shift.abs() > INFLUENCE) {
-            let row = influence.get(top.row).copied().unwrap_or(top.row);
-            fit.note(Finding::Influential {
-                row: self.data.row_given(row),
-                parameter: top.parameter,
-                shift: top.shift,
-            });
-        }
+        diagnose_influence(&mut fit, &rows, INFLUENCE);
         let (base, coefficients) = fit.params.split_at(M::PARAMS.len());
         let covariates = Covariates {
             coefficients: coefficients.to_vec(),
@@ -325,6 +317,10 @@ struct InfluentialRows<'a, M: ParametricModel> {
 impl<M: ParametricModel> RowContributions for InfluentialRows<'_, M> {
     fn row_count(&self) -> usize {
         self.rows.len()
+    }
+
+    fn row_number(&self, row: usize) -> usize {
+        self.prepared.data.row_given(self.rows[row])
     }
 
     fn row_gradient(&self, theta: &[f64], row: usize, gradient: &mut [f64]) {
