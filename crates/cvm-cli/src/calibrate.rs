@@ -4,16 +4,22 @@ use crate::args::{CalibrateArgs, TargetArgs};
 use crate::failure::Failure;
 use crate::models;
 use crate::render::{Align, Table, count, optional, print};
+use crate::score::inputs;
 use crate::tables::{self, Wanted};
 use cvm::table::ColumnKind;
-use cvm::{Batch, CalibrationMethod, CalibrationRows, Column, FieldKind, Model};
+use cvm::{Batch, CalibrationMethod, CalibrationRows, Column, Model};
 use serde_json::Value;
+use std::path::Path;
 
 /// Runs `cvm calibrate`.
 pub fn run(args: &CalibrateArgs) -> Result<(), Failure> {
     let method = method(&args.method)?;
     let model = models::open(&args.model)?;
-    let frame = tables::read(&args.data, &args.text, &wanted(&model, &args.outcomes))?;
+    let frame = tables::read(
+        &args.data,
+        &args.text,
+        &wanted(&model, &args.data, &args.outcomes),
+    )?;
     let batch = frame.batch().map_err(cvm::Error::from)?;
     let (churned, weights) = outcomes(&model, &batch, &args.outcomes)?;
     let rows = CalibrationRows {
@@ -39,8 +45,8 @@ fn method(name: &str) -> Result<Option<CalibrationMethod>, Failure> {
 }
 
 /// The model's columns with their types, and the columns of the outcome.
-fn wanted(model: &Model, outcomes: &TargetArgs) -> Wanted {
-    let mut wanted = inputs(model);
+fn wanted(model: &Model, data: &Path, outcomes: &TargetArgs) -> Wanted {
+    let mut wanted = inputs(model, data, &[]);
     let mut columns = wanted.columns.take().unwrap_or_default();
     if let Some(weight) = &outcomes.weight {
         wanted.kinds.insert(weight.clone(), ColumnKind::Number);
@@ -49,20 +55,6 @@ fn wanted(model: &Model, outcomes: &TargetArgs) -> Wanted {
         if !columns.contains(name) {
             columns.push(name.clone());
         }
-    }
-    wanted.columns = Some(columns);
-    wanted
-}
-
-/// The model's columns with their types.
-pub fn inputs(model: &Model) -> Wanted {
-    let mut wanted = Wanted::default();
-    let mut columns: Vec<String> = Vec::new();
-    for field in &model.schema().fields {
-        if matches!(field.kind, FieldKind::Number { .. }) {
-            wanted.kinds.insert(field.name.clone(), ColumnKind::Number);
-        }
-        columns.push(field.name.clone());
     }
     wanted.columns = Some(columns);
     wanted

@@ -1,17 +1,17 @@
 //! `cvm drift`: how far a table is from the rows a model was trained on.
 
 use crate::args::DriftArgs;
-use crate::calibrate::inputs;
 use crate::failure::Failure;
 use crate::models;
 use crate::render::{Align, Table, count, number, print, write_json};
+use crate::score::inputs;
 use crate::tables;
 use cvm::{DriftReport, FieldDrift};
 
 /// Runs `cvm drift`.
 pub fn run(args: &DriftArgs) -> Result<(), Failure> {
     let model = models::open(&args.model)?;
-    let frame = tables::read(&args.data, &args.text, &inputs(&model))?;
+    let frame = tables::read(&args.data, &args.text, &inputs(&model, &args.data, &[]))?;
     let batch = frame.batch().map_err(cvm::Error::from)?;
     let report = model.drift(&batch)?;
     print(&render(&report))?;

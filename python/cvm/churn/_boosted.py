@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from cvm._core import fit_watched
-from cvm._fitted import FittedModel, with_weight
+from cvm._fitted import with_weight
 from cvm._frames import as_table, from_numpy, invalid
 from cvm._progress import callback
 from cvm.churn._calibrate import CalibratedByRows
 from cvm.churn._explain import ExplainedModel
-from cvm.churn._logistic import _classes, _plain, _target
+from cvm.churn._two_class import TwoClassChurn, classes, plain, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
-    from cvm._core import RawModel
     from cvm._frames import Frame, Input, Numbers, Table
     from cvm.churn._shapes import Shapes
 
 _HOLDOUT = {"validation": "cvm validation", "group": "cvm group", "time": "cvm time"}
 
 
-class BoostedChurn(FittedModel, ExplainedModel, CalibratedByRows):
+class BoostedChurn(TwoClassChurn, ExplainedModel, CalibratedByRows):
     """Gradient-boosted trees for churn, grown and scored by this library.
 
     Takes numbers and categories as they come, missing values included. By default trees are
@@ -230,7 +228,7 @@ class BoostedChurn(FittedModel, ExplainedModel, CalibratedByRows):
             If a column, a label or a setting cannot be used.
         """
         table = as_table(X, columns)
-        target, labels = _target(table, y)
+        target, labels = target_of(table, y)
         weight_name = sample_weight if isinstance(sample_weight, str) else None
         holdout = {"validation": validation, "group": groups, "time": time}
         named = {name for name in holdout.values() if isinstance(name, str)}
@@ -250,7 +248,7 @@ class BoostedChurn(FittedModel, ExplainedModel, CalibratedByRows):
         finally:
             close()
         self._warn_fit()
-        self.classes_ = _classes(labels, self._positive_label())
+        self.classes_ = classes(labels, self._positive_label())
         return self
 
     def _check_ignored(self, table: Table) -> None:
@@ -261,7 +259,7 @@ class BoostedChurn(FittedModel, ExplainedModel, CalibratedByRows):
     def _settings(self, target: str) -> dict[str, Any]:
         settings = {
             "target": target,
-            "positive": _plain(self.positive),
+            "positive": plain(self.positive),
             "numeric": None if self.numeric is None else list(self.numeric),
             "categorical": None if self.categorical is None else list(self.categorical),
             "max_levels": self.max_levels,
@@ -279,33 +277,13 @@ class BoostedChurn(FittedModel, ExplainedModel, CalibratedByRows):
             "row_sample": self.row_sample,
             "field_sample": self.field_sample,
             "monotone": None if self.monotone is None else dict(self.monotone),
-            "class_weight": _plain(self.class_weight),
+            "class_weight": plain(self.class_weight),
             "early_stopping_rounds": self.early_stopping_rounds,
             "validation_fraction": self.validation_fraction,
             "refit": self.refit,
             "seed": self.seed,
         }
         return {name: value for name, value in settings.items() if value is not None}
-
-    def _positive_label(self) -> str:
-        return json.loads(self._raw.settings_json)["positive"]
-
-    def _adopt(self, raw: RawModel) -> Self:
-        super()._adopt(raw)
-        # A file names the label of churn; the other one is only known where the model was fitted.
-        label = self._positive_label()
-        self.classes_: NDArray[Any] = (
-            np.array([0, 1]) if label == "1" else np.array([f"not {label}", label])
-        )
-        return self
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "classes": getattr(self, "classes_", None)}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        if state["classes"] is not None:
-            self.classes_ = state["classes"]
 
     @property
     def n_trees_(self) -> int:
@@ -342,54 +320,6 @@ class BoostedChurn(FittedModel, ExplainedModel, CalibratedByRows):
 
         return shapes(self._raw)
 
-    def predict_proba(self, X: Frame, *, columns: Sequence[str] | None = None) -> Numbers:
-        """Return the probabilities of both classes, one row per customer.
-
-        Parameters
-        ----------
-        X : table
-            One row per customer.
-        columns : sequence of str, optional
-            Names of the columns of a 2-D array.
-
-        Returns
-        -------
-        numpy.ndarray of shape (n, 2)
-            In the order of ``classes_``: the second column is the probability of churn. NaN, with a
-            `RowWarning`, where a row cannot be used.
-        """
-        churn = self._output(X, "churn_probability", columns)
-        return np.column_stack([1.0 - churn, churn])
-
-    def decision_function(self, X: Frame, *, columns: Sequence[str] | None = None) -> Numbers:
-        """Return the logit of the probability of churn."""
-        return self._output(X, "logit", columns)
-
-    def predict(
-        self, X: Frame, *, threshold: float = 0.5, columns: Sequence[str] | None = None
-    ) -> NDArray[Any]:
-        """Return the class of each customer: churn where its probability reaches the threshold.
-
-        Raises
-        ------
-        InvalidInputError
-            If any row cannot be used: a label cannot say "unknown", a score can.
-        """
-        table, scores, status, issues = self._scores(X, ["churn_probability"], columns)
-        churn = scores["churn_probability"]
-        bad = int(np.isnan(churn).sum())
-        if bad:
-            why = f"have {bad} rows without a score, such as {issues[0]}; score_frame takes them"
-            raise invalid((f"rows ({len(status)} of {table.row_count})", why))
-        return self.classes_[(churn >= threshold).astype(np.intp)]
-
-    def score(self, X: Frame, y: str | ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Return the share of customers whose class is predicted right."""
-        _, labels = _target(as_table(X), y)
-        right = (self.predict(X) == labels).astype(np.float64)
-        weights = None if sample_weight is None else np.asarray(sample_weight, np.float64)
-        return float(np.average(right, weights=weights))
-
     def score_frame(
         self,
         X: Frame,
@@ -420,17 +350,6 @@ class BoostedChurn(FittedModel, ExplainedModel, CalibratedByRows):
         if data.get("held_out_loss") is not None:
             facts["held-out log-loss"] = f"{data['held_out_loss']:.4f}"
         return facts
-
-    def __sklearn_tags__(self) -> Any:
-        """Describe the model to scikit-learn, which is only imported if it asks."""
-        from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags  # noqa: PLC0415
-
-        return Tags(
-            estimator_type="classifier",
-            target_tags=TargetTags(required=True, multi_output=False),
-            classifier_tags=ClassifierTags(multi_class=False),
-            input_tags=InputTags(categorical=True, string=True, allow_nan=True),
-        )
 
 
 def _add(inputs: list[tuple[str, Input]], table: Table, role: str, given: str | ArrayLike) -> str:
