@@ -1,4 +1,4 @@
-//! Microseconds per forecast of the MBG/CNBD-k: `cargo run --release -p cvm-clv --example cnbd_speed`.
+//! Microseconds per forecast of the MBG/CNBD-k: `cargo run --release -p cvm-clv --example cnbd_speed [k]`.
 //!
 //! CPU time where `/proc/self/schedstat` tells it, so that a busy machine does not matter; else wall.
 
@@ -28,7 +28,11 @@ fn main() {
         (8.0, 36.0, 38.0),
         (30.0, 37.0, 38.0),
     ];
+    let asked = std::env::args().nth(1);
     for k in [1.0, 2.0, 2.5, 6.0] {
+        if asked.as_ref().is_some_and(|asked| *asked != k.to_string()) {
+            continue;
+        }
         for (x, t_x, age) in rows {
             let row = Rfm::new(x, t_x, age).unwrap_or_else(|status| panic!("{status:?}"));
             let model = MbgCnbdK::at(&[0.6, 7.0 / k, 0.8, 2.4, k]);
@@ -36,7 +40,7 @@ fn main() {
                 let wall = Instant::now();
                 let mut count = 0u32;
                 let start = seconds(wall);
-                while count < 200 {
+                while count < 400 {
                     black_box(f());
                     count += 1;
                 }

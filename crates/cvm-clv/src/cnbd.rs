@@ -29,10 +29,12 @@
 //! Numerics: derivatives of `ln I` are moments of `ln` under a cut beta distribution, by tanh-sinh
 //! quadrature; for fixed whole `k` a finite sum. Derivations: docs/models/bg_cnbd_k.md.
 
+mod forever;
 mod likelihood;
 mod predict;
 mod renewal;
 mod silence;
+mod stages;
 
 pub use likelihood::{CnbdLikelihood, choose_k};
 

@@ -52,6 +52,8 @@ pub trait PurchaseFormulas: Formulas<Row = Rfm> {
     const CLOCK: Clock = Clock::Continuous;
     /// Whether a fit reads the column `log_gap_sum` (models of regular buying).
     const REGULAR: bool = false;
+    /// Whether forecasts take quadratures of tens of microseconds: fewer probe rows.
+    const COSTLY: bool = false;
 
     /// Checks beyond [`Rfm::new`].
     ///

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{close, numbers};
+use common::{binary, check_table, close, numbers};
 use cvm_clv::{BgNbd, Purchase, PurchaseFormulas, Rfm};
 use cvm_core::ParametricModel;
 
@@ -127,4 +127,45 @@ fn counts_of_a_new_customer() {
     }
     close(total, 1.0, 1e-12);
     close(mean, model.expected_purchases_new(39.0), 1e-11);
+}
+
+/// r, alpha, a, b, x, t_x, T, t, delta, n, p and nine answers; see data/bg_nbd_grid.py.
+#[test]
+fn everything_holds_ten_digits_everywhere() {
+    let table = binary(include_bytes!("data/bg_nbd.bin"), 20);
+    assert_eq!(table.len(), 5000);
+    let row = |v: &[f64]| Rfm::new(v[4], v[5], v[6]).unwrap();
+    let check = |name, column: usize, slack, got: fn(&Model, &Rfm, &[f64]) -> f64| {
+        check_table(name, &table, slack, |v| {
+            (got(&model(v), &row(v), v), v[11 + column])
+        });
+    };
+    // A log-likelihood near zero is a sum of larger terms, and a logarithm of nearly 1 is known
+    // as the probability is.
+    let (plain, logs) = ((1e-10, 0.0), (1e-10, 1e-12));
+    check("log_lik", 0, logs, |m, row, _| m.log_lik(row));
+    check("p_alive", 1, plain, |m, row, _| m.p_alive(row));
+    check("ln_p_alive", 1, plain, |m, row, _| {
+        cvm_math::exp(m.ln_p_alive(row))
+    });
+    check("purchases", 2, plain, |m, row, v| m.purchases(row, v[7]));
+    check("p_alive_ahead", 3, plain, |m, row, v| {
+        m.p_alive_ahead(row, v[7])
+    });
+    check("ln_pmf", 4, logs, |m, row, v| m.ln_pmf(row, v[7], v[9]));
+    check("ln_tail", 5, logs, |m, row, v| m.ln_tail(row, v[7], v[9]));
+    let with_horizon = |(index, v): (usize, &Vec<f64>)| {
+        let horizon = if index % 5 == 4 { f64::INFINITY } else { v[7] };
+        [&v[..], &[horizon]].concat()
+    };
+    let timed: Vec<Vec<f64>> = table.iter().enumerate().map(with_horizon).collect();
+    check_table("discounted", &timed, plain, |v| {
+        (model(v).discounted(&row(v), v[20], v[8]), v[17])
+    });
+    check_table("lifetime", &timed, plain, |v| {
+        (model(v).lifetime(&row(v), v[20], v[8]), v[18])
+    });
+    check("next_purchase", 8, plain, |m, row, v| {
+        m.next_purchase(row, v[10])
+    });
 }

@@ -443,3 +443,16 @@ fn absurd_parameters_end_within_bounds() {
     println!("{answered} answered, {absent} absent, slowest {slowest:?}");
     assert!(slowest < Duration::from_secs(20), "{slowest:?}");
 }
+
+/// A column that was never computed is refused, not fitted.
+#[test]
+fn log_gaps_that_are_all_zero_are_refused() {
+    let bare = cdnow_exact();
+    let error = Purchase::<BgCnbdK>::check_rows(&bare).unwrap_err();
+    assert!(error.to_string().contains("log_gap_sum"), "{error}");
+    assert!(Purchase::<BgCnbdK>::check_rows(&with_gaps(2.0)).is_ok());
+    // Without two gaps of anyone nothing tells: a single gap of one period is legal.
+    let few: Vec<Rfm> = bare.into_iter().filter(|row| row.frequency < 2.0).collect();
+    assert!(Purchase::<BgCnbdK>::check_rows(&few).is_ok());
+    assert!(Purchase::<BgNbd>::check_rows(&cdnow_exact()).is_ok());
+}

@@ -59,3 +59,71 @@ fn forecasts(table: &[Vec<f64>], first: usize) {
         (model(v).ln_pmf(&row(v), v[9], v[10]), v[first + 3])
     });
 }
+
+/// Within ten digits of a column of data/cnbd_forecasts.bin, whose script says what is in it: any
+/// regularity, whole or not.
+fn check_forecast(
+    name: &str,
+    column: usize,
+    slack: (f64, f64),
+    got: fn(&MbgCnbdK, &Rfm, &[f64]) -> f64,
+) {
+    let table = binary(include_bytes!("data/cnbd_forecasts.bin"), 21);
+    assert_eq!(table.len(), 5000);
+    check_table(name, &table, slack, |v| {
+        let row = Rfm::new(v[5], v[6], v[7]).unwrap();
+        (got(&MbgCnbdK::at(&v[..5]), &row, v), v[12 + column])
+    });
+}
+
+const PLAIN: (f64, f64) = (1e-10, 0.0);
+const LOGS: (f64, f64) = (1e-10, 1e-11);
+
+#[test]
+fn purchases_hold_ten_digits_at_any_regularity() {
+    check_forecast("purchases", 0, PLAIN, |m, row, v| m.purchases(row, v[8]));
+    check_forecast("p_alive_ahead", 1, PLAIN, |m, row, v| {
+        m.p_alive_ahead(row, v[8])
+    });
+}
+
+#[test]
+fn counts_hold_ten_digits_at_any_regularity() {
+    check_forecast("ln_tail", 2, LOGS, |m, row, v| m.ln_tail(row, v[8], v[9]));
+    check_forecast("ln_pmf", 3, LOGS, |m, row, v| m.ln_pmf(row, v[8], v[9]));
+}
+
+#[test]
+fn discounted_sums_hold_ten_digits_at_any_regularity() {
+    check_forecast("discounted", 4, PLAIN, |m, row, v| {
+        m.discounted(row, v[8], v[10])
+    });
+    check_forecast("lifetime", 5, PLAIN, |m, row, v| {
+        m.lifetime(row, v[8], v[10])
+    });
+}
+
+#[test]
+fn sums_for_ever_hold_ten_digits_at_any_regularity() {
+    check_forecast("discounted for ever", 6, PLAIN, |m, row, v| {
+        m.discounted(row, f64::INFINITY, v[10])
+    });
+    check_forecast("lifetime for ever", 7, PLAIN, |m, row, v| {
+        m.lifetime(row, f64::INFINITY, v[10])
+    });
+}
+
+/// `p` is rounded: what that moves is no error.
+#[test]
+fn next_purchase_holds_ten_digits_at_any_regularity() {
+    let table = binary(include_bytes!("data/cnbd_forecasts.bin"), 21);
+    let mut worst = 0.0f64;
+    for v in &table {
+        let row = Rfm::new(v[5], v[6], v[7]).unwrap();
+        let got = MbgCnbdK::at(&v[..5]).next_purchase(&row, v[11]);
+        let error = (got / v[8] - 1.0).abs() - 2e-16 * v[11] / v[20];
+        assert!(error < 1e-10, "{error:e} {got} {v:?}");
+        worst = worst.max(error);
+    }
+    println!("next_purchase: {} rows, worst {worst:e}", table.len());
+}

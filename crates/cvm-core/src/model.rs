@@ -90,6 +90,15 @@ pub trait ParametricModel: Scorer + Clone + Sized + 'static {
         Self::reader(settings).map(|_| self)
     }
 
+    /// What no fit may be made of, though each row is legal: a column that was never computed.
+    ///
+    /// # Errors
+    /// The column and what to do.
+    fn check_rows(rows: &[Self::Row]) -> Result<(), InputError> {
+        let _ = rows;
+        Ok(())
+    }
+
     /// The values a row was made of, in the order of `fit_schema`: the inverse of
     /// [`ParametricModel::row`]. `values` has the schema's length.
     fn row_values(row: &Self::Row, values: &mut [f64]);

@@ -152,6 +152,27 @@ pub fn integrals<const N: usize>(extent: Extent, f: impl Fn(&Point) -> (f64, [f6
     }
 }
 
+/// Points of (0, 1) with the logarithms of their weights, at the density of the extent: for many
+/// integrands of one shape. Empty where there would be too many.
+pub fn rule(extent: Extent) -> Vec<(Point, f64)> {
+    let (low, high) = (-asinh(extent.left / PI), asinh(extent.right / PI));
+    let step = 1.0 / extent.density;
+    let first = (low / step).ceil();
+    let count = (high / step - first).floor() + 1.0;
+    if count.is_nan() || count > f64::from(extent.most_nodes) {
+        return Vec::new();
+    }
+    let ln_step = ln(step);
+    let point = |index: u32| {
+        let theta = step * (first + f64::from(index));
+        let (up, down) = (exp(theta), exp(-theta));
+        let at = Point::at(PI * 0.5 * (up - down));
+        let log_weight = ln(PI * 0.5 * (up + down)) + at.ln_u + at.ln_rest;
+        (at, log_weight + ln_step)
+    };
+    (0..count as u32).map(point).collect()
+}
+
 fn nan<const N: usize>() -> Sums<N> {
     Sums {
         log_scale: 0.0,
@@ -224,6 +245,23 @@ mod tests {
             ln_integral(extent(40.0, 40.0), |_| f64::NEG_INFINITY),
             f64::NEG_INFINITY
         );
+    }
+
+    #[test]
+    fn a_rule_integrates_like_the_integral() {
+        let extent = Extent {
+            density: 5.0,
+            ..extent(80.0, 40.0)
+        };
+        let sum = super::rule(extent)
+            .iter()
+            .map(|(at, log_weight)| crate::exp(log_weight - 0.5 * at.ln_u));
+        assert!((sum.sum::<f64>() - 2.0).abs() < 1e-13);
+        let few = Extent {
+            most_nodes: 8,
+            ..extent
+        };
+        assert!(super::rule(few).is_empty());
     }
 
     #[test]

@@ -60,6 +60,32 @@ const PINNED: &[Row] = &[
             ("gauss_legendre_32", 0x55f6_f4cb_11ba_445d),
         ],
     ),
+    // Forecasts of the CNBD-k by sums over stages, and by fixed rules.
+    (
+        3,
+        &[
+            ("ln", 0xbf68_b2c3_fa6a_7378),
+            ("exp", 0xa4f3_1fa5_61c6_c411),
+            ("log1p", 0xc640_73a2_9361_b3a1),
+            ("expm1", 0x3746_1ba2_bb96_3099),
+            ("sigmoid", 0xd779_7de5_db95_ba5e),
+            ("softplus", 0x6691_e3b7_4fd0_3039),
+            ("ln_gamma", 0x9c8b_b66f_da61_35be),
+            ("ln_gamma_sign", 0xd2cc_d09e_2b84_f725),
+            ("digamma", 0x26fd_7fbd_668c_93be),
+            ("trigamma", 0x34e2_34fd_5803_9173),
+            ("pow", 0x79ef_b102_9ed3_ef97),
+            ("log_add_exp", 0xa9e0_abbc_7b67_057d),
+            ("ln_beta", 0x0e69_3d82_05de_da48),
+            ("ln_rising", 0x97aa_730c_5032_e884),
+            ("hyp2f1", 0xc8a0_e7fe_f377_537e),
+            ("ln_hyp2f1", 0xb9d2_7de5_4142_111e),
+            ("sums::Sum", 0xa5b0_6514_a161_1507),
+            ("sums::pairwise", 0xd411_e4bd_943e_3a51),
+            ("gauss_legendre_16", 0x84ce_98f1_1050_1860),
+            ("gauss_legendre_32", 0x55f6_f4cb_11ba_445d),
+        ],
+    ),
 ];
 
 /// Numbers that are the same for ever: an integer recurrence, and exact operations on its bits.

@@ -77,6 +77,7 @@ impl<M: ParametricModel> Prepared<M> {
             M::check_covariates(row, values, &covariates)
         };
         let data = read::<M>(&bound, weights, own_width, &reader, &check)?;
+        M::check_rows(&data.rows)?;
         let own = M::PARAMS.iter().map(|spec| spec.name.to_owned());
         let coefficients = covariates.terms.iter().map(|term| term.name.clone());
         let names: Vec<String> = own.chain(coefficients).collect();

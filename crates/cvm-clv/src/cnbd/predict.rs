@@ -10,10 +10,13 @@
 //! P(X ≥ n) = E[(1−p)^{n−1}] · ∫_0^z F(t − v(A+t)) β_{k(n−1), R+k}(v) dv
 //! ```
 //!
-//! Discounted sums integrate the rates of purchases and of leaving over time; with no horizon they
-//! are means over `λ` of `φ_1 Σ q_n φ^{n−1}`, `φ = (λ/(λ+δ))^k`, `φ_1` that of the waiting gap.
+//! For small whole `k` they are sums over stages instead (see `stages`). What is discounted has, with
+//! `W(s)` the worth of a moment, `∫_0^y f(q) W((q + vA)/(1−v)) dq` in the place of `F(y)`; with no
+//! horizon it is a mean over `λ` of `φ_1 Σ q_n φ^{n−1}`, `φ = (λ/(λ+δ))^k`, `φ_1` that of the waiting
+//! gap, where the sum is a mean over `p` of `1/(1 − (1−p)φ)`.
 
-use super::renewal::{Later, Next, Weigh, ln_one_minus_exp};
+use super::forever::{Leaving, ln_quiet};
+use super::renewal::{Later, Next, Weigh, Worth, Worthy, ln_one_minus_exp};
 use super::{CnbdK, softplus};
 use crate::dropout::purchases_forever;
 use crate::incomplete_beta::{ln_incomplete_beta, ln_incomplete_beta_with};
@@ -21,14 +24,10 @@ use crate::purchase::PurchaseFormulas;
 use crate::rfm::Rfm;
 use crate::rising::Rising;
 use cvm_math::tanh_sinh::{Extent, Point, integrals, ln_integral};
-use cvm_math::{exp, expm1, ln, ln_beta, ln_gamma_q, ln_hyp2f1, log1p, sigmoid};
+use cvm_math::{exp, expm1, ln, ln_beta, log1p, sigmoid};
 
 /// Nodes of one integral at most.
 const MOST_NODES: u32 = 16_384;
-/// Nodes of an integral inside another at most.
-const MOST_INNER_NODES: u32 = 4096;
-/// Nodes of an integral with another inside at most.
-const MOST_OUTER_NODES: u32 = 512;
 /// An end of the range falls like `e^{−|ξ|}` times its exponent: beyond this over it is nothing.
 const FADED: f64 = 38.0;
 /// Discounting by more than `e^{−40}` forgets the horizon.
@@ -92,14 +91,41 @@ impl<const AT_FIRST: bool> CnbdK<AT_FIRST> {
     }
 
     /// Where an integral of `F` and `g` over `v = zu` lives.
-    fn extent(&self, later: &Later, z: f64, rest: f64) -> Extent {
-        let shift = ln(z * (1.0 + later.shape / self.k)).max(0.0);
+    fn extent(&self, next: &Next, later: &Later, t: f64) -> Extent {
+        let (z, rest) = (t / (next.end + t), next.end / (next.end + t));
+        let shift = ln(z * (1.0 + later.shape / self.k)).max(next.bend(t));
         Extent {
             left: FADED / self.k + shift + 3.0,
             right: FADED + log1p(self.k),
             density: density(later.width(z, rest), shift),
             most_nodes: MOST_NODES,
         }
+    }
+
+    /// `Σ_n P(N = n) Σ_{i<n} E[(1−p)^i]`, for whole `k`.
+    fn purchases_by_stages(&self, row: &Rfm, t: f64) -> Option<f64> {
+        let (stay, either) = (self.stay_shape(row), self.a + self.stay_shape(row));
+        let (mut kept, mut made, mut last) = (1.0, 0.0, 0.0);
+        self.next(row).stages(t)?.mean(0.0, |n| {
+            if n > 0.0 {
+                made += kept;
+                kept *= (stay + last) / (either + last);
+                last = n;
+            }
+            made
+        })
+    }
+
+    /// `Σ_n P(N = n) E[(1−p)^n]`, for whole `k`.
+    fn alive_by_stages(&self, row: &Rfm, t: f64) -> Option<f64> {
+        let (stay, either) = (self.stay_shape(row), self.a + self.stay_shape(row));
+        let mut kept = 1.0;
+        let alive = self.next(row).stages(t)?.mean(0.0, |n| {
+            let own = kept;
+            kept *= (stay + n) / (either + n);
+            own
+        })?;
+        Some(alive.min(1.0))
     }
 
     /// Whether the integrals would take too long: at parameters that mean nothing.
@@ -114,19 +140,7 @@ impl<const AT_FIRST: bool> CnbdK<AT_FIRST> {
     /// Expected purchases, or the chance of leaving, by a finite `t > 0`; NaN where
     /// [`CnbdK::is_absurd`].
     fn count(&self, weigh: Weigh, row: &Rfm, t: f64) -> f64 {
-        if self.is_absurd(row) {
-            return f64::NAN;
-        }
-        let next = self.next(row);
-        let later = self.later(weigh, row, &next, t);
-        let (z, rest) = (t / (next.end + t), next.end / (next.end + t));
-        let first = exp(next.ln_by(t));
-        let ln_z = ln(z);
-        let rest_of = ln_integral(self.extent(&later, z, rest), |at| {
-            let (ln_v, ln_rest) = (ln_z + at.ln_u, ln(rest + z * at.rest));
-            next.ln_by(t * at.rest) + later.ln_density(ln_v, ln_rest) + ln_z
-        });
-        self.first_weight(weigh, row) * first + self.stay_chance(row) * exp(rest_of)
+        self.over_time(weigh, row, t, Worth::Discount(0.0))
     }
 
     /// `S(t)` where it is small, by terms that are all positive; `None` if they are too many:
@@ -143,7 +157,7 @@ impl<const AT_FIRST: bool> CnbdK<AT_FIRST> {
         let (z, rest) = (t / total, next.end / total);
         let after = self.survival_after(row, later.shape, z, rest)?;
         let (ln_z, last) = (ln(z), next.ln_later(t));
-        let between = ln_integral(self.extent(&later, z, rest), |at| {
+        let between = ln_integral(self.extent(&next, &later, t), |at| {
             let (ln_v, ln_rest) = (ln_z + at.ln_u, ln(rest + z * at.rest));
             let first = next.ln_later(t * at.rest);
             let gap = first + ln_one_minus_exp((last - first).min(0.0));
@@ -181,49 +195,25 @@ impl<const AT_FIRST: bool> CnbdK<AT_FIRST> {
         None
     }
 
-    /// Logarithm of the rate of purchases, or of leaving, at `T + s`.
-    fn ln_rate(&self, weigh: Weigh, row: &Rfm, next: &Next, later: &Later, s: f64) -> f64 {
-        let total = next.end + s;
-        let (z, rest) = (s / total, next.end / total);
-        let shift = ln(z * (1.0 + later.shape / self.k)).max(0.0);
-        let near = ln(s * next.shape / next.end).max(0.0);
-        let extent = Extent {
-            left: FADED / self.k + shift + 3.0,
-            right: FADED / self.k.min(1.0) + near + 3.0,
-            density: density(later.width(z, rest).min(next.width()), shift.max(near)),
-            most_nodes: MOST_INNER_NODES,
-        };
-        let ln_z = ln(z);
-        let rest_of = ln_integral(extent, |at| {
-            let y = s * at.rest;
-            let ln_v = ln_z + at.ln_u;
-            let ln_rest = ln(rest + z * at.rest);
-            let turn = ln((next.end + y) / total) + ln_z;
-            next.ln_density(y) + later.ln_density(ln_v, ln_rest) + turn
-        });
-        let first = ln(self.first_weight(weigh, row)) + next.ln_density(s);
-        cvm_math::log_add_exp(first, ln(self.stay_chance(row)) + rest_of)
-    }
-
-    /// `∫_0^t W(s) rate(s) ds` of a weight given by its logarithm.
-    fn over_time(&self, weigh: Weigh, row: &Rfm, t: f64, ln_weight: impl Fn(f64) -> f64) -> f64 {
+    /// `∫_0^t W(s) rate(s) ds` of the rate of purchases, or of leaving, `s` from now: over the time of
+    /// the next purchase within, over `v` without.
+    fn over_time(&self, weigh: Weigh, row: &Rfm, t: f64, worth: Worth) -> f64 {
         if self.is_absurd(row) {
             return f64::NAN;
         }
         let next = self.next(row);
         let later = self.later(weigh, row, &next, t);
-        let near = ln(t * next.shape / next.end).max(0.0);
-        let extent = Extent {
-            left: FADED / self.k.min(1.0) + near + 3.0,
-            right: FADED,
-            density: density(next.width(), near),
-            most_nodes: MOST_OUTER_NODES,
-        };
-        let ln_t = ln(t);
-        exp(ln_integral(extent, |at| {
-            let s = t * at.u;
-            ln_weight(s) + self.ln_rate(weigh, row, &next, &later, s) + ln_t
-        }))
+        let worthy = Worthy::new(&next, worth, t);
+        let (z, rest) = (t / (next.end + t), next.end / (next.end + t));
+        let ln_z = ln(z);
+        let rest_of = ln_integral(self.extent(&next, &later, t), |at| {
+            let (v, one_minus_v) = (z * at.u, rest + z * at.rest);
+            let (ln_v, ln_rest) = (ln_z + at.ln_u, ln(one_minus_v));
+            let first = worthy.ln_up_to(t * at.rest, (v, one_minus_v));
+            first + later.ln_density(ln_v, ln_rest) + ln_z
+        });
+        let first = worthy.ln_up_to(t, (0.0, 1.0));
+        self.first_weight(weigh, row) * exp(first) + self.stay_chance(row) * exp(rest_of)
     }
 
     /// `ln ∫_0^1` over the time of the next purchase and the `m`-th after it, see the module.
@@ -233,10 +223,45 @@ impl<const AT_FIRST: bool> CnbdK<AT_FIRST> {
         let (z, rest) = (t / total, next.end / total);
         let ln_z = ln(z);
         let constant = stages * ln_z - ln_beta(stages, shape);
+        let worthy = Worthy::new(next, Worth::Discount(0.0), t);
         ln_integral(self.reach(next, t, stages, 1.0), |at| {
             let ln_rest = ln(rest + z * at.rest);
-            next.ln_by(t * at.rest) + (stages - 1.0) * at.ln_u + (shape - 1.0) * ln_rest + constant
+            worthy.ln_up_to(t * at.rest, (0.0, 1.0))
+                + (stages - 1.0) * at.ln_u
+                + (shape - 1.0) * ln_rest
+                + constant
         })
+    }
+
+    /// `ln P(N ≥ n)` of one who never leaves, `n ≥ 1`.
+    fn ln_at_least(&self, row: &Rfm, next: &Next, t: f64, n: f64) -> f64 {
+        if n == 1.0 {
+            return next.ln_by(t);
+        }
+        if let Some((_, above)) = next.stages(t).and_then(|stages| stages.at_and_above(n)) {
+            return ln(above).min(0.0);
+        }
+        if self.is_absurd(row) {
+            return f64::NAN;
+        }
+        self.ln_reached(next, t, n - 1.0).min(0.0)
+    }
+
+    /// `ln P(N = n)` and `ln P(N ≥ n)` of one who never leaves, `n ≥ 1`.
+    fn ln_counts(&self, row: &Rfm, next: &Next, t: f64, n: f64) -> (f64, f64) {
+        /// Nearer than this, the difference would cancel.
+        const APART: f64 = -0.05;
+        if let Some((at, above)) = next.stages(t).and_then(|stages| stages.at_and_above(n)) {
+            return (ln(at), ln(above).min(0.0));
+        }
+        let reached = self.ln_at_least(row, next, t, n);
+        let gap = self.ln_at_least(row, next, t, n + 1.0) - reached;
+        let exactly = if gap > APART {
+            self.ln_exactly(next, t, n)
+        } else {
+            reached + ln_one_minus_exp(gap)
+        };
+        (exactly, reached)
     }
 
     /// Where an integral over `v = zu` of a beta density of `stages` and the next purchase lives.
@@ -290,18 +315,19 @@ impl<const AT_FIRST: bool> CnbdK<AT_FIRST> {
             most_nodes: MOST_NODES,
         };
         let silent = next.silent;
+        let gap_of = |rate: f64| -self.k * log1p(delta / rate);
+        let leaving = Leaving::new(self.a, stay, -expm1(gap_of(centre * most)));
         let moments = integrals(extent, |at| {
             let rate = centre * at.u / at.rest;
             let ln_rate = ln(centre) + at.ln_u - at.ln_rest;
-            let quiet = ln_gamma_q(self.k, rate * silent);
+            let quiet = ln_quiet(self.k, rate * silent);
             let mass = shape * ln_rate - next.last * rate + quiet - at.ln_u - at.ln_rest;
-            let log_gap = -self.k * log1p(delta / rate);
-            let wait = ln_gamma_q(self.k, (rate + delta) * silent) - quiet;
+            let log_gap = gap_of(rate);
+            let wait = ln_quiet(self.k, (rate + delta) * silent) - quiet;
             let log_first = log_gap + (delta * silent + wait);
             let (first, gap, lost) = (exp(log_first), exp(log_gap), -expm1(log_gap));
-            let series = |stay: f64| exp(ln_hyp2f1(stay, 1.0, self.a + stay, gap, lost).0);
-            let purchases = first * series(stay);
-            let stayed = stay / (self.a + stay) * series(stay + 1.0);
+            let [series, stayed] = leaving.means(gap, lost);
+            let purchases = first * series;
             let periods = (-expm1(log_first) + first * lost * stayed) / delta;
             (mass, [1.0, purchases, periods])
         });
@@ -358,6 +384,7 @@ fn ln_between(
 
 impl<const AT_FIRST: bool> PurchaseFormulas for CnbdK<AT_FIRST> {
     const REGULAR: bool = true;
+    const COSTLY: bool = true;
 
     fn scale_periods(&self) -> f64 {
         self.alpha * self.k
@@ -384,6 +411,9 @@ impl<const AT_FIRST: bool> PurchaseFormulas for CnbdK<AT_FIRST> {
         if self.alpha + row.age + t == f64::INFINITY {
             return 0.0;
         }
+        if let Some(alive) = self.alive_by_stages(row, t) {
+            return alive;
+        }
         let direct = 1.0 - self.count(Weigh::Leaving, row, t);
         if direct > UNLIKELY || direct.is_nan() {
             return direct.min(1.0);
@@ -400,7 +430,8 @@ impl<const AT_FIRST: bool> PurchaseFormulas for CnbdK<AT_FIRST> {
         if self.alpha + row.age + t == f64::INFINITY {
             return purchases_forever(self.a, self.stay_shape(row));
         }
-        self.count(Weigh::Purchases, row, t)
+        self.purchases_by_stages(row, t)
+            .unwrap_or_else(|| self.count(Weigh::Purchases, row, t))
     }
 
     fn ln_pmf(&self, row: &Rfm, t: f64, n: f64) -> f64 {
@@ -427,8 +458,7 @@ impl<const AT_FIRST: bool> PurchaseFormulas for CnbdK<AT_FIRST> {
             return f64::NAN;
         }
         let still = kept + ln((stay + (n - 1.0)) / chances);
-        let exactly = self.ln_exactly(&next, t, n);
-        let reached = self.ln_tail(row, t, n) - kept;
+        let (exactly, reached) = self.ln_counts(row, &next, t, n);
         cvm_math::log_add_exp(left + reached, still + exactly)
     }
 
@@ -445,13 +475,7 @@ impl<const AT_FIRST: bool> PurchaseFormulas for CnbdK<AT_FIRST> {
         if t == 0.0 {
             return f64::NEG_INFINITY;
         }
-        if n == 1.0 {
-            return next.ln_by(t);
-        }
-        if self.is_absurd(row) {
-            return f64::NAN;
-        }
-        kept + self.ln_reached(&next, t, n - 1.0).min(0.0)
+        kept + self.ln_at_least(row, &next, t, n)
     }
 
     fn discounted(&self, row: &Rfm, t: f64, delta: f64) -> f64 {
@@ -461,7 +485,7 @@ impl<const AT_FIRST: bool> PurchaseFormulas for CnbdK<AT_FIRST> {
         if delta * t > FORGOTTEN {
             return self.forever(row, delta).0;
         }
-        self.over_time(Weigh::Purchases, row, t, |s| -delta * s)
+        self.over_time(Weigh::Purchases, row, t, Worth::Discount(delta))
     }
 
     fn lifetime(&self, row: &Rfm, t: f64, delta: f64) -> f64 {
@@ -474,14 +498,8 @@ impl<const AT_FIRST: bool> PurchaseFormulas for CnbdK<AT_FIRST> {
         if delta * t > FORGOTTEN {
             return self.forever(row, delta).1;
         }
-        let ln_worth = |s: f64| {
-            if delta == 0.0 {
-                ln(s)
-            } else {
-                ln(-expm1(-delta * s) / delta)
-            }
-        };
-        let whole = exp(ln_worth(t)) * self.p_alive_ahead(row, t);
-        whole + self.over_time(Weigh::Leaving, row, t, ln_worth)
+        let worth = Worth::Periods(delta);
+        let whole = worth.at(t) * self.p_alive_ahead(row, t);
+        whole + self.over_time(Weigh::Leaving, row, t, worth)
     }
 }

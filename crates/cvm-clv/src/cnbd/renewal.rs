@@ -12,9 +12,11 @@
 //! come by `T + t` with probability `I_v(km, R+k)`, `v = (t−y)/(A+t)`: a function of `v` alone, which
 //! carries the sum over `m` of whatever weights, as a power series in `v^k`.
 
+use super::stages::Stages;
 use crate::incomplete_beta::ln_incomplete_beta_with;
 use cvm_math::quadrature::{GAUSS_LEGENDRE_16, gauss_legendre_16};
-use cvm_math::{exp, expm1, ln, ln_beta, ln_gamma, ln_rising, log1p};
+use cvm_math::tanh_sinh::{Extent, Point, rule};
+use cvm_math::{exp, expm1, ln, ln_beta, ln_gamma, ln_rising, log1p, slice};
 
 /// `ln(1 − e^x)` for `x ≤ 0` (Mächler 2012).
 pub(super) fn ln_one_minus_exp(x: f64) -> f64 {
@@ -124,9 +126,160 @@ impl Next {
             - self.log_silence
     }
 
+    /// The counts up to `t`, stage by stage, for small whole `k`.
+    pub(super) fn stages(&self, t: f64) -> Option<Stages> {
+        let z = t / (self.end + t);
+        let log_rest = -log1p(t / self.end);
+        Stages::new(self.k, self.shape, self.silent / self.end, (z, log_rest))
+    }
+
+    /// How far from the centre, on the logarithm of a time up to `t`, the density bends: for `k ≠ 1`
+    /// where `y` is as long as the silence.
+    pub(super) fn bend(&self, t: f64) -> f64 {
+        if self.k == 1.0 || self.silent == 0.0 {
+            return 0.0;
+        }
+        log1p(t / self.silent)
+    }
+
     /// Width of `ln Y`, at most 1.
     pub(super) fn width(&self) -> f64 {
         (1.0 / self.k + 1.0 / self.shape).sqrt().min(1.0)
+    }
+}
+
+/// What a moment of the future is worth, `s` periods from now.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Worth {
+    /// `e^{−δs}`.
+    Discount(f64),
+    /// `∫_0^s e^{−δq} dq`.
+    Periods(f64),
+}
+
+impl Worth {
+    /// Everything is worth 1.
+    fn is_none(self) -> bool {
+        matches!(self, Worth::Discount(0.0))
+    }
+
+    fn delta(self) -> f64 {
+        let (Worth::Discount(delta) | Worth::Periods(delta)) = self;
+        delta
+    }
+
+    /// At `s`.
+    pub(super) fn at(self, s: f64) -> f64 {
+        match self {
+            Worth::Discount(delta) => exp(-delta * s),
+            Worth::Periods(0.0) => s,
+            Worth::Periods(delta) => -expm1(-delta * s) / delta,
+        }
+    }
+}
+
+/// `∫_0^Y W(s) f(y) dy` over the time of the next purchase, `s = (y + vA)/(1−v)`: tanh-sinh with the
+/// same nodes `y = Yu` for every `Y` up to the horizon.
+pub(super) struct Worthy<'a> {
+    next: &'a Next,
+    worth: Worth,
+    /// Nodes `u`, and the logarithms of their weights.
+    nodes: Vec<(Point, f64)>,
+}
+
+impl<'a> Worthy<'a> {
+    /// For horizons up to `t`.
+    pub(super) fn new(next: &'a Next, worth: Worth, t: f64) -> Self {
+        /// Steps that leave an error of `e^{−32}` in the strip of analyticity `|Im θ| < 1`.
+        const DENSITY: f64 = 5.2;
+        const FADED: f64 = 38.0;
+        let near = log1p(t * (next.shape / next.end + worth.delta()));
+        let far = near.max(next.bend(t)) / std::f64::consts::PI;
+        let extent = Extent {
+            left: FADED / next.k.min(1.0) + near + 3.0,
+            right: FADED,
+            density: DENSITY * (1.0 + far * far).sqrt() / next.width(),
+            most_nodes: 1024,
+        };
+        Worthy {
+            next,
+            worth,
+            nodes: rule(extent),
+        }
+    }
+
+    /// Logarithm of the integral up to `most = Y`, given `v` and `1 − v`.
+    pub(super) fn ln_up_to(&self, most: f64, (v, rest): (f64, f64)) -> f64 {
+        let next = self.next;
+        /// Nodes that cost more than [`Next::ln_by`] does.
+        const MANY: usize = 48;
+        if self.worth.is_none() && (self.nodes.is_empty() || self.nodes.len() > MANY) {
+            return next.ln_by(most);
+        }
+        if self.nodes.is_empty() {
+            return f64::NAN;
+        }
+        let since: Vec<f64> = self
+            .nodes
+            .iter()
+            .map(|(at, _)| next.silent + most * at.u)
+            .collect();
+        let mut logs: Vec<f64> = since.iter().map(|since| since / next.last).collect();
+        slice::log1p_in_place(&mut logs);
+        for log in &mut logs {
+            *log *= -(next.shape + next.k);
+        }
+        if next.k != 1.0 {
+            for (log, ln_since) in logs.iter_mut().zip(self.ln_since(&since, most)) {
+                *log += (next.k - 1.0) * ln_since;
+            }
+        }
+        let later = |since: &f64| (since - next.silent + v * next.end) / rest;
+        for ((log, since), (_, weight)) in logs.iter_mut().zip(&since).zip(&self.nodes) {
+            *log += weight;
+            if let Worth::Discount(delta) = self.worth {
+                *log -= delta * later(since);
+            }
+        }
+        let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        for log in &mut logs {
+            *log -= largest;
+        }
+        slice::exp_in_place(&mut logs);
+        if let Worth::Periods(_) = self.worth {
+            let worth = self.periods(since.iter().map(later).collect());
+            for (log, worth) in logs.iter_mut().zip(worth) {
+                *log *= worth;
+            }
+        }
+        let sum = logs.iter().sum::<f64>();
+        largest + ln(sum * most) - next.k * ln(next.last) - next.log_beta - next.log_silence
+    }
+
+    /// `ln(s + y)`; from `ln u` where `y` alone may underflow.
+    fn ln_since(&self, since: &[f64], most: f64) -> Vec<f64> {
+        if self.next.silent == 0.0 {
+            let ln_most = ln(most);
+            return self.nodes.iter().map(|(at, _)| ln_most + at.ln_u).collect();
+        }
+        let mut logs = vec![0.0; since.len()];
+        slice::ln(since, &mut logs);
+        logs
+    }
+
+    /// The worth of moments in [`Worth::Periods`].
+    fn periods(&self, mut moments: Vec<f64>) -> Vec<f64> {
+        let delta = self.worth.delta();
+        if delta > 0.0 {
+            for moment in &mut moments {
+                *moment *= -delta;
+            }
+            slice::expm1_in_place(&mut moments);
+            for moment in &mut moments {
+                *moment /= -delta;
+            }
+        }
+        moments
     }
 }
 
@@ -233,9 +386,13 @@ impl Later {
             return;
         }
         let places = (1u32..).map(|m| self.k * f64::from(m) * self.ln_z);
-        let logs: Vec<f64> = self.logs.iter().zip(places).map(|(l, p)| l + p).collect();
+        let mut logs: Vec<f64> = self.logs.iter().zip(places).map(|(l, p)| l + p).collect();
         self.log_largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        self.scaled = logs.iter().map(|log| exp(log - self.log_largest)).collect();
+        for log in &mut logs {
+            *log -= self.log_largest;
+        }
+        slice::exp_in_place(&mut logs);
+        self.scaled = logs;
     }
 
     /// `ln g(v)`, given `ln v` and `ln(1 − v)`.
@@ -301,6 +458,9 @@ impl Later {
     }
 }
 
+/// Below it three logarithms of gamma functions keep twelve digits, and are cheaper.
+const SMALL: f64 = 1000.0;
+
 /// `q_m/B(km, R')`.
 struct Coefficient {
     weigh: Weigh,
@@ -312,16 +472,44 @@ struct Coefficient {
 }
 
 impl Coefficient {
+    /// Of `m = 1, 2, …`: the same as [`Coefficient::ln_at`], many at a time.
     fn first(&self, count: usize) -> Vec<f64> {
+        let either = self.a + self.stay;
+        let before = || (0..count).map(|index| index as f64);
+        let mut kept: Vec<f64> = before().map(|m| -self.a / (either + m)).collect();
+        slice::log1p_in_place(&mut kept);
+        let mut leaving = vec![0.0; count];
+        if self.weigh == Weigh::Leaving {
+            let shares: Vec<f64> = before().map(|m| self.a / (either + m)).collect();
+            slice::ln(&shares, &mut leaving);
+        }
         let mut log_kept = 0.0;
-        (0..count)
-            .map(|index| {
-                let before = index as f64;
-                let log = log_kept + self.log_leaving(before) - self.log_beta(before + 1.0);
-                log_kept += log1p(-self.a / (self.a + self.stay + before));
+        let betas = self.log_betas(count);
+        let terms = kept.iter().zip(leaving).zip(betas);
+        terms
+            .map(|((step, leaving), beta)| {
+                let log = log_kept + leaving - beta;
+                log_kept += step;
                 log
             })
             .collect()
+    }
+
+    /// `ln B(km, R')` of `m = 1, 2, …`.
+    fn log_betas(&self, count: usize) -> Vec<f64> {
+        let stages: Vec<f64> = (1..=count).map(|m| self.k * m as f64).collect();
+        let totals: Vec<f64> = stages.iter().map(|stages| stages + self.shape).collect();
+        let small = totals.partition_point(|total| *total <= SMALL);
+        let (mut logs, mut of_totals) = (vec![0.0; count], vec![0.0; count]);
+        slice::ln_gamma(&stages[..small], &mut logs[..small]);
+        slice::ln_gamma(&totals[..small], &mut of_totals[..small]);
+        for (log, of_total) in logs.iter_mut().zip(&of_totals) {
+            *log = *log + self.ln_gamma_shape - of_total;
+        }
+        for (log, stages) in logs.iter_mut().zip(&stages).skip(small) {
+            *log = ln_beta(*stages, self.shape);
+        }
+        logs
     }
 
     /// At any `m`.
@@ -339,8 +527,6 @@ impl Coefficient {
     }
 
     fn log_beta(&self, m: f64) -> f64 {
-        /// Below it three logarithms of gamma functions keep thirteen digits, and are cheaper.
-        const SMALL: f64 = 500.0;
         let stages = self.k * m;
         if stages + self.shape > SMALL {
             return ln_beta(stages, self.shape);

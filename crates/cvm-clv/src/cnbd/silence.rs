@@ -8,8 +8,9 @@
 
 use super::{ALPHA, CnbdK, K, R};
 use crate::rfm::Rfm;
-use cvm_math::tanh_sinh::{Extent, integrals};
-use cvm_math::{digamma, exp, ln, ln_beta, log1p, trigamma};
+use cvm_math::tanh_sinh::{Extent, Point, Sums, integrals, rule};
+use cvm_math::{digamma, exp, ln, ln_beta, log1p, slice, trigamma};
+use std::sync::OnceLock;
 
 /// Largest whole `k` summed term by term.
 const MOST_STAGES: f64 = 64.0;
@@ -139,23 +140,11 @@ impl Native {
 
     /// `w` at or below the mean: the integrand falls from `w` on down, over `x = w·v`.
     fn below(shape: f64, k: f64, w: f64, u: f64) -> Self {
-        let extent = Extent {
-            left: 38.0 / shape + 3.0,
-            right: 38.0 + log1p(shape + k),
-            density: 4.0,
-            most_nodes: 2000,
-        };
         let (log_w, log_u) = (ln(w), ln(u));
-        let moments = integrals(extent, |at| {
-            let log_x = log_w + at.ln_u;
-            // Measured from the end, so that nothing cancels near it.
-            let (l, m) = (at.ln_u, log1p(w * at.rest / u));
-            let f = (shape - 1.0) * log_x + (k - 1.0) * (log_u + m) + log_w;
-            (f, [1.0, l, m, l * l, l * m, m * m])
-        });
+        let moments = tabulated(shape, k, w, u).unwrap_or_else(|| adaptive(shape, k, w, u));
         let [total, rest @ ..] = moments.sums;
         let [l, m, ll, lm, mm] = rest.map(|sum| sum / total);
-        let log_mass = moments.log_scale + ln(total);
+        let log_mass = moments.log_scale + ln(total) + shape * log_w + (k - 1.0) * log_u;
         let (at_r, at_k, at_both) = (digamma(shape), digamma(k), digamma(shape + k));
         let (curve_r, curve_k, curve) = (trigamma(shape), trigamma(k), trigamma(shape + k));
         let density = exp((shape - 1.0) * log_w + (k - 1.0) * log_u - log_mass);
@@ -177,4 +166,89 @@ impl Native {
             ],
         }
     }
+}
+
+/// `∫_0^1 v^{R−1} (1−x)^{k−1}/u^{k−1} dv`, `x = wv`, and the means of `l = ln v`, `m = ln((1−x)/u)` and
+/// their products: measured from the end, so that nothing cancels near it.
+fn adaptive(shape: f64, k: f64, w: f64, u: f64) -> Sums<6> {
+    let extent = Extent {
+        left: 38.0 / shape + 3.0,
+        right: 38.0 + log1p(shape + k),
+        density: 4.0,
+        most_nodes: 2000,
+    };
+    integrals(extent, |at| {
+        let (l, m) = (at.ln_u, log1p(w * at.rest / u));
+        let f = (shape - 1.0) * l + (k - 1.0) * m;
+        (f, [1.0, l, m, l * l, l * m, m * m])
+    })
+}
+
+/// Steps per unit of the tables: each has twice the nodes of the one before.
+const DENSITIES: [f64; 3] = [8.0, 16.0, 32.0];
+/// Reaches of the tables to the left, for shapes of 1, 0.1 and 0.01 and more.
+const REACHES: [f64; 3] = [41.0, 383.0, 3803.0];
+
+/// Nodes that are the same for every row.
+fn table(reach: usize, density: usize) -> &'static [(Point, f64)] {
+    type Table = OnceLock<Vec<(Point, f64)>>;
+    static TABLES: [Table; 9] = [const { OnceLock::new() }; 9];
+    TABLES[reach * DENSITIES.len() + density].get_or_init(|| {
+        rule(Extent {
+            left: REACHES[reach],
+            right: 60.0,
+            density: DENSITIES[density],
+            most_nodes: 4096,
+        })
+    })
+}
+
+/// [`adaptive`] over tabulated nodes: those of the first table whose every other node gives the same
+/// to 3e-7, the root of what is wanted.
+fn tabulated(shape: f64, k: f64, w: f64, u: f64) -> Option<Sums<6>> {
+    const AGREE: f64 = 3e-7;
+    const SMALL_FACTOR: f64 = 1e-3;
+    let reach = REACHES
+        .iter()
+        .position(|reach| 38.0 / shape + 3.0 <= *reach)?;
+    for density in 0..DENSITIES.len() {
+        let [half, whole] = sums(table(reach, density), shape, k, w / u);
+        let small = SMALL_FACTOR * whole.sums[0];
+        let agree = half
+            .sums
+            .iter()
+            .zip(&whole.sums)
+            .all(|(half, whole)| (2.0 * half - whole).abs() <= AGREE * (whole.abs() + small));
+        if agree {
+            return Some(whole);
+        }
+    }
+    None
+}
+
+/// Sums over the nodes at whole multiples of twice the step, and over all.
+fn sums(nodes: &[(Point, f64)], shape: f64, k: f64, odds: f64) -> [Sums<6>; 2] {
+    let mut m: Vec<f64> = nodes.iter().map(|(at, _)| odds * at.rest).collect();
+    slice::log1p_in_place(&mut m);
+    let terms = nodes.iter().zip(&m);
+    let mut f: Vec<f64> = terms
+        .map(|((at, weight), m)| (shape - 1.0) * at.ln_u + (k - 1.0) * m + weight)
+        .collect();
+    let log_scale = f.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    for log in &mut f {
+        *log -= log_scale;
+    }
+    slice::exp_in_place(&mut f);
+    // Two running sums, of the nodes of either parity.
+    let mut parts = [[0.0; 6]; 2];
+    for (index, ((at, _), (m, f))) in nodes.iter().zip(m.iter().zip(&f)).enumerate() {
+        let l = at.ln_u;
+        let factors = [1.0, l, *m, l * l, l * m, m * m];
+        for (sum, factor) in parts[index % 2].iter_mut().zip(factors) {
+            *sum += f * factor;
+        }
+    }
+    let [even, odd] = parts;
+    let whole = std::array::from_fn(|i| even[i] + odd[i]);
+    [even, whole].map(|sums| Sums { log_scale, sums })
 }

@@ -6,11 +6,12 @@ use crate::merged::MergedRows;
 use crate::rfm::{Rfm, read_rows, rfm_schema};
 use crate::state::wrong_length;
 use cvm_core::{
-    BoundBatch, Covariates, Derivatives, Domain, InputField, InputSchema, Likelihood, ModelState,
-    Nested, Order, ParamError, ParamSpec, ParametricModel, Process, RowStatus, StateError,
-    TimeUnit,
+    BoundBatch, Covariates, Derivatives, Domain, InputError, InputField, InputSchema, Likelihood,
+    ModelState, Nested, Order, ParamError, ParamSpec, ParametricModel, Process, RowStatus,
+    StateError, TimeUnit,
 };
 use cvm_math::log_add_exp;
+use std::collections::HashMap;
 use std::ops::Deref;
 
 /// A purchase model: formulas, the length of a period, and covariates if there are any.
@@ -118,6 +119,18 @@ impl<F: PurchaseFormulas> ParametricModel for Purchase<F> {
         }
         F::check(&row)?;
         Ok(Some(row))
+    }
+
+    fn check_rows(rows: &[Rfm]) -> Result<(), InputError> {
+        let regular = || rows.iter().filter(|row| row.frequency >= 2.0);
+        let computed = |row: &Rfm| row.log_gap_sum != 0.0;
+        if !F::REGULAR || regular().count() == 0 || regular().any(computed) {
+            return Ok(());
+        }
+        let why = "is 0 for every customer with two or more repeat purchases: must be the sum of the \
+                   logarithms of the times between purchases, as the summary of a transaction log \
+                   gives it (or fit a model without regularity)";
+        Err(InputError::new("log_gap_sum", why))
     }
 
     fn row_values(row: &Rfm, values: &mut [f64]) {
@@ -241,9 +254,17 @@ impl<F: PurchaseFormulas> PurchaseModel for Purchase<F> {
 
 /// One forecast of many customers with the same parameters.
 fn answer<F: PurchaseFormulas>(formulas: &F, what: Forecast, rows: &[Rfm], out: &mut [f64]) {
+    // Customers of whole periods are few different ones: each is answered once.
+    let mut answers: HashMap<[u64; 3], f64> = HashMap::new();
     let mut each = |formula: &dyn Fn(&Rfm) -> f64| {
         for (row, slot) in rows.iter().zip(out.iter_mut()) {
-            *slot = formula(row);
+            *slot = match F::CLOCK {
+                Clock::Continuous => formula(row),
+                Clock::Discrete => {
+                    let key = [row.frequency, row.recency, row.age].map(f64::to_bits);
+                    *answers.entry(key).or_insert_with(|| formula(row))
+                }
+            };
         }
     };
     match what {

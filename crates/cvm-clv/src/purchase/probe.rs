@@ -3,7 +3,8 @@
 use cvm_core::Frame;
 
 /// Rows that reach every formula and refusal of a purchase model, in multiples of its time scale.
-pub(crate) fn continuous(scale_periods: f64) -> Frame {
+/// Of a `costly` model every fourth legal row stands for all.
+pub(crate) fn continuous(scale_periods: f64, costly: bool) -> Frame {
     const NAN: f64 = f64::NAN;
     const INF: f64 = f64::INFINITY;
     /// `(frequency, recency, T)`, times in multiples of the scale.
@@ -49,9 +50,14 @@ pub(crate) fn continuous(scale_periods: f64) -> Frame {
         (0.0, 1.0, 2.0),
         (INF, 1.0, 2.0),
     ];
-    let column = |pick: fn(&(f64, f64, f64)) -> f64| ROWS.iter().map(pick).collect::<Vec<f64>>();
+    /// Legal rows come first.
+    const LEGAL: usize = 29;
+    let kept = |index: &usize| !costly || index.is_multiple_of(4) || *index >= LEGAL;
+    let rows: Vec<&(f64, f64, f64)> = (0..ROWS.len()).filter(kept).map(|i| &ROWS[i]).collect();
+    let column =
+        |pick: fn(&(f64, f64, f64)) -> f64| rows.iter().map(|row| pick(row)).collect::<Vec<f64>>();
     let scaled = |values: Vec<f64>| values.iter().map(|v| v * scale_periods).collect();
-    Frame::new(ROWS.len())
+    Frame::new(rows.len())
         .with_numbers("frequency", column(|row| row.0))
         .with_numbers("recency", scaled(column(|row| row.1)))
         .with_numbers("T", scaled(column(|row| row.2)))

@@ -206,7 +206,7 @@ impl<F: PurchaseFormulas> Scorer for Purchase<F> {
     fn probe_rows(&self) -> Frame {
         let scale = self.formulas.scale_periods();
         let mut frame = match F::CLOCK {
-            Clock::Continuous => probe::continuous(scale),
+            Clock::Continuous => probe::continuous(scale, F::COSTLY),
             Clock::Discrete => probe::discrete(),
         };
         // A cycle of values on both sides of zero, and one that is missing.
