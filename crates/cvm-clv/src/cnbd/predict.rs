@@ -274,7 +274,7 @@ impl<const AT_FIRST: bool> CnbdK<AT_FIRST> {
         Extent {
             left: FADED / stages + shift + 12.0 * width + 3.0,
             right: FADED / right + near + log1p(stages) + 3.0,
-            density: density(width, shift.max(near)),
+            density: density(width, shift.max(near).max(next.bend(t))),
             most_nodes: MOST_NODES,
         }
     }
