@@ -113,17 +113,19 @@ fn sums_for_ever_hold_ten_digits_at_any_regularity() {
     });
 }
 
-/// `p` is rounded: what that moves is no error.
+/// `p` is rounded: what that moves is no error; a `p` of nearly 1 tells no time.
 #[test]
 fn next_purchase_holds_ten_digits_at_any_regularity() {
     let table = binary(include_bytes!("data/cnbd_forecasts.bin"), 21);
     let mut worst = 0.0f64;
-    for v in &table {
+    let told: Vec<&Vec<f64>> = table.iter().filter(|v| v[11] < 0.999).collect();
+    assert!(told.len() > 3000, "{}", told.len());
+    for v in &told {
         let row = Rfm::new(v[5], v[6], v[7]).unwrap();
         let got = MbgCnbdK::at(&v[..5]).next_purchase(&row, v[11]);
         let error = (got / v[8] - 1.0).abs() - 2e-16 * v[11] / v[20];
         assert!(error < 1e-10, "{error:e} {got} {v:?}");
         worst = worst.max(error);
     }
-    println!("next_purchase: {} rows, worst {worst:e}", table.len());
+    println!("next_purchase: {} rows, worst {worst:e}", told.len());
 }
