@@ -38,16 +38,17 @@ fn main() {
             let model = MbgCnbdK::at(&[0.6, 7.0 / k, 0.8, 2.4, k]);
             let time = |name: &str, f: &dyn Fn() -> f64| {
                 let wall = Instant::now();
-                let mut count = 0u32;
+                let (mut count, mut spent) = (0u32, 0.0);
                 let start = seconds(wall);
-                while count < 400 {
-                    black_box(f());
-                    count += 1;
+                // The clock may tick in hundredths of a second.
+                while spent < 0.04 {
+                    for _ in 0..200 {
+                        black_box(f());
+                    }
+                    count += 200;
+                    spent = seconds(wall) - start;
                 }
-                print!(
-                    " {name} {:.1}",
-                    (seconds(wall) - start) * 1e6 / f64::from(count)
-                );
+                print!(" {name} {:.1}", spent * 1e6 / f64::from(count));
             };
             print!("k {k} x {x}:");
             time("alive", &|| model.p_alive(&row));

@@ -91,8 +91,26 @@ pub fn ln_integral(extent: Extent, ln_f: impl Fn(&Point) -> f64) -> f64 {
     }
 }
 
-/// `∫ f·g_i` for several factors `g_i`, the first of them 1; `f` by its logarithm.
+/// `∫ f·g_i` for several factors `g_i`, the first of them 1; `f` by its logarithm. A sum much smaller
+/// than the first is right to the first's digits.
 pub fn integrals<const N: usize>(extent: Extent, f: impl Fn(&Point) -> (f64, [f64; N])) -> Sums<N> {
+    settled_integrals(extent, SMALL_FACTOR, f)
+}
+
+/// The same where no factor changes sign: every sum is right to digits of its own, however small.
+pub fn integrals_of_one_sign<const N: usize>(
+    extent: Extent,
+    f: impl Fn(&Point) -> (f64, [f64; N]),
+) -> Sums<N> {
+    settled_integrals(extent, 0.0, f)
+}
+
+/// `small_factor`: the share of the first sum that counts as the size of every other.
+fn settled_integrals<const N: usize>(
+    extent: Extent,
+    small_factor: f64,
+    f: impl Fn(&Point) -> (f64, [f64; N]),
+) -> Sums<N> {
     const NOTHING: f64 = f64::NEG_INFINITY;
     let (low, high) = (-asinh(extent.left / PI), asinh(extent.right / PI));
     let mut step = 1.0 / extent.density;
@@ -140,7 +158,7 @@ pub fn integrals<const N: usize>(extent: Extent, f: impl Fn(&Point) -> (f64, [f6
         }
         step *= 0.5;
         let settled = total.iter().zip(before).all(|(after, before)| {
-            let size = after.abs() + SMALL_FACTOR * total[0];
+            let size = after.abs() + small_factor * total[0];
             (after - 2.0 * before).abs() <= AGREE * size
         });
         if settled {
@@ -245,6 +263,22 @@ mod tests {
             ln_integral(extent(40.0, 40.0), |_| f64::NEG_INFINITY),
             f64::NEG_INFINITY
         );
+    }
+
+    #[test]
+    fn a_small_sum_has_digits_of_its_own() {
+        // ∫ 1 du and ∫ 1e-12 u^200 (1−u)^200 / B(201, 201) du, a narrow peak.
+        let coarse = Extent {
+            density: 2.0,
+            ..extent(80.0, 80.0)
+        };
+        let log_beta = crate::ln_beta(201.0, 201.0);
+        let sums = super::integrals_of_one_sign(coarse, |at| {
+            let peak = 200.0 * (at.ln_u + at.ln_rest) - log_beta;
+            (0.0, [1.0, 1e-12 * crate::exp(peak)])
+        });
+        let scale = crate::exp(sums.log_scale);
+        assert!((sums.sums[1] * scale * 1e12 - 1.0).abs() < 1e-11);
     }
 
     #[test]

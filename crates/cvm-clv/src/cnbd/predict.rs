@@ -23,7 +23,7 @@ use crate::incomplete_beta::{ln_incomplete_beta, ln_incomplete_beta_with};
 use crate::purchase::PurchaseFormulas;
 use crate::rfm::Rfm;
 use crate::rising::Rising;
-use cvm_math::tanh_sinh::{Extent, Point, integrals, ln_integral};
+use cvm_math::tanh_sinh::{Extent, Point, integrals_of_one_sign, ln_integral};
 use cvm_math::{exp, expm1, ln, ln_beta, log1p, sigmoid};
 
 /// Nodes of one integral at most.
@@ -301,23 +301,29 @@ impl<const AT_FIRST: bool> CnbdK<AT_FIRST> {
 
     /// Means over `λ` of a living customer, for ever at rate `δ`: discounted purchases and periods.
     fn forever(&self, row: &Rfm, delta: f64) -> (f64, f64) {
+        /// Steps so dense that the first two sums agree, and not by chance: per width of the rate's law
+        /// with `k` stages more, and in all.
+        const PER_WIDTH: f64 = 3.0;
+        const LEAST: f64 = 8.0;
         if self.is_absurd(row) {
             return (f64::NAN, f64::NAN);
         }
         let next = self.next(row);
         let (stay, shape) = (self.stay_shape(row), next.shape);
         let centre = (shape + 1.0) / next.end;
-        let most = (shape + 12.0 * shape.sqrt() + 60.0) / (next.end * centre);
+        // Heavy discounting asks for the rates at which `k` stages come soon.
+        let stages = shape + self.k;
+        let most = (stages + 12.0 * stages.sqrt() + 60.0) / (next.end * centre);
         let extent = Extent {
             left: FADED / shape + 4.0 / shape.sqrt().min(1.0),
             right: ln(most) + 1.0,
-            density: density((1.0 / shape.sqrt()).min(1.0), 0.0),
+            density: (PER_WIDTH * stages.sqrt()).max(LEAST),
             most_nodes: MOST_NODES,
         };
         let silent = next.silent;
         let gap_of = |rate: f64| -self.k * log1p(delta / rate);
         let leaving = Leaving::new(self.a, stay, -expm1(gap_of(centre * most)));
-        let moments = integrals(extent, |at| {
+        let moments = integrals_of_one_sign(extent, |at| {
             let rate = centre * at.u / at.rest;
             let ln_rate = ln(centre) + at.ln_u - at.ln_rest;
             let quiet = ln_quiet(self.k, rate * silent);

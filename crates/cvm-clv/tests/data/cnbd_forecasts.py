@@ -8,6 +8,7 @@ quantile. NaN: too small for the precision. Every integrand is positive, over fi
 than needed; `python cnbd_forecasts.py check` holds the first rows to ball arithmetic where k is whole.
 """
 
+import math
 import random
 import sys
 
@@ -130,9 +131,11 @@ class Alive:
     def for_ever(self) -> list[float]:
         """Discounted purchases and periods without a horizon: over `lambda` and `p`."""
         p, weight = beta_law(float(self.a), float(self.stay), 40)
-        width = float(min(1, 1 / np.sqrt(self.shape)))
-        ln_u, ln_rest, log_weight = rule(48 / float(min(self.shape, 1)), 6.5, int(24 / width))
-        # Left and right of the mean; beyond e^6.5 of it is nothing.
+        # Left and right of the mean; purchases may come of rates at which k stages come soon.
+        stages = float(self.shape + self.k)
+        right = math.log((stages + 14 * math.sqrt(stages) + 120) / float(self.shape))
+        left, dense = 48 / float(min(self.shape, 1)), int(60 * max(1, math.sqrt(stages / 12)))
+        ln_u, ln_rest, log_weight = rule(left, right, dense)
         rate = self.shape / self.end * np.exp(ln_u - ln_rest)
         quiet = ln_gamma_q(float(self.k), rate * self.silent)
         log = log_weight + self.shape * np.log(rate) - rate * self.start + quiet - ln_u - ln_rest
