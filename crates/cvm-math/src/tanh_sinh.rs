@@ -287,7 +287,8 @@ mod tests {
             density: 5.0,
             ..extent(80.0, 40.0)
         };
-        let sum = super::rule(extent)
+        let nodes = super::rule(extent);
+        let sum = nodes
             .iter()
             .map(|(at, log_weight)| crate::exp(log_weight - 0.5 * at.ln_u));
         assert!((sum.sum::<f64>() - 2.0).abs() < 1e-13);

@@ -2,9 +2,10 @@
 """Writes bg_nbd.bin: 5,000 customers of the BG/NBD, as mbg_nbd_reference.py does for the MBG/NBD.
 
 A row: r, alpha, a, b, x, t_x, T, t, delta, n, p, then log-likelihood, P(alive), and given alive:
-purchases, P(alive ahead), ln P(X = n), ln P(X >= n), discounted purchases and periods up to `t`, or,
-in every fifth row, for ever, and the quantile `p` of the time of the next purchase. Expectations by
-quadrature in extended precision, held to the hypergeometric forms in every fiftieth row.
+purchases, P(alive ahead), ln P(X = n), ln P(X >= n), discounted purchases and periods up to `t`,
+or, in every fifth row, for ever, and the quantile `p` of the time of the next purchase.
+Expectations by quadrature in extended precision, held to the hypergeometric forms in every fiftieth
+row.
 """
 
 import math
@@ -47,7 +48,8 @@ def row(case: tuple[float, ...], *, for_ever: bool, check: bool) -> list[float]:
     given = (a, b + x, r + x, alpha + age)
     log_lik = 0.0 if age == 0 else sharp(customer.log_lik)
     values = [log_lik, sharp(customer.p_alive), over_time(*given, t, 0.0)[0]]
-    values += [alive_ahead(*given[:3], t / given[3]), sharp(customer.ln_pmf), sharp(customer.ln_tail)]
+    values.append(alive_ahead(*given[:3], t / given[3]))
+    values += [sharp(customer.ln_pmf), sharp(customer.ln_tail)]
     if check:
         proven = [sharp(customer.purchases), sharp(customer.alive_ahead)]
         assert np.allclose(values[2:4], proven, rtol=2e-15, atol=0), (case, values, proven)

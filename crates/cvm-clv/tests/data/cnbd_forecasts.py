@@ -2,10 +2,11 @@
 """Writes cnbd_forecasts.bin: every forecast of the MBG/CNBD-k at any k, in extended precision.
 
 A row: r, alpha, a, b, k, x, t_x, T, t, n, delta, p, then given alive: purchases, P(alive ahead),
-ln P(X >= n), ln P(X = n), discounted purchases and periods up to `t`, both for ever, and the density
-of the next purchase at `t` times `t`. `p` is the chance of a purchase by `t`, so that `t` is its
-quantile. NaN: too small for the precision. Every integrand is positive, over fixed rules far denser
-than needed; `python cnbd_forecasts.py check` holds the first rows to ball arithmetic where k is whole.
+ln P(X >= n), ln P(X = n), discounted purchases and periods up to `t`, both for ever, and the
+density of the next purchase at `t` times `t`. `p` is the chance of a purchase by `t`, so that `t`
+is its quantile. NaN: too small for the precision. Every integrand is positive, over fixed rules far
+denser than needed; `python cnbd_forecasts.py check` holds the first rows to ball arithmetic where k
+is whole.
 """
 
 import math
@@ -88,8 +89,9 @@ class Alive:
         bend = float(np.log1p(max(bends))) / np.pi
         dense = int(9 * np.sqrt(1 + bend * bend) + 8 / float(np.sqrt(1 / k + 1 / shape)))
         side = 48 / float(min(k, 1))
-        ln_w, _, inner = rule(side + float(np.pi * bend), 48.0, min(dense, 60))
-        ln_u, ln_rest, outer = rule(side + float(np.pi * bend), 48 / float(min(k, 1)), min(dense, 60))
+        left = side + float(np.pi * bend)
+        ln_w, _, inner = rule(left, 48.0, min(dense, 60))
+        ln_u, ln_rest, outer = rule(left, side, min(dense, 60))
         ln_u, ln_rest = np.append(ln_u, -np.inf), np.append(ln_rest, 0)  # v = 0 at last
         v, ln_y = z * np.exp(ln_u), np.log(t) + ln_rest[:, None] + ln_w[None, :]
         y = np.exp(ln_y)
@@ -154,7 +156,7 @@ def row(case: list[float]) -> list[float]:
     """Compute one row."""
     alive = Alive(case)
     (*answers, rates), p = alive.until()
-    return [*case, p, *(float(v) for v in answers), *(float(v) for v in alive.for_ever()), float(rates)]
+    return [*case, p, *(float(v) for v in [*answers, *alive.for_ever(), rates])]
 
 
 def check(rng: random.Random) -> None:
@@ -165,7 +167,8 @@ def check(rng: random.Random) -> None:
             exact = Customer((*made[:8], 0.0, *made[8:10]))
             names = ["purchases", "alive_ahead", "ln_tail", "ln_pmf"]
             proven = [sharp(getattr(exact, name), 300) for name in names]
-            away = max(abs(a / b - 1) for a, b in zip(made[12:16], proven, strict=True) if a == a)
+            pairs = zip(made[12:16], proven, strict=True)
+            away = max(abs(a / b - 1) for a, b in pairs if not math.isnan(a))
             print(index, away)  # noqa: T201
 
 

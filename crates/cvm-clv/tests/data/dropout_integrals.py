@@ -10,8 +10,8 @@ def over_time(
 ) -> tuple[float, float]:
     """Return the integrals of e^(-delta s) times the rate of purchases, and times survival.
 
-    Alive now: `p ~ Beta(a, stay)`, rate `~ Gamma(shape, end)`; given `p` the rate of purchases after
-    `s` is `R/A (1 + ps/A)^(-R-1)` and survival `(1 + ps/A)^-R`.
+    Alive now: `p ~ Beta(a, stay)`, rate `~ Gamma(shape, end)`; given `p` the rate of purchases
+    after `s` is `R/A (1 + ps/A)^(-R-1)` and survival `(1 + ps/A)^-R`.
     """
     stop = t if delta == 0 else min(t, 60 / delta)
     # Integrands bend at p t = A and R p t = A: nodes must be dense there, off the centre.

@@ -1,8 +1,8 @@
 # ruff: noqa: INP001 - a script's helper
 """Tanh-sinh rules in numpy's extended precision (64-bit mantissa), for positive integrands.
 
-Not rigorous, but sums of positive terms with nodes far denser than needed: scripts that use it check
-it against ball arithmetic where that is at hand.
+Not rigorous, but sums of positive terms with nodes far denser than needed: scripts that use it
+check it against ball arithmetic where that is at hand.
 """
 
 import numpy as np
