@@ -14,11 +14,21 @@ const ADMIN: Access = Access::Needs(Role::Admin);
 
 /// Every method as its path, and what it asks of a caller; a test holds the table against the
 /// compiled descriptors, so that a new method cannot be without its row.
-pub(crate) const METHODS: [(&str, Access); 16] = [
+pub(crate) const METHODS: [(&str, Access); 26] = [
     ("cvm.v1.ScoringService/Score", SCORE),
     ("cvm.v1.ScoringService/StreamScore", SCORE),
     ("cvm.v1.ModelService/ListModels", READ),
     ("cvm.v1.ModelService/GetModel", READ),
+    ("cvm.admin.v1.AdminService/ListVersions", READ),
+    ("cvm.admin.v1.AdminService/LoadVersion", ADMIN),
+    ("cvm.admin.v1.AdminService/UnloadVersion", ADMIN),
+    ("cvm.admin.v1.AdminService/SetAlias", ADMIN),
+    ("cvm.admin.v1.AdminService/DeleteAlias", ADMIN),
+    ("cvm.admin.v1.AdminService/Rollback", ADMIN),
+    ("cvm.admin.v1.AdminService/SetSplit", ADMIN),
+    ("cvm.admin.v1.AdminService/SetShadows", ADMIN),
+    ("cvm.admin.v1.AdminService/CompareShadows", READ),
+    ("cvm.admin.v1.AdminService/DiffModelVersions", ADMIN),
     ("inference.GRPCInferenceService/ServerLive", OPEN),
     ("inference.GRPCInferenceService/ServerReady", OPEN),
     ("inference.GRPCInferenceService/ModelReady", READ),

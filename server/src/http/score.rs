@@ -201,6 +201,7 @@ fn render(answer: ScoreAnswer) -> Value {
         row_keys,
         request_id,
         reasons,
+        row_models,
     } = answer;
     let outputs: Map<String, Value> = outputs
         .into_iter()
@@ -234,6 +235,17 @@ fn render(answer: ScoreAnswer) -> Value {
             .map(|row| row.iter().map(told).collect::<Value>());
         answer.insert("row_reasons".to_owned(), rows.collect());
         answer.insert("reasons_method".to_owned(), reasons.method.into());
+    }
+    if let (Some(split), Some(answer)) = (row_models, answer.as_object_mut()) {
+        let models = split.models.into_iter().map(|stamp| {
+            json!({
+                "model_version": stamp.model_version,
+                "fingerprint": stamp.fingerprint,
+                "kind": stamp.kind,
+            })
+        });
+        answer.insert("split_models".to_owned(), models.collect());
+        answer.insert("row_models".to_owned(), split.rows.into());
     }
     answer
 }

@@ -8,3 +8,6 @@ mod refusals;
 mod scoring;
 mod support;
 mod swap;
+mod traffic;
+mod trust;
+mod versions;
