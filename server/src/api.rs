@@ -1,5 +1,6 @@
 //! The HTTP side of a call: its deadline, and the service it goes to.
 
+use crate::admission::Admission;
 use crate::calls::Calls;
 use crate::control::Control;
 use crate::deadline::{self, Deadline};
@@ -13,11 +14,12 @@ use cvm_proto::inference::grpc_inference_service_server::{
 };
 use cvm_proto::v1::model_service_server::{ModelServiceServer, SERVICE_NAME as MODELS};
 use cvm_proto::v1::scoring_service_server::{SERVICE_NAME as SCORING, ScoringServiceServer};
+use cvm_proto::{Gate, infer_rows, score_rows};
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use tonic::body::Body;
 use tonic::service::Routes;
@@ -36,6 +38,7 @@ pub(crate) struct Api {
     routes: Routes,
     calls: Arc<Calls>,
     identity: Identity,
+    admission: Arc<Admission>,
 }
 
 /// Scoring, typed and by the Open Inference Protocol.
@@ -109,6 +112,7 @@ impl Api {
             routes,
             calls: Arc::clone(&shared.calls),
             identity: shared.identity.clone(),
+            admission: Arc::clone(&shared.plane.admission),
         }
     }
 }
@@ -184,12 +188,33 @@ impl hyper::service::Service<Request<Incoming>> for Api {
 }
 
 impl Api {
+    /// The answer; its one message is let in by its rows before it is decoded. Messages of streams are
+    /// decoded later, and let in one by one where they are answered.
+    fn admitted(&self, rows: fn(&[u8]) -> u64, answer: Answer) -> Answer {
+        let admission = Arc::clone(&self.admission);
+        let held = Mutex::new(None);
+        let gate = Gate::new(move |message| {
+            let ticket = admission.admit(rows(message), message.len())?;
+            if let Ok(mut held) = held.lock() {
+                *held = Some(ticket);
+            }
+            Ok(())
+        });
+        Box::pin(gate.before(answer))
+    }
+
     fn route(&self, request: Request<Incoming>) -> Answer {
         let path = request.uri().path();
         let service = path.strip_prefix('/').and_then(|path| path.split_once('/'));
         match (&self.hot, service.map(|(service, _)| service)) {
-            (Some(hot), Some(SCORING)) => return hot.scoring.clone().call(request),
-            (Some(hot), Some(INFERENCE)) => return hot.inference.clone().call(request),
+            (Some(hot), Some(SCORING)) => {
+                let answer = hot.scoring.clone().call(request);
+                return self.admitted(score_rows, answer);
+            }
+            (Some(hot), Some(INFERENCE)) => {
+                let answer = hot.inference.clone().call(request);
+                return self.admitted(infer_rows, answer);
+            }
             _ => {}
         }
         let mut routes = self.routes.clone();

@@ -50,6 +50,14 @@ pub(crate) const METHODS: [(&str, Access); 26] = [
 /// paths, and must not choose how many series there are.
 const OTHER: &str = "other";
 
+/// What is counted of HTTP, by the start of its path.
+const HTTP: [(&str, &str); 4] = [
+    ("/v1/models/", "http/score"),
+    ("/metrics", "http/metrics"),
+    ("/status.json", "http/status"),
+    ("/", "http/other"),
+];
+
 /// Status codes of gRPC.
 const CODES: usize = 17;
 
@@ -71,9 +79,10 @@ pub(crate) struct Calls {
 impl Default for Calls {
     fn default() -> Self {
         let names = METHODS.into_iter().map(|(name, _)| name).chain([OTHER]);
+        let all = names.clone().chain(HTTP.map(|(_, name)| name));
         Calls {
-            places: names.clone().zip(0..).collect(),
-            methods: names.map(|name| (name, MethodCalls::default())).collect(),
+            places: names.zip(0..).collect(),
+            methods: all.map(|name| (name, MethodCalls::default())).collect(),
         }
     }
 }
@@ -83,6 +92,12 @@ impl Calls {
     pub(crate) fn place(&self, path: &str) -> usize {
         let name = path.strip_prefix('/').unwrap_or(path);
         *self.places.get(name).unwrap_or(&METHODS.len())
+    }
+
+    /// The place of a path of HTTP.
+    pub(crate) fn http_place(path: &str) -> usize {
+        let own = HTTP.iter().position(|(start, _)| path.starts_with(start));
+        METHODS.len() + 1 + own.unwrap_or(HTTP.len() - 1)
     }
 
     /// A call of the method at `place` has its answer.
@@ -178,6 +193,10 @@ mod tests {
             .called()
             .map(|(name, method)| (name, method.codes().collect::<Vec<_>>()))
             .collect();
+        calls.answered(Calls::http_place("/metrics"), Code::Ok, Duration::ZERO);
+        calls.answered(Calls::http_place("/x"), Code::NotFound, Duration::ZERO);
+        let http: Vec<_> = calls.called().map(|(name, _)| name).skip(2).collect();
+        assert_eq!(http, ["http/metrics", "http/other"]);
         let of_score = vec![("OK", 1), ("NOT_FOUND", 1)];
         assert_eq!(seen[0], ("cvm.v1.ScoringService/Score", of_score));
         assert_eq!(seen[1], ("other", vec![("UNIMPLEMENTED", 1)]));

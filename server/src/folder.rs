@@ -222,12 +222,10 @@ impl Folder {
                 }
             }
         }
-        self.shadowed.clear();
-        let files = &listing.files;
-        let shadowed = listing
-            .shelves
-            .extract_if(.., |id, _| files.contains_key(id));
-        self.shadowed.extend(shadowed.map(|(id, _)| id));
+        let Listing { files, shelves } = &mut listing;
+        let named = shelves.keys().filter(|id| files.contains_key(*id));
+        self.shadowed = named.cloned().collect();
+        shelves.retain(|id, _| !files.contains_key(id));
         Ok(listing)
     }
 

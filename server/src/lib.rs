@@ -16,6 +16,7 @@
     )
 )]
 
+mod admission;
 mod api;
 mod calls;
 mod compute;

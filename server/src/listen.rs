@@ -1,5 +1,6 @@
 //! The life of a server: load, accept, drain, end.
 
+use crate::admission::Admission;
 use crate::api::{Api, Shared, not_serving};
 use crate::calls::Calls;
 use crate::compute::Compute;
@@ -120,7 +121,7 @@ pub async fn run(
         max_message_bytes: settings.max_message_bytes(),
         drain: draining.clone(),
     };
-    start_http(http, &shared, cutting.clone())?;
+    start_http(http, &shared, &settings, cutting.clone())?;
     let house = House {
         shared,
         settings: &settings,
@@ -153,6 +154,9 @@ pub async fn run(
 fn plane(registry: Arc<Registry>, shadows: Shadows, trust: Trust, settings: &Settings) -> Plane {
     Plane {
         registry,
+        admission: Admission::new(
+            usize::try_from(settings.max_rows_in_flight).unwrap_or(usize::MAX),
+        ),
         compute: Compute::new(settings.worker_count()),
         shadows,
         trust,
@@ -160,7 +164,12 @@ fn plane(registry: Arc<Registry>, shadows: Shadows, trust: Trust, settings: &Set
     }
 }
 
-fn start_http(listener: Option<TcpListener>, shared: &Shared, cut: Signal) -> Result<(), RunError> {
+fn start_http(
+    listener: Option<TcpListener>,
+    shared: &Shared,
+    settings: &Settings,
+    cut: Signal,
+) -> Result<(), RunError> {
     let Some(listener) = listener else {
         return Ok(());
     };
@@ -171,7 +180,12 @@ fn start_http(listener: Option<TcpListener>, shared: &Shared, cut: Signal) -> Re
         drain: shared.drain.clone(),
         started: Instant::now(),
     };
-    http::start(listener, http, shared.max_message_bytes, cut).map_err(RunError::Worker)
+    let limits = http::Limits {
+        max_body_bytes: shared.max_message_bytes,
+        max_connections: usize::try_from(settings.max_connections).unwrap_or(usize::MAX),
+        head_timeout: Duration::from_secs(settings.handshake_timeout_seconds.into()),
+    };
+    http::start(listener, http, limits, cut).map_err(RunError::Worker)
 }
 
 /// What the ports of a server have in common.
@@ -216,6 +230,7 @@ impl House<'_> {
             limits: Limits {
                 handshake_timeout: Duration::from_secs(settings.handshake_timeout_seconds.into()),
                 max_concurrent_streams: settings.max_concurrent_streams,
+                max_age: settings.max_connection_age(),
             },
             drain: self.draining.clone(),
             cut: self.cutting.clone(),

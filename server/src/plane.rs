@@ -1,5 +1,6 @@
 //! From a request to its answer, whatever service it came through.
 
+use crate::admission::Admission;
 use crate::compute::{Compute, Next, Steps};
 use crate::deadline::Deadline;
 use crate::registry::{Registry, Served};
@@ -16,6 +17,8 @@ use std::time::Instant;
 pub(crate) struct Plane {
     /// The models.
     pub(crate) registry: Arc<Registry>,
+    /// How much is in flight.
+    pub(crate) admission: Arc<Admission>,
     /// Where scoring runs.
     pub(crate) compute: Compute,
     /// Where batches go that shadows are to score.

@@ -44,6 +44,12 @@ pub struct Settings {
           value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub max_rows: u32,
 
+    /// Most rows in flight, over all requests; further requests are answered with RESOURCE_EXHAUSTED
+    /// before they are decoded. A request alone is always let in.
+    #[arg(long, env = "CVM_MAX_ROWS_IN_FLIGHT", value_name = "ROWS", default_value_t = 1_000_000,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_rows_in_flight: u32,
+
     /// Largest request message, in MiB.
     #[arg(long, env = "CVM_MAX_MESSAGE_MIB", value_name = "MIB", default_value_t = 64,
           value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -69,6 +75,16 @@ pub struct Settings {
     #[arg(long, env = "CVM_MAX_CONCURRENT_STREAMS", value_name = "N", default_value_t = 256,
           value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub max_concurrent_streams: u32,
+
+    /// Age at which a connection is asked to end, in seconds, give or take a tenth; its calls finish. So
+    /// callers spread anew over servers that were added. 0 is never.
+    #[arg(
+        long,
+        env = "CVM_MAX_CONNECTION_AGE_SECONDS",
+        value_name = "S",
+        default_value_t = 1800
+    )]
+    pub max_connection_age_seconds: u32,
 
     /// How long a new connection may take to open HTTP/2, in seconds.
     #[arg(long, env = "CVM_HANDSHAKE_TIMEOUT_SECONDS", value_name = "S", default_value_t = 5,
@@ -156,11 +172,13 @@ impl Settings {
             admin_listen: None,
             poll_interval_ms: 1000,
             max_rows: 100_000,
+            max_rows_in_flight: 1_000_000,
             max_message_mib: 64,
             drain_seconds: 10,
             workers: 0,
             max_connections: 1024,
             max_concurrent_streams: 256,
+            max_connection_age_seconds: 1800,
             handshake_timeout_seconds: 5,
             allow_model_control: false,
             tokens: None,
@@ -224,6 +242,11 @@ impl Settings {
 
     pub(crate) fn max_message_bytes(&self) -> usize {
         usize::from(self.max_message_mib) << 20
+    }
+
+    pub(crate) fn max_connection_age(&self) -> Option<Duration> {
+        let seconds = Some(self.max_connection_age_seconds).filter(|seconds| *seconds > 0);
+        seconds.map(|seconds| Duration::from_secs(seconds.into()))
     }
 
     pub(crate) fn worker_count(&self) -> usize {

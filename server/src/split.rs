@@ -105,7 +105,7 @@ impl LiveSplit {
     pub(crate) fn version_of(&self, key: &str) -> Option<&Arc<Served>> {
         let digest = self.head.clone().chain_update(key).finalize();
         let place = u64::from_be_bytes(*digest.first_chunk()?);
-        let point = u128::from(place) * u128::from(self.total) >> 64;
+        let point = (u128::from(place) * u128::from(self.total)) >> 64;
         let share = self.ends.iter().find(|(end, _)| point < u128::from(*end));
         share.map(|(_, served)| served)
     }
@@ -144,7 +144,7 @@ fn difference(champion: &cvm::Model, other: &cvm::Model) -> Option<String> {
     let more = other.schema().fields.iter().find(|field| {
         let same = |own: &&cvm::InputField| own.name == field.name;
         let own = asked.iter().find(same);
-        !own.is_some_and(|own| is_number(own) == is_number(field))
+        own.is_none_or(|own| is_number(own) != is_number(field))
     });
     more.map(|field| format!("it asks for `{}`, the champion does not", field.name))
 }

@@ -19,17 +19,21 @@
 mod codec;
 #[cfg(feature = "convert")]
 mod convert;
+#[cfg(feature = "server")]
+mod peek;
 #[cfg(feature = "convert")]
 mod refusal;
 
 #[cfg(feature = "server")]
-pub use codec::RequestCodec;
+pub use codec::{Gate, RequestCodec};
 #[cfg(feature = "convert")]
 pub use convert::{
     ConvertError, Encoding, InferJob, MAX_COLUMNS, MAX_OUTPUTS, MAX_REQUEST_ID_BYTES, ModelCard,
     ModelName, ModelOutput, ModelParam, ModelStamp, RowModels, ScoreAnswer, ScoreJob, ScoredColumn,
     StreamAnswer, bulk_frame, model_config, model_metadata, model_name,
 };
+#[cfg(feature = "server")]
+pub use peek::{infer_rows, score_rows};
 #[cfg(feature = "convert")]
 pub use refusal::{DOMAIN, Reason, Refusal};
 

@@ -150,6 +150,15 @@ impl Http {
             encoder.encode_descriptor("cvm_untrusted_files", help, None, MetricType::Counter)?;
         let count = self.plane.trust.refusals();
         refusals.encode_counter::<NoLabelSet, u64, f64>(&count, None)?;
+        let admission = &self.plane.admission;
+        let help = "Rows in flight";
+        let mut rows =
+            encoder.encode_descriptor("cvm_rows_in_flight", help, None, MetricType::Gauge)?;
+        rows.encode_gauge(&u64::try_from(admission.in_flight()).unwrap_or(u64::MAX))?;
+        let help = "Requests told to come back because too much was in flight";
+        let mut shed =
+            encoder.encode_descriptor("cvm_requests_shed", help, None, MetricType::Counter)?;
+        shed.encode_counter::<NoLabelSet, u64, f64>(&admission.shed(), None)?;
         let mut swaps = encoder.encode_descriptor(
             "cvm_swaps",
             "Changes of the set of models",

@@ -51,6 +51,9 @@ async fn score(
     body: &[u8],
     begun: Instant,
 ) -> Result<Value, Refusal> {
+    // Rows are not known before the text is read; one has some 64 bytes.
+    let rows = u64::try_from(body.len() / 64).unwrap_or(u64::MAX);
+    let _ticket = http.plane.admission.admit(rows, body.len())?;
     let body: Body = serde_json::from_slice(body)
         .map_err(|error| Refusal::new(Reason::MalformedMessage, format!("the body: {error}")))?;
     let Body {

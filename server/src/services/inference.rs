@@ -267,7 +267,13 @@ async fn in_band(
     deadline: Deadline,
 ) -> oip::ModelStreamInferResponse {
     let id = request.id.clone();
-    match infer(&plane, request, deadline).await {
+    let shape = request.inputs.first().and_then(|input| input.shape.first());
+    let rows = shape.and_then(|rows| u64::try_from(*rows).ok());
+    let answer = match plane.admission.admit(rows.unwrap_or(0), 0) {
+        Ok(_ticket) => infer(&plane, request, deadline).await,
+        Err(refusal) => Err(refusal),
+    };
+    match answer {
         Ok(response) => oip::ModelStreamInferResponse {
             error_message: String::new(),
             infer_response: Some(response),

@@ -29,7 +29,7 @@ pub async fn get(server: &TestServer, path: &str) -> String {
     body
 }
 
-async fn post(server: &TestServer, path: &str, body: &Value) -> (u16, Value) {
+pub async fn post(server: &TestServer, path: &str, body: &Value) -> (u16, Value) {
     let (status, body) = exchange(server, "POST", path, &body.to_string()).await;
     (
         status,

@@ -4,6 +4,7 @@ mod http;
 mod identity;
 mod inference;
 mod lifecycle;
+mod limits;
 mod refusals;
 mod scoring;
 mod support;
