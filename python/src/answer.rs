@@ -46,6 +46,7 @@ pub(crate) fn joined(py: Python<'_>, parts: Vec<ScoreAnswer>) -> PyResult<PyAnsw
             row_keys: _,
             request_id: _,
             reasons: told,
+            row_models,
         } = part;
         if let Some(told) = told {
             match &mut reasons {
@@ -59,14 +60,17 @@ pub(crate) fn joined(py: Python<'_>, parts: Vec<ScoreAnswer>) -> PyResult<PyAnsw
         status.resize(first_row + row_count, cvm::RowCode::Ok as u8);
         let words = refused.into_iter().map(|issue| shifted(&issue, first_row));
         issues.extend(words.take(Scores::MAX_ISSUES.saturating_sub(issues.len())));
-        let ModelStamp {
-            model_version,
-            fingerprint,
-            kind,
-        } = model;
-        let stamp = (model_version, fingerprint, kind);
-        if !models.contains(&stamp) {
-            models.push(stamp);
+        let answered = row_models.map_or_else(|| vec![model], |split| split.models);
+        for stamp in answered {
+            let ModelStamp {
+                model_version,
+                fingerprint,
+                kind,
+            } = stamp;
+            let stamp = (model_version, fingerprint, kind);
+            if !models.contains(&stamp) {
+                models.push(stamp);
+            }
         }
     }
     let scores = PyScores::new(py, outputs, status, issues, reasons);

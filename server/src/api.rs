@@ -1,22 +1,25 @@
 //! The HTTP side of a call: its deadline, and the service it goes to.
 
+use crate::admission::Admission;
 use crate::calls::Calls;
 use crate::control::Control;
 use crate::deadline::{self, Deadline};
 use crate::drain::Signal;
 use crate::identity::{Identity, access};
 use crate::plane::Plane;
-use crate::services::{Inference, Models, Scoring};
+use crate::services::{Admin, Inference, Models, Scoring};
+use cvm_proto::admin::v1::admin_service_server::{AdminServiceServer, SERVICE_NAME as ADMIN};
 use cvm_proto::inference::grpc_inference_service_server::{
     GrpcInferenceServiceServer, SERVICE_NAME as INFERENCE,
 };
 use cvm_proto::v1::model_service_server::{ModelServiceServer, SERVICE_NAME as MODELS};
 use cvm_proto::v1::scoring_service_server::{SERVICE_NAME as SCORING, ScoringServiceServer};
+use cvm_proto::{Gate, infer_rows, score_rows};
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use tonic::body::Body;
 use tonic::service::Routes;
@@ -27,71 +30,135 @@ use tower_service::Service;
 
 type Answer = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 
-/// Every service of the server. Cheap to clone: one per connection.
+/// The services of one port. Cheap to clone: one per connection.
 #[derive(Clone)]
 pub(crate) struct Api {
     /// Scoring goes past the router: it is the one path that is hot.
-    scoring: ScoringServiceServer<Scoring>,
-    /// So does scoring by the Open Inference Protocol.
-    inference: GrpcInferenceServiceServer<Inference>,
+    hot: Option<Hot>,
     routes: Routes,
     calls: Arc<Calls>,
     identity: Identity,
+    admission: Arc<Admission>,
+}
+
+/// Scoring, typed and by the Open Inference Protocol.
+#[derive(Clone)]
+struct Hot {
+    scoring: ScoringServiceServer<Scoring>,
+    inference: GrpcInferenceServiceServer<Inference>,
+}
+
+/// What the services of every port share.
+#[derive(Debug, Clone)]
+pub(crate) struct Shared {
+    pub(crate) plane: Arc<Plane>,
+    pub(crate) control: Control,
+    pub(crate) calls: Arc<Calls>,
+    pub(crate) identity: Identity,
+    pub(crate) max_message_bytes: usize,
+    pub(crate) drain: Signal,
 }
 
 impl Api {
-    /// The services over one plane, and the handle that says whether they serve.
+    /// Scoring, and the handle that says whether it is served; control as `control` allows.
     ///
     /// # Errors
     /// The compiled descriptors cannot be read: a defect.
-    pub(crate) async fn new(
-        plane: Arc<Plane>,
+    pub(crate) async fn scoring(
+        shared: &Shared,
         control: Control,
-        calls: Arc<Calls>,
-        identity: Identity,
-        max_message_bytes: usize,
-        drain: Signal,
     ) -> Result<(Api, HealthReporter), tonic_reflection::server::Error> {
-        let registry = Arc::clone(&plane.registry);
+        let size = shared.max_message_bytes;
+        let plane = &shared.plane;
         let inference = GrpcInferenceServiceServer::new(Inference {
-            plane: Arc::clone(&plane),
+            plane: Arc::clone(plane),
             control,
-            drain: drain.clone(),
-        })
-        .max_decoding_message_size(max_message_bytes);
-        let scoring = ScoringServiceServer::new(Scoring { plane, drain })
-            .max_decoding_message_size(max_message_bytes);
-        let models = ModelServiceServer::new(Models { registry });
-        let (reporter, health) = tonic_health::server::health_reporter();
-        serving(&reporter, ServingStatus::Serving).await;
-        let routes = Routes::new(models)
-            .add_service(health)
-            .add_service(reflection().build_v1()?)
-            .add_service(reflection().build_v1alpha()?)
-            .prepare();
-        let api = Api {
-            scoring,
-            inference,
-            routes,
-            calls,
-            identity,
+            drain: shared.drain.clone(),
+        });
+        let scoring = ScoringServiceServer::new(Scoring {
+            plane: Arc::clone(plane),
+            drain: shared.drain.clone(),
+        });
+        let registry = Arc::clone(&plane.registry);
+        let models = Routes::new(ModelServiceServer::new(Models { registry }));
+        let hot = Hot {
+            scoring: scoring.max_decoding_message_size(size),
+            inference: inference.max_decoding_message_size(size),
         };
+        let (routes, reporter) = described(models, &[SCORING, MODELS, INFERENCE]).await?;
+        let api = Api::of(shared, Some(hot), routes);
         Ok((api, reporter))
     }
-}
 
-/// Says of every service, and of the server as a whole, whether it serves.
-pub(crate) async fn serving(reporter: &HealthReporter, status: ServingStatus) {
-    for service in ["", SCORING, MODELS, INFERENCE] {
-        reporter.set_service_status(service, status).await;
+    /// Administration.
+    ///
+    /// # Errors
+    /// The compiled descriptors cannot be read: a defect.
+    pub(crate) async fn admin(
+        shared: &Shared,
+    ) -> Result<(Api, HealthReporter), tonic_reflection::server::Error> {
+        let admin = AdminServiceServer::new(Admin {
+            plane: Arc::clone(&shared.plane),
+            control: shared.control.clone(),
+        });
+        let admin = admin.max_decoding_message_size(shared.max_message_bytes);
+        let (routes, reporter) = described(Routes::new(admin), &[ADMIN]).await?;
+        Ok((Api::of(shared, None, routes), reporter))
+    }
+
+    fn of(shared: &Shared, hot: Option<Hot>, routes: Routes) -> Api {
+        Api {
+            hot,
+            routes,
+            calls: Arc::clone(&shared.calls),
+            identity: shared.identity.clone(),
+            admission: Arc::clone(&shared.plane.admission),
+        }
     }
 }
 
-fn reflection() -> tonic_reflection::server::Builder<'static> {
-    tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(cvm_proto::DESCRIPTORS)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+/// Routes with health of `services` and reflection of them.
+async fn described(
+    routes: Routes,
+    services: &[&'static str],
+) -> Result<(Routes, HealthReporter), tonic_reflection::server::Error> {
+    let (reporter, health) = tonic_health::server::health_reporter();
+    for service in services.iter().chain([&""]) {
+        let serves = ServingStatus::Serving;
+        reporter.set_service_status(*service, serves).await;
+    }
+    let routes = routes
+        .add_service(health)
+        .add_service(reflection(services).build_v1()?)
+        .add_service(reflection(services).build_v1alpha()?)
+        .prepare();
+    Ok((routes, reporter))
 }
+
+/// Says of every service, and of the server as a whole, that it no longer serves.
+pub(crate) async fn not_serving(reporters: &[HealthReporter]) {
+    for reporter in reporters {
+        for service in ["", SCORING, MODELS, INFERENCE, ADMIN] {
+            let over = ServingStatus::NotServing;
+            reporter.set_service_status(service, over).await;
+        }
+    }
+}
+
+fn reflection(services: &[&'static str]) -> tonic_reflection::server::Builder<'static> {
+    let builder = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(cvm_proto::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+    let named = services.iter().chain(&REFLECTED);
+    named.fold(builder, |builder, name| builder.with_service_name(*name))
+}
+
+/// Services of every port.
+const REFLECTED: [&str; 3] = [
+    "grpc.health.v1.Health",
+    "grpc.reflection.v1.ServerReflection",
+    "grpc.reflection.v1alpha.ServerReflection",
+];
 
 impl hyper::service::Service<Request<Incoming>> for Api {
     type Response = Response<Body>;
@@ -121,12 +188,33 @@ impl hyper::service::Service<Request<Incoming>> for Api {
 }
 
 impl Api {
+    /// The answer; its one message is let in by its rows before it is decoded. Messages of streams are
+    /// decoded later, and let in one by one where they are answered.
+    fn admitted(&self, rows: fn(&[u8]) -> u64, answer: Answer) -> Answer {
+        let admission = Arc::clone(&self.admission);
+        let held = Mutex::new(None);
+        let gate = Gate::new(move |message| {
+            let ticket = admission.admit(rows(message), message.len())?;
+            if let Ok(mut held) = held.lock() {
+                *held = Some(ticket);
+            }
+            Ok(())
+        });
+        Box::pin(gate.before(answer))
+    }
+
     fn route(&self, request: Request<Incoming>) -> Answer {
         let path = request.uri().path();
         let service = path.strip_prefix('/').and_then(|path| path.split_once('/'));
-        match service.map(|(service, _)| service) {
-            Some(SCORING) => return self.scoring.clone().call(request),
-            Some(INFERENCE) => return self.inference.clone().call(request),
+        match (&self.hot, service.map(|(service, _)| service)) {
+            (Some(hot), Some(SCORING)) => {
+                let answer = hot.scoring.clone().call(request);
+                return self.admitted(score_rows, answer);
+            }
+            (Some(hot), Some(INFERENCE)) => {
+                let answer = hot.inference.clone().call(request);
+                return self.admitted(infer_rows, answer);
+            }
             _ => {}
         }
         let mut routes = self.routes.clone();

@@ -14,11 +14,21 @@ const ADMIN: Access = Access::Needs(Role::Admin);
 
 /// Every method as its path, and what it asks of a caller; a test holds the table against the
 /// compiled descriptors, so that a new method cannot be without its row.
-pub(crate) const METHODS: [(&str, Access); 16] = [
+pub(crate) const METHODS: [(&str, Access); 26] = [
     ("cvm.v1.ScoringService/Score", SCORE),
     ("cvm.v1.ScoringService/StreamScore", SCORE),
     ("cvm.v1.ModelService/ListModels", READ),
     ("cvm.v1.ModelService/GetModel", READ),
+    ("cvm.admin.v1.AdminService/ListVersions", READ),
+    ("cvm.admin.v1.AdminService/LoadVersion", ADMIN),
+    ("cvm.admin.v1.AdminService/UnloadVersion", ADMIN),
+    ("cvm.admin.v1.AdminService/SetAlias", ADMIN),
+    ("cvm.admin.v1.AdminService/DeleteAlias", ADMIN),
+    ("cvm.admin.v1.AdminService/Rollback", ADMIN),
+    ("cvm.admin.v1.AdminService/SetSplit", ADMIN),
+    ("cvm.admin.v1.AdminService/SetShadows", ADMIN),
+    ("cvm.admin.v1.AdminService/CompareShadows", READ),
+    ("cvm.admin.v1.AdminService/DiffModelVersions", ADMIN),
     ("inference.GRPCInferenceService/ServerLive", OPEN),
     ("inference.GRPCInferenceService/ServerReady", OPEN),
     ("inference.GRPCInferenceService/ModelReady", READ),
@@ -39,6 +49,14 @@ pub(crate) const METHODS: [(&str, Access); 16] = [
 /// Whatever is not of this server's own services, health and reflection among it: callers choose
 /// paths, and must not choose how many series there are.
 const OTHER: &str = "other";
+
+/// What is counted of HTTP, by the start of its path.
+const HTTP: [(&str, &str); 4] = [
+    ("/v1/models/", "http/score"),
+    ("/metrics", "http/metrics"),
+    ("/status.json", "http/status"),
+    ("/", "http/other"),
+];
 
 /// Status codes of gRPC.
 const CODES: usize = 17;
@@ -61,9 +79,10 @@ pub(crate) struct Calls {
 impl Default for Calls {
     fn default() -> Self {
         let names = METHODS.into_iter().map(|(name, _)| name).chain([OTHER]);
+        let all = names.clone().chain(HTTP.map(|(_, name)| name));
         Calls {
-            places: names.clone().zip(0..).collect(),
-            methods: names.map(|name| (name, MethodCalls::default())).collect(),
+            places: names.zip(0..).collect(),
+            methods: all.map(|name| (name, MethodCalls::default())).collect(),
         }
     }
 }
@@ -73,6 +92,12 @@ impl Calls {
     pub(crate) fn place(&self, path: &str) -> usize {
         let name = path.strip_prefix('/').unwrap_or(path);
         *self.places.get(name).unwrap_or(&METHODS.len())
+    }
+
+    /// The place of a path of HTTP.
+    pub(crate) fn http_place(path: &str) -> usize {
+        let own = HTTP.iter().position(|(start, _)| path.starts_with(start));
+        METHODS.len() + 1 + own.unwrap_or(HTTP.len() - 1)
     }
 
     /// A call of the method at `place` has its answer.
@@ -168,6 +193,10 @@ mod tests {
             .called()
             .map(|(name, method)| (name, method.codes().collect::<Vec<_>>()))
             .collect();
+        calls.answered(Calls::http_place("/metrics"), Code::Ok, Duration::ZERO);
+        calls.answered(Calls::http_place("/x"), Code::NotFound, Duration::ZERO);
+        let http: Vec<_> = calls.called().map(|(name, _)| name).skip(2).collect();
+        assert_eq!(http, ["http/metrics", "http/other"]);
         let of_score = vec![("OK", 1), ("NOT_FOUND", 1)];
         assert_eq!(seen[0], ("cvm.v1.ScoringService/Score", of_score));
         assert_eq!(seen[1], ("other", vec![("UNIMPLEMENTED", 1)]));

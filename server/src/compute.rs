@@ -1,11 +1,13 @@
-//! Where scoring runs: small requests at once, large ones on a bounded number of threads.
+//! Where scoring runs: small requests at once, large ones on a bounded number of threads, a block of
+//! rows at a time, so that they take turns and a caller that is gone or late costs one block.
 
 use crate::deadline::Deadline;
 use cvm_proto::{Reason, Refusal};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::sync::Semaphore;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Rows scored on the serving thread itself. At some 0.3 µs a row this is on the order of the
 /// 10–100 µs a task may run between awaits, and far cheaper than handing over and back.
@@ -13,6 +15,29 @@ pub(crate) const INLINE_ROWS: usize = 512;
 
 /// Large requests that may wait for a thread.
 const MAX_WAITING: usize = 1024;
+
+/// How often who takes what is left looks whether something is.
+const SPARE_LOOK: Duration = Duration::from_millis(2);
+
+/// Work that is done step by step.
+pub(crate) trait Steps: Sized + Send + 'static {
+    /// What comes of it.
+    type Done: Send + 'static;
+
+    /// Does the next step.
+    ///
+    /// # Errors
+    /// The work cannot be done.
+    fn step(self) -> Result<Next<Self>, Refusal>;
+}
+
+/// What a step leaves.
+pub(crate) enum Next<W: Steps> {
+    /// Work for another step.
+    More(W),
+    /// What came of it.
+    Done(W::Done),
+}
 
 /// Threads for large requests, and the queue before them.
 #[derive(Debug)]
@@ -38,29 +63,46 @@ impl Compute {
         }
     }
 
-    /// Runs `work` on `row_count` rows; a panic in it is an `INTERNAL` refusal.
-    pub(crate) async fn run<T, F>(
+    /// Does `work` on `row_count` rows; a panic in it is an `INTERNAL` refusal. Between two steps others
+    /// get their turn, the deadline is looked at, and dropping the future ends the work.
+    pub(crate) async fn run<W: Steps>(
         &self,
         row_count: usize,
         deadline: Deadline,
-        work: F,
-    ) -> Result<T, Refusal>
-    where
-        T: Send + 'static,
-        F: FnOnce() -> Result<T, Refusal> + Send + 'static,
-    {
+        mut work: W,
+    ) -> Result<W::Done, Refusal> {
         if row_count <= INLINE_ROWS {
-            return guarded(work);
+            return guarded(|| to_the_end(work));
         }
-        let place = self.queue()?;
-        let permit = Arc::clone(&self.threads).acquire_owned().await;
-        drop(place);
-        deadline.check()?;
-        let task = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            guarded(work)
-        });
-        task.await.unwrap_or_else(|_| Err(defect()))
+        let mut place = self.queue()?;
+        loop {
+            let permit = Arc::clone(&self.threads).acquire_owned().await;
+            drop(place);
+            deadline.check()?;
+            let task = tokio::task::spawn_blocking(move || {
+                let _permit = permit;
+                guarded(|| work.step())
+            });
+            match task.await.unwrap_or_else(|_| Err(defect()))? {
+                Next::Done(done) => return Ok(done),
+                Next::More(more) => work = more,
+            }
+            // Whoever has begun is not turned away.
+            self.waiting.fetch_add(1, Ordering::Relaxed);
+            place = Place(&self.waiting);
+        }
+    }
+
+    /// A thread that nobody else wants.
+    pub(crate) async fn spare(&self) -> OwnedSemaphorePermit {
+        loop {
+            if self.waiting.load(Ordering::Relaxed) == 0
+                && let Ok(permit) = Arc::clone(&self.threads).try_acquire_owned()
+            {
+                return permit;
+            }
+            tokio::time::sleep(SPARE_LOOK).await;
+        }
     }
 
     fn queue(&self) -> Result<Place<'_>, Refusal> {
@@ -70,6 +112,15 @@ impl Compute {
         }
         let why = format!("{MAX_WAITING} large requests are waiting already");
         Err(Refusal::new(Reason::Overloaded, why))
+    }
+}
+
+fn to_the_end<W: Steps>(mut work: W) -> Result<W::Done, Refusal> {
+    loop {
+        match work.step()? {
+            Next::Done(done) => return Ok(done),
+            Next::More(more) => work = more,
+        }
     }
 }
 
@@ -90,26 +141,114 @@ fn defect() -> Refusal {
 
 #[cfg(test)]
 mod tests {
-    use super::{Compute, INLINE_ROWS, MAX_WAITING};
+    use super::{Compute, INLINE_ROWS, MAX_WAITING, Next, Steps};
     use crate::deadline::Deadline;
     use cvm_proto::Refusal;
     use std::sync::Arc;
-    use std::sync::atomic::Ordering;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
     use tokio::time::Instant;
     use tonic::Code;
 
     const NONE: Deadline = Deadline(None);
 
+    /// A closure as work of one step.
+    struct Once<F>(F);
+
+    impl<T: Send + 'static, F> Steps for Once<F>
+    where
+        F: FnOnce() -> Result<T, Refusal> + Send + 'static,
+    {
+        type Done = T;
+
+        fn step(self) -> Result<Next<Self>, Refusal> {
+            (self.0)().map(Next::Done)
+        }
+    }
+
+    /// Counts its steps down, each 2 ms long, and what it has done up.
+    struct Countdown(u32, Arc<AtomicUsize>);
+
+    impl Steps for Countdown {
+        type Done = ();
+
+        fn step(self) -> Result<Next<Self>, Refusal> {
+            std::thread::sleep(Duration::from_millis(2));
+            self.1.fetch_add(1, Ordering::Relaxed);
+            Ok(match self.0 {
+                0 => Next::Done(()),
+                left => Next::More(Countdown(left - 1, self.1)),
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn large_requests_take_turns_and_end_at_their_deadline_or_when_nobody_waits() {
+        let compute = Arc::new(Compute::new(1));
+        let rows = INLINE_ROWS + 1;
+        let steps = || Arc::new(AtomicUsize::new(0));
+        // One thread: the short one does not wait for the long one to end.
+        let (long, short) = (steps(), steps());
+        let slow = compute.run(rows, NONE, Countdown(100, Arc::clone(&long)));
+        let quick = async {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            let work = Countdown(1, Arc::clone(&short));
+            compute.run(rows, NONE, work).await.unwrap();
+            long.load(Ordering::Relaxed)
+        };
+        let (slow, seen) = tokio::join!(slow, quick);
+        slow.unwrap();
+        assert!(seen < 100, "the long one had done {seen} steps of 101");
+        // A deadline between steps.
+        let late = steps();
+        let soon = Deadline(Some(Instant::now() + Duration::from_millis(20)));
+        let work = Countdown(1000, Arc::clone(&late));
+        let error = compute.run(rows, soon, work).await.unwrap_err();
+        assert_eq!(error.code, Code::DeadlineExceeded);
+        assert!(late.load(Ordering::Relaxed) < 100);
+        // A caller that goes away.
+        let gone = steps();
+        let work = compute.run(rows, NONE, Countdown(1000, Arc::clone(&gone)));
+        assert!(
+            tokio::time::timeout(Duration::from_millis(20), work)
+                .await
+                .is_err()
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let done = gone.load(Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert_eq!(
+            gone.load(Ordering::Relaxed),
+            done,
+            "nobody waits, yet it goes on"
+        );
+        assert_eq!(compute.waiting.load(Ordering::Relaxed), 0);
+        assert_eq!(compute.threads.available_permits(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_left_is_taken_only_when_nobody_waits() {
+        let compute = Compute::new(1);
+        let taken = compute.spare().await;
+        let brief = Duration::from_millis(10);
+        assert!(tokio::time::timeout(brief, compute.spare()).await.is_err());
+        drop(taken);
+        compute.waiting.store(1, Ordering::Relaxed);
+        assert!(tokio::time::timeout(brief, compute.spare()).await.is_err());
+        compute.waiting.store(0, Ordering::Relaxed);
+        drop(compute.spare().await);
+    }
+
     #[tokio::test]
     async fn a_panic_is_a_refusal_inline_and_on_a_thread() {
         let compute = Compute::new(1);
         for rows in [1, INLINE_ROWS + 1] {
             let work = || -> Result<(), Refusal> { panic!("on purpose") };
-            let error = compute.run(rows, NONE, work).await.unwrap_err();
+            let error = compute.run(rows, NONE, Once(work)).await.unwrap_err();
             assert_eq!(error.code, Code::Internal);
         }
-        assert_eq!(compute.run(INLINE_ROWS + 1, NONE, || Ok(7)).await, Ok(7));
+        let seven = Once(|| Ok(7));
+        assert_eq!(compute.run(INLINE_ROWS + 1, NONE, seven).await, Ok(7));
     }
 
     #[tokio::test]
@@ -119,14 +258,14 @@ mod tests {
         let (sender, receiver) = std::sync::mpsc::channel::<()>();
         let blocker = tokio::spawn(async move {
             let wait = move || Ok(receiver.recv().is_ok());
-            busy.run(INLINE_ROWS + 1, NONE, wait).await
+            busy.run(INLINE_ROWS + 1, NONE, Once(wait)).await
         });
         while compute.threads.available_permits() > 0 {
             tokio::task::yield_now().await;
         }
         let soon = Deadline(Some(Instant::now() + Duration::from_millis(5)));
         let work = || -> Result<(), Refusal> { panic!("nobody waits for this") };
-        let late = compute.run(INLINE_ROWS + 1, soon, work);
+        let late = compute.run(INLINE_ROWS + 1, soon, Once(work));
         let release = async {
             tokio::time::sleep(Duration::from_millis(20)).await;
             sender.send(()).unwrap();
@@ -142,7 +281,7 @@ mod tests {
         let compute = Compute::new(1);
         compute.waiting.store(MAX_WAITING, Ordering::Relaxed);
         let error = compute
-            .run(INLINE_ROWS + 1, NONE, || Ok(()))
+            .run(INLINE_ROWS + 1, NONE, Once(|| Ok(())))
             .await
             .unwrap_err();
         assert_eq!(error.code, Code::ResourceExhausted);

@@ -7,6 +7,7 @@ use crate::linger::{Lent, lend};
 use crate::prefixed::Prefixed;
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::pin::pin;
 use std::time::Duration;
@@ -41,6 +42,22 @@ pub(crate) struct Limits {
     pub(crate) handshake_timeout: Duration,
     /// Most requests in flight.
     pub(crate) max_concurrent_streams: u32,
+    /// When the peer is asked to connect anew.
+    pub(crate) max_age: Option<Duration>,
+}
+
+impl Limits {
+    /// Ends when a connection that begins now is too old: give or take a tenth, so that peers that
+    /// came together do not all leave together.
+    async fn aged(self) {
+        let Some(age) = self.max_age else {
+            return std::future::pending().await;
+        };
+        let chance = RandomState::new().build_hasher().finish() >> 11;
+        #[allow(clippy::cast_precision_loss)]
+        let share = chance as f64 / (1_u64 << 53) as f64;
+        tokio::time::sleep(age.mul_f64(0.9 + 0.2 * share)).await;
+    }
 }
 
 /// Serves one connection until the peer ends it, or until `drain` and its calls have ended.
@@ -109,6 +126,10 @@ where
     let ended = tokio::select! {
         served = connection.as_mut() => served,
         () = drain.given() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+        () = limits.aged() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

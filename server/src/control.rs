@@ -1,16 +1,29 @@
-//! Requests to load or unload a model, on their way to the one who looks at the folder.
+//! Requests to change what is served, on their way to the one who looks at the folder.
 
+use crate::routing::Change;
 use cvm_proto::{Reason, Refusal};
 use tokio::sync::{mpsc, oneshot};
 
 /// Requests that may wait.
 const WAITING: usize = 16;
 
-/// What to do with a model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What to do with a model; without a version it is about the model in whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verb {
-    Load,
-    Unload,
+    Load { version: Option<String> },
+    Unload { version: Option<String> },
+    Change(Change),
+}
+
+impl Verb {
+    /// What did not happen, for a message.
+    fn participle(&self) -> &'static str {
+        match self {
+            Verb::Load { .. } => "loaded",
+            Verb::Unload { .. } => "unloaded",
+            Verb::Change(_) => "changed",
+        }
+    }
 }
 
 /// A request; what came of it goes to `done`.
@@ -25,13 +38,18 @@ pub(crate) struct Command {
 #[derive(Debug, Clone)]
 pub(crate) struct Control(Option<mpsc::Sender<Command>>);
 
-/// The way for requests, if they are allowed, and where they come out.
-pub(crate) fn control(allowed: bool) -> (Control, mpsc::Receiver<Command>) {
+/// The way for requests, and where they come out.
+pub(crate) fn control() -> (Control, mpsc::Receiver<Command>) {
     let (sender, receiver) = mpsc::channel(WAITING);
-    (Control(allowed.then_some(sender)), receiver)
+    (Control(Some(sender)), receiver)
 }
 
 impl Control {
+    /// The same way, closed unless requests are allowed.
+    pub(crate) fn only_if(&self, allowed: bool) -> Control {
+        Control(self.0.clone().filter(|_| allowed))
+    }
+
     /// Asks, and waits for what came of it.
     ///
     /// # Errors
@@ -44,7 +62,7 @@ impl Control {
             return Err(Refusal::new(Reason::NotAllowed, why));
         };
         let (done, outcome) = oneshot::channel();
-        let id = id.to_owned();
+        let (id, verb_done) = (id.to_owned(), verb.participle());
         let command = Command {
             verb,
             id: id.clone(),
@@ -54,11 +72,7 @@ impl Control {
         sender.send(command).await.map_err(|_| stopping(()))?;
         let outcome = outcome.await.map_err(|_| stopping(()))?;
         outcome.map_err(|why| {
-            let verb = match verb {
-                Verb::Load => "loaded",
-                Verb::Unload => "unloaded",
-            };
-            let why = format!("models/{id} cannot be {verb}: {why}");
+            let why = format!("models/{id} cannot be {verb_done}: {why}");
             Refusal::new(Reason::ModelUnavailable, why)
         })
     }

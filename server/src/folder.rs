@@ -1,73 +1,33 @@
-//! The folder of model files: what changed is verified first and swapped in whole.
+//! The folder of models: what changed is verified first and swapped in whole.
+//!
+//! A model is a file (`retail.cvm`) or a folder with a manifest (`retail/manifest.json`, see `shelf`).
 //!
 //! A file is looked at by its times, size and inode. A file that fails verification leaves the
 //! model it would have replaced serving, is logged once per state, and is tried again when it
 //! changes. A file changed within the last moments is tried again in any case: it may still be
 //! being written, within one tick of the file system's clock.
 
-use crate::registry::{Models, Registry, Served};
+use crate::file_state::FileState;
+use crate::registry::{Deployment, Models, Refused, Registry, Served};
+use crate::routing::Change;
+use crate::shelf::{HELD, Shelf};
+use crate::trust::{Signed, Trust};
+use cvm::repository::MANIFEST;
 use cvm_proto::ModelName;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 /// Most models of a folder.
 const MAX_MODELS: usize = 1024;
-
-/// A file untouched for this long is not being written within a clock tick of the last look.
-const SETTLED: Duration = Duration::from_secs(2);
 
 /// Looks in a row that a file must be gone for: one gap may be a delete-and-copy replacement.
 const LOOKS_BEFORE_RETIRING: u32 = 2;
 
 /// Ending of model files.
 const ENDING: &str = "cvm";
-
-/// What tells one state of a file from another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct FileState {
-    modified: Option<SystemTime>,
-    size_bytes: u64,
-    /// Inode and change time, where the system has them: they see a same-size rewrite with a
-    /// restored modification time.
-    identity: (u64, i64, i64),
-}
-
-impl FileState {
-    fn of(metadata: &std::fs::Metadata) -> FileState {
-        FileState {
-            modified: metadata.modified().ok(),
-            size_bytes: metadata.len(),
-            identity: identity(metadata),
-        }
-    }
-
-    /// Whether the last change is long enough ago. A time in the future counts as settled, or a
-    /// wrong clock would mean a reload at every look.
-    fn is_settled(&self, now: SystemTime) -> bool {
-        let (_, seconds, _) = self.identity;
-        let changed = u64::try_from(seconds)
-            .ok()
-            .filter(|seconds| *seconds > 0)
-            .map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
-            .or(self.modified);
-        changed.is_none_or(|time| now.duration_since(time).is_ok_and(|age| age >= SETTLED))
-            || changed.is_some_and(|time| time > now)
-    }
-}
-
-#[cfg(unix)]
-fn identity(metadata: &std::fs::Metadata) -> (u64, i64, i64) {
-    use std::os::unix::fs::MetadataExt;
-    (metadata.ino(), metadata.ctime(), metadata.ctime_nsec())
-}
-
-#[cfg(not(unix))]
-fn identity(_metadata: &std::fs::Metadata) -> (u64, i64, i64) {
-    (0, 0, 0)
-}
 
 /// What is remembered of a file.
 #[derive(Debug)]
@@ -85,51 +45,88 @@ pub(crate) struct Folder {
     seen: HashMap<PathBuf, Seen>,
     absent_looks: HashMap<String, u32>,
     unreadable: Option<String>,
-    /// Models unloaded by request, until they are loaded by request.
+    /// Models of a file unloaded by request, until they are loaded by request.
     held: BTreeSet<String>,
+    shelves: BTreeMap<String, Shelf>,
+    /// Folders whose name a file has too.
+    shadowed: BTreeSet<String>,
+    trust: Trust,
 }
 
-/// Why a model that was to be served is not.
-pub(crate) const HELD: &str = "unloaded by request";
+/// What a folder holds.
+#[derive(Debug, Default)]
+struct Listing {
+    files: BTreeMap<String, (PathBuf, FileState)>,
+    shelves: BTreeMap<String, PathBuf>,
+}
+
+impl Listing {
+    fn has(&self, id: &str) -> bool {
+        self.files.contains_key(id) || self.shelves.contains_key(id)
+    }
+}
 
 impl Folder {
-    pub(crate) fn new(path: PathBuf) -> Folder {
+    pub(crate) fn new(path: PathBuf, trust: Trust) -> Folder {
         Folder {
             path,
             seen: HashMap::new(),
             absent_looks: HashMap::new(),
             unreadable: None,
             held: BTreeSet::new(),
+            shelves: BTreeMap::new(),
+            shadowed: BTreeSet::new(),
+            trust,
         }
     }
 
-    /// Looks at a model's file at once, whatever is remembered of it, and serves it.
+    /// Looks at a model's file, or at a version, at once, whatever is remembered, and serves it.
     ///
     /// # Errors
     /// Why it is not served.
-    pub(crate) fn load_by_request(&mut self, id: &str, registry: &Registry) -> Result<(), String> {
+    pub(crate) fn load_by_request(
+        &mut self,
+        id: &str,
+        version: Option<&str>,
+        registry: &Registry,
+    ) -> Result<(), String> {
         self.held.remove(id);
         self.seen
             .retain(|path, _| model_id(path).as_deref() != Some(id));
         self.look(registry);
-        if let Some(why) = registry.refusals().get(id) {
+        if let Some(shelf) = self.shelves.get_mut(id) {
+            let loaded = shelf.load_by_request(version);
+            self.look(registry);
+            return loaded;
+        }
+        single(version)?;
+        if let Some(why) = self.refusals().get(&(id.to_owned(), String::new())) {
             return Err(why.clone());
         }
         match registry.snapshot().contains_key(id) {
             true => Ok(()),
-            false => Err(format!("the folder has no file {id}.{ENDING}")),
+            false => Err(format!(
+                "the folder has neither a file {id}.{ENDING} nor {id}/{MANIFEST}"
+            )),
         }
     }
 
-    /// Stops serving a model until it is loaded by request; requests in flight finish.
+    /// Stops serving a model, or a version, until it is loaded by request; requests in flight finish.
     ///
     /// # Errors
-    /// There is no such model.
+    /// There is no such model, or something points at the version.
     pub(crate) fn unload_by_request(
         &mut self,
         id: &str,
+        version: Option<&str>,
         registry: &Registry,
     ) -> Result<(), String> {
+        if let Some(shelf) = self.shelves.get_mut(id) {
+            let unloaded = shelf.unload_by_request(version);
+            self.look(registry);
+            return unloaded;
+        }
+        single(version)?;
         if !registry.snapshot().contains_key(id) && !self.held.contains(id) {
             return Err("it is not served".to_owned());
         }
@@ -139,22 +136,54 @@ impl Folder {
         Ok(())
     }
 
-    /// Why the newest file of each model is not served.
-    fn refusals(&self) -> BTreeMap<String, String> {
+    /// Changes who answers for a model.
+    ///
+    /// # Errors
+    /// Why nothing changed.
+    pub(crate) fn change_by_request(
+        &mut self,
+        id: &str,
+        change: &Change,
+        registry: &Registry,
+    ) -> Result<(), String> {
+        let changed = match self.shelves.get_mut(id) {
+            Some(shelf) => shelf.change(change),
+            None if registry.snapshot().contains_key(id) => Err(format!(
+                "it is a single file, whose one version always answers; a folder {id}/ with a \
+                 {MANIFEST} has versions"
+            )),
+            None => Err("there is no such model".to_owned()),
+        };
+        self.look(registry);
+        changed
+    }
+
+    /// Why something is not served.
+    fn refusals(&self) -> Refused {
         let seen = self.seen.iter().filter_map(|(path, seen)| {
             let why = seen.refusal.clone()?;
             Some((model_id(path)?, why))
         });
         let held = self.held.iter().map(|id| (id.clone(), HELD.to_owned()));
-        seen.chain(held).collect()
+        let shadowed = self.shadowed.iter().map(|id| {
+            let why = format!("{id}/ is left out: {id}.{ENDING} has its name");
+            (id.clone(), why)
+        });
+        let files = seen.chain(held).chain(shadowed);
+        let files = files.map(|(id, why)| ((id, String::new()), why));
+        let shelves = self.shelves.iter().flat_map(|(id, shelf)| {
+            let all = shelf.refusals().into_iter();
+            all.map(|(version, why)| ((id.clone(), version), why))
+        });
+        files.chain(shelves).collect()
     }
 
     /// Looks at the folder and publishes what changed. An unreadable folder changes nothing.
     pub(crate) fn look(&mut self, registry: &Registry) {
-        match self.files() {
-            Ok(files) => {
+        match self.list() {
+            Ok(listing) => {
                 self.unreadable = None;
-                self.apply(files, registry);
+                self.apply(listing, registry);
             }
             Err(error) => {
                 let error = error.to_string();
@@ -166,22 +195,25 @@ impl Folder {
         }
     }
 
-    /// Model files by id; files that cannot be models are logged once and left out.
-    fn files(&mut self) -> io::Result<BTreeMap<String, (PathBuf, FileState)>> {
-        let mut files = BTreeMap::new();
+    /// Model files and folders by id; files that cannot be models are logged once and left out.
+    fn list(&mut self) -> io::Result<Listing> {
+        let mut listing = Listing::default();
         for entry in std::fs::read_dir(&self.path)? {
             let path = entry?.path();
             if path.extension().is_none_or(|ending| ending != ENDING) {
+                if let Some(id) = shelf_id(&path) {
+                    listing.shelves.insert(id, path);
+                }
                 continue;
             }
             // Follows links; a file gone since the listing is simply absent.
             let Ok(metadata) = std::fs::metadata(&path) else {
                 continue;
             };
-            let state = FileState::of(&metadata);
+            let state = FileState::of(&metadata).under(&self.trust, &path);
             match model_id(&path) {
                 Some(id) if metadata.is_file() => {
-                    files.insert(id, (path, state));
+                    listing.files.insert(id, (path, state));
                 }
                 Some(_) => self.refuse(&path, state, true, "is not a regular file".to_owned()),
                 None => {
@@ -190,21 +222,23 @@ impl Folder {
                 }
             }
         }
-        Ok(files)
+        let Listing { files, shelves } = &mut listing;
+        let named = shelves.keys().filter(|id| files.contains_key(*id));
+        self.shadowed = named.cloned().collect();
+        shelves.retain(|id, _| !files.contains_key(id));
+        Ok(listing)
     }
 
-    fn apply(&mut self, files: BTreeMap<String, (PathBuf, FileState)>, registry: &Registry) {
+    fn apply(&mut self, listing: Listing, registry: &Registry) {
         let mut models = Models::clone(&registry.snapshot());
-        let mut changed = self.retire(&files, &mut models);
+        let mut changed = self.retire(&listing, &mut models);
         self.seen.retain(|path, _| path.exists());
         for id in &self.held {
             changed |= models.remove(id).is_some();
         }
-        for (id, (path, state)) in files {
-            if self.held.contains(&id) {
-                continue;
-            }
-            if self.is_known(&path, &state) {
+        changed |= self.look_at_shelves(&listing, &mut models);
+        for (id, (path, state)) in listing.files {
+            if self.held.contains(&id) || self.is_known(&path, &state) {
                 continue;
             }
             if models.len() >= MAX_MODELS && !models.contains_key(&id) {
@@ -220,28 +254,56 @@ impl Folder {
         registry.refuse(self.refusals());
     }
 
+    fn look_at_shelves(&mut self, listing: &Listing, models: &mut Models) -> bool {
+        let mut changed = false;
+        let absent_looks = &self.absent_looks;
+        self.shelves.retain(|id, _| {
+            let gone = absent_looks
+                .get(id)
+                .is_some_and(|n| *n >= LOOKS_BEFORE_RETIRING);
+            !gone && !listing.files.contains_key(id)
+        });
+        for (id, path) in &listing.shelves {
+            if models.len() >= MAX_MODELS && !models.contains_key(id) {
+                continue;
+            }
+            let shelf = self.shelves.entry(id.clone());
+            let shelf = shelf.or_insert_with(|| Shelf::new(id, path, self.trust.clone()));
+            let looked = shelf.look();
+            let same = match (shelf.deployment(), models.get(id)) {
+                (Some(new), Some(old)) => Arc::ptr_eq(new, old),
+                (new, old) => new.is_none() && old.is_none(),
+            };
+            if !looked && same {
+                continue;
+            }
+            changed = true;
+            match shelf.deployment() {
+                Some(deployment) => models.insert(id.clone(), Arc::clone(deployment)),
+                None => models.remove(id),
+            };
+        }
+        changed
+    }
+
     fn is_known(&self, path: &Path, state: &FileState) -> bool {
         self.seen
             .get(path)
             .is_some_and(|seen| seen.settled && seen.state == *state)
     }
 
-    /// Removes models whose file has been gone for long enough.
-    fn retire(
-        &mut self,
-        files: &BTreeMap<String, (PathBuf, FileState)>,
-        models: &mut Models,
-    ) -> bool {
-        self.absent_looks.retain(|id, _| !files.contains_key(id));
+    /// Removes models whose file or folder has been gone for long enough.
+    fn retire(&mut self, listing: &Listing, models: &mut Models) -> bool {
+        self.absent_looks.retain(|id, _| !listing.has(id));
         let before = models.len();
-        models.retain(|id, served| {
-            if files.contains_key(id) {
+        models.retain(|id, _| {
+            if listing.has(id) {
                 return true;
             }
             let looks = self.absent_looks.entry(id.clone()).or_default();
             *looks += 1;
             if *looks >= LOOKS_BEFORE_RETIRING {
-                tracing::info!(model = %served.stamp.model_version, "model retired: its file is gone");
+                tracing::info!(model = %id, "model retired: its file or folder is gone");
                 return false;
             }
             true
@@ -253,10 +315,10 @@ impl Folder {
     /// reading shows at the next look.
     fn load(&mut self, id: &str, path: &Path, state: FileState, models: &mut Models) -> bool {
         let settled = state.is_settled(SystemTime::now());
-        let opened = match cvm::Model::open_file(path) {
+        let (model, signed) = match open(&self.trust, id, path) {
             Ok(opened) => opened,
-            Err(error) => {
-                self.refuse(path, state, settled, error.to_string());
+            Err(why) => {
+                self.refuse(path, state, settled, why);
                 return false;
             }
         };
@@ -266,23 +328,16 @@ impl Folder {
             refusal: None,
         };
         self.seen.insert(path.to_owned(), seen);
-        let served = Served::new(id, opened.model);
-        let before = models.get(id).map(|old| old.stamp.fingerprint.as_str());
-        if before == Some(served.stamp.fingerprint.as_str()) {
+        self.trust.served(id, signed.as_ref());
+        let served = Served::new(id, model).signed(signed);
+        let before = models.get(id).map(Arc::clone);
+        let champion = before.as_ref().and_then(|before| before.champion.as_ref());
+        if champion.is_some_and(|old| old.stamp.fingerprint == served.stamp.fingerprint) {
             return false;
         }
-        tracing::info!(
-            model = %served.stamp.model_version,
-            kind = %served.stamp.kind,
-            fingerprint = %served.stamp.fingerprint,
-            bytes = opened.size_bytes,
-            replaced = before.unwrap_or("none"),
-            "model loaded"
-        );
-        for note in served.model.notes() {
-            tracing::warn!(model = %served.stamp.model_version, note, "model note");
-        }
-        models.insert(id.to_owned(), Arc::new(served));
+        served.announce();
+        let deployment = Deployment::single(id, served, before.as_deref());
+        models.insert(id.to_owned(), Arc::new(deployment));
         true
     }
 
@@ -301,6 +356,30 @@ impl Folder {
             refusal: Some(why),
         };
         self.seen.insert(path.to_owned(), seen);
+    }
+}
+
+/// Reads, trusts and verifies a file, all in the same bytes.
+fn open(trust: &Trust, id: &str, path: &Path) -> Result<(cvm::Model, Option<Signed>), String> {
+    let bytes = cvm::repository::read_file(path).map_err(|error| error.message)?;
+    let signed = trust.check(id, id, path, &bytes)?;
+    let model = cvm::Model::open(&bytes).map_err(|error| error.message)?;
+    Ok((model, signed))
+}
+
+/// The id of a folder with a manifest: its name.
+fn shelf_id(path: &Path) -> Option<String> {
+    let name = path.file_name()?.to_str()?;
+    (ModelName::is_id(name) && path.join(MANIFEST).is_file()).then(|| name.to_owned())
+}
+
+/// A single file has one version, which cannot be named.
+fn single(version: Option<&str>) -> Result<(), String> {
+    match version {
+        None => Ok(()),
+        Some(_) => Err(format!(
+            "it is a single file: load and unload it in whole, or give it a folder with a {MANIFEST}"
+        )),
     }
 }
 

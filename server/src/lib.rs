@@ -3,7 +3,7 @@
 //! [`run`] serves until its `shutdown` future ends, then drains. Layers, outermost first:
 //! `listen` accepts connections and hands each to a worker thread; `connection` speaks HTTP/2 on
 //! one; `api` routes a request and minds its deadline; `services` parse, call and render; `plane`
-//! finds the model and scores; `registry` and `folder` keep the models. Scores come from
+//! finds the model and scores; `registry`, `folder` and `shelf` keep the models. Scores come from
 //! [`cvm::Model::score`] and from nowhere else.
 
 #![cfg_attr(
@@ -16,6 +16,7 @@
     )
 )]
 
+mod admission;
 mod api;
 mod calls;
 mod compute;
@@ -23,6 +24,7 @@ mod connection;
 mod control;
 mod deadline;
 mod drain;
+mod file_state;
 mod folder;
 mod http;
 mod identity;
@@ -32,10 +34,18 @@ mod meter;
 mod plane;
 mod prefixed;
 mod registry;
+mod routing;
+mod rows;
 mod services;
 mod settings;
+mod shadow;
+mod shelf;
+mod split;
 mod stream;
+mod trust;
+mod work;
 mod worker;
 
 pub use listen::{Listeners, RunError, run};
 pub use settings::{LogFormat, Settings};
+pub use trust::TrustPolicy;

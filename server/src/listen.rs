@@ -1,6 +1,7 @@
 //! The life of a server: load, accept, drain, end.
 
-use crate::api::{Api, serving};
+use crate::admission::Admission;
+use crate::api::{Api, Shared, not_serving};
 use crate::calls::Calls;
 use crate::compute::Compute;
 use crate::connection::Limits;
@@ -12,6 +13,8 @@ use crate::identity::{Identity, Tls, TlsFiles, Tokens, Watched};
 use crate::plane::Plane;
 use crate::registry::Registry;
 use crate::settings::Settings;
+use crate::shadow::{self, Shadows};
+use crate::trust::Trust;
 use crate::worker::{self, Accepted, Context, Worker};
 use std::future::Future;
 use std::io;
@@ -21,10 +24,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
-use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
 
 /// Pause after a failed accept: the usual cause is that the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Most connections for administration.
+const MAX_ADMIN_CONNECTIONS: u32 = 64;
 
 /// How long workers may take to end once their connections are cut.
 const CUT_TIME: Duration = Duration::from_millis(500);
@@ -61,11 +67,17 @@ pub struct Listeners {
     pub grpc: TcpListener,
     /// HTTP, if it is served: scoring in JSON, metrics, the status page.
     pub http: Option<TcpListener>,
+    /// gRPC for administration, if it is served.
+    pub admin: Option<TcpListener>,
 }
 
 impl From<TcpListener> for Listeners {
     fn from(grpc: TcpListener) -> Self {
-        Listeners { grpc, http: None }
+        Listeners {
+            grpc,
+            http: None,
+            admin: None,
+        }
     }
 }
 
@@ -84,11 +96,11 @@ pub async fn run(
     settings: Settings,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RunError> {
-    let Listeners { grpc, http } = listeners.into();
+    let Listeners { grpc, http, admin } = listeners.into();
     let secrets = Secrets::read(&settings).map_err(RunError::Identity)?;
     let registry = Arc::new(Registry::default());
-    let folder = first_look(&settings, &registry).await?;
-    let (control, commands) = control(settings.allow_model_control);
+    let folder = first_look(&settings, &secrets.trust, &registry).await?;
+    let (control, commands) = control();
     let watcher = tokio::spawn(watch(
         folder,
         Arc::clone(&registry),
@@ -96,53 +108,135 @@ pub async fn run(
         commands,
         secrets.clone(),
     ));
-
-    let worker_count = settings.worker_count();
-    let plane = Arc::new(Plane {
-        registry,
-        compute: Compute::new(worker_count),
-        max_rows: usize::try_from(settings.max_rows).unwrap_or(usize::MAX),
-    });
+    let (shadows, queue) = shadow::shadows();
+    let plane = Arc::new(plane(registry, shadows, secrets.trust.clone(), &settings));
+    let shadowing = tokio::spawn(shadow::run(queue, Arc::clone(&plane)));
     let (drain, draining) = signal();
     let (cut, cutting) = signal();
-    let size = settings.max_message_bytes();
-    let calls = Arc::new(Calls::default());
-    let (api, health) = Api::new(
-        Arc::clone(&plane),
+    let shared = Shared {
+        plane: Arc::clone(&plane),
         control,
-        Arc::clone(&calls),
-        secrets.identity(),
-        size,
-        draining.clone(),
-    )
-    .await?;
-    if let Some(listener) = http {
-        let http = Http {
-            plane,
-            calls,
-            identity: secrets.identity(),
-            drain: draining.clone(),
-            started: Instant::now(),
-        };
-        http::start(listener, http, size, cutting.clone()).map_err(RunError::Worker)?;
+        calls: Arc::new(Calls::default()),
+        identity: secrets.identity(),
+        max_message_bytes: settings.max_message_bytes(),
+        drain: draining.clone(),
+    };
+    start_http(http, &shared, &settings, cutting.clone())?;
+    let house = House {
+        shared,
+        settings: &settings,
+        tls: secrets.tls,
+        draining,
+        cutting,
+    };
+    let (mut workers, health) = house.scoring().await?;
+    let mut reporters = vec![health];
+    if let Some(listener) = admin {
+        let (worker, health) = house.admin(listener).await?;
+        workers.push(worker);
+        reporters.push(health);
     }
-    let context = context(api, secrets.tls, &settings, draining, cutting);
-    let workers = (0..worker_count)
-        .map(|index| worker::start(index, context.clone()))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(RunError::Worker)?;
-    drop(context);
-
-    accept(&grpc, &workers, &settings, shutdown).await;
+    let scoring = workers.iter().take(settings.worker_count());
+    let scoring = scoring.map(|worker| worker.connections.clone()).collect();
+    accept(&grpc, scoring, settings.max_connections, shutdown).await;
     tracing::info!(seconds = settings.drain_seconds, "shutting down");
-    serving(&health, ServingStatus::NotServing).await;
+    not_serving(&reporters).await;
     drop(grpc);
     drain.give();
     let cut_count = finish(workers, settings.drain_deadline(), || cut.give()).await;
     cut.give();
     watcher.abort();
+    shadowing.abort();
     tracing::info!(connections_cut = cut_count, "shut down");
     Ok(())
+}
+
+fn plane(registry: Arc<Registry>, shadows: Shadows, trust: Trust, settings: &Settings) -> Plane {
+    Plane {
+        registry,
+        admission: Admission::new(
+            usize::try_from(settings.max_rows_in_flight).unwrap_or(usize::MAX),
+        ),
+        compute: Compute::new(settings.worker_count()),
+        shadows,
+        trust,
+        max_rows: usize::try_from(settings.max_rows).unwrap_or(usize::MAX),
+    }
+}
+
+fn start_http(
+    listener: Option<TcpListener>,
+    shared: &Shared,
+    settings: &Settings,
+    cut: Signal,
+) -> Result<(), RunError> {
+    let Some(listener) = listener else {
+        return Ok(());
+    };
+    let http = Http {
+        plane: Arc::clone(&shared.plane),
+        calls: Arc::clone(&shared.calls),
+        identity: shared.identity.clone(),
+        drain: shared.drain.clone(),
+        started: Instant::now(),
+    };
+    let limits = http::Limits {
+        max_body_bytes: shared.max_message_bytes,
+        max_connections: usize::try_from(settings.max_connections).unwrap_or(usize::MAX),
+        head_timeout: Duration::from_secs(settings.handshake_timeout_seconds.into()),
+    };
+    http::start(listener, http, limits, cut).map_err(RunError::Worker)
+}
+
+/// What the ports of a server have in common.
+struct House<'a> {
+    shared: Shared,
+    settings: &'a Settings,
+    tls: Option<Tls>,
+    draining: Signal,
+    cutting: Signal,
+}
+
+impl House<'_> {
+    /// Workers that serve scoring.
+    async fn scoring(&self) -> Result<(Vec<Worker>, HealthReporter), RunError> {
+        let allowed = self.settings.allow_model_control;
+        let control = self.shared.control.only_if(allowed);
+        let (api, health) = Api::scoring(&self.shared, control).await?;
+        let context = self.context(api);
+        let workers = (0..self.settings.worker_count())
+            .map(|index| worker::start(&format!("cvm-worker-{index}"), context.clone()))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(RunError::Worker)?;
+        Ok((workers, health))
+    }
+
+    /// A worker of its own for administration, so that it answers when scoring is busy.
+    async fn admin(&self, listener: TcpListener) -> Result<(Worker, HealthReporter), RunError> {
+        let (api, health) = Api::admin(&self.shared).await?;
+        let worker = worker::start("cvm-admin", self.context(api)).map_err(RunError::Worker)?;
+        let (workers, drain) = (vec![worker.connections.clone()], self.draining.clone());
+        tokio::spawn(async move {
+            accept(&listener, workers, MAX_ADMIN_CONNECTIONS, drain.given()).await;
+        });
+        Ok((worker, health))
+    }
+
+    fn context(&self, api: Api) -> Context {
+        let settings = self.settings;
+        Context {
+            api,
+            tls: self.tls.clone(),
+            limits: Limits {
+                handshake_timeout: Duration::from_secs(settings.handshake_timeout_seconds.into()),
+                max_concurrent_streams: settings.max_concurrent_streams,
+                max_age: settings.max_connection_age(),
+            },
+            drain: self.draining.clone(),
+            cut: self.cutting.clone(),
+            max_connections: usize::try_from(settings.max_connections).unwrap_or(usize::MAX),
+        }
+    }
 }
 
 /// What tells callers apart, and what calls travel under.
@@ -150,6 +244,7 @@ pub async fn run(
 struct Secrets {
     tokens: Option<Arc<Watched<Tokens>>>,
     tls: Option<Tls>,
+    trust: Trust,
 }
 
 impl Secrets {
@@ -172,6 +267,11 @@ impl Secrets {
         Ok(Secrets {
             tokens: tokens.transpose()?,
             tls: tls.transpose()?,
+            trust: Trust::new(
+                settings.trust_policy,
+                settings.trusted_keys.clone(),
+                settings.trust_state.clone(),
+            )?,
         })
     }
 
@@ -187,32 +287,24 @@ impl Secrets {
         if let Some(tls) = &self.tls {
             tls.look();
         }
-    }
-}
-
-fn context(api: Api, tls: Option<Tls>, settings: &Settings, drain: Signal, cut: Signal) -> Context {
-    Context {
-        api,
-        tls,
-        limits: Limits {
-            handshake_timeout: Duration::from_secs(settings.handshake_timeout_seconds.into()),
-            max_concurrent_streams: settings.max_concurrent_streams,
-        },
-        drain,
-        cut,
-        max_connections: usize::try_from(settings.max_connections).unwrap_or(usize::MAX),
+        self.trust.look();
     }
 }
 
 /// Loads the folder on a thread of its own.
-async fn first_look(settings: &Settings, registry: &Arc<Registry>) -> Result<Folder, RunError> {
+async fn first_look(
+    settings: &Settings,
+    trust: &Trust,
+    registry: &Arc<Registry>,
+) -> Result<Folder, RunError> {
+    let trust = trust.clone();
     let (path, registry) = (settings.models.clone(), Arc::clone(registry));
     let look = tokio::task::spawn_blocking(move || {
         std::fs::read_dir(&path).map_err(|source| RunError::Models {
             path: path.clone(),
             source,
         })?;
-        let mut folder = Folder::new(path);
+        let mut folder = Folder::new(path, trust);
         folder.look(&registry);
         if registry.snapshot().is_empty() {
             tracing::warn!("no model is loaded; every call is answered with NOT_FOUND");
@@ -257,8 +349,9 @@ async fn watch(
 fn obey(command: Command, folder: &mut Folder, registry: &Registry) {
     let Command { verb, id, done } = command;
     let outcome = match verb {
-        Verb::Load => folder.load_by_request(&id, registry),
-        Verb::Unload => folder.unload_by_request(&id, registry),
+        Verb::Load { version } => folder.load_by_request(&id, version.as_deref(), registry),
+        Verb::Unload { version } => folder.unload_by_request(&id, version.as_deref(), registry),
+        Verb::Change(change) => folder.change_by_request(&id, &change, registry),
     };
     // A caller that no longer waits has what it asked for all the same.
     let _ = done.send(outcome);
@@ -267,11 +360,11 @@ fn obey(command: Command, folder: &mut Folder, registry: &Registry) {
 /// Accepts connections until `shutdown` and deals them to the workers in turn.
 async fn accept(
     listener: &TcpListener,
-    workers: &[Worker],
-    settings: &Settings,
+    workers: Vec<mpsc::Sender<Accepted>>,
+    max_connections: u32,
     shutdown: impl Future<Output = ()>,
 ) {
-    let most = usize::try_from(settings.max_connections).unwrap_or(Semaphore::MAX_PERMITS);
+    let most = usize::try_from(max_connections).unwrap_or(Semaphore::MAX_PERMITS);
     let places = Arc::new(Semaphore::new(most));
     let mut turn = workers.iter().cycle();
     let mut shutdown = pin!(shutdown);
@@ -291,14 +384,14 @@ async fn accept(
 }
 
 /// Hands a connection to a worker, or closes it when there are too many.
-fn deal(stream: TcpStream, places: &Arc<Semaphore>, worker: Option<&Worker>) {
+fn deal(stream: TcpStream, places: &Arc<Semaphore>, worker: Option<&mpsc::Sender<Accepted>>) {
     let Ok(place) = Arc::clone(places).try_acquire_owned() else {
-        tracing::warn!("connection closed: there are as many as --max-connections allows");
+        tracing::warn!("connection closed: there are as many as are allowed");
         return;
     };
     let handed = stream.into_std().and_then(|stream| {
         let accepted = Accepted { stream, place };
-        match worker.map(|worker| worker.connections.try_send(accepted)) {
+        match worker.map(|worker| worker.try_send(accepted)) {
             Some(Ok(())) => Ok(()),
             Some(Err(_)) | None => Err(io::Error::other("no worker takes it")),
         }

@@ -60,17 +60,25 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
     let (grpc, address) = bind("--listen", settings.listen).await?;
     // Scripts read these lines; a closed standard output is their choice.
     let _ = writeln!(std::io::stdout(), "listening on {address}");
-    let http = match settings.http_listen {
-        None => None,
-        Some(wanted) => {
-            let (listener, address) = bind("--http-listen", wanted).await?;
-            let _ = writeln!(std::io::stdout(), "http on {address}");
-            Some(listener)
-        }
-    };
+    let http = bind_further("--http-listen", "http", settings.http_listen).await?;
+    let admin = bind_further("--admin-listen", "admin", settings.admin_listen).await?;
     let stop = told_to_stop(terminate, interrupt);
-    let listeners = Listeners { grpc, http };
+    let listeners = Listeners { grpc, http, admin };
     run(listeners, settings, stop).await.map_err(failure)
+}
+
+/// Binds an address if there is one, and says so.
+async fn bind_further(
+    flag: &str,
+    what: &str,
+    wanted: Option<SocketAddr>,
+) -> Result<Option<TcpListener>, Failure> {
+    let Some(wanted) = wanted else {
+        return Ok(None);
+    };
+    let (listener, address) = bind(flag, wanted).await?;
+    let _ = writeln!(std::io::stdout(), "{what} on {address}");
+    Ok(Some(listener))
 }
 
 async fn bind(flag: &str, wanted: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {

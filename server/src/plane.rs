@@ -1,24 +1,30 @@
 //! From a request to its answer, whatever service it came through.
 
-use crate::compute::Compute;
+use crate::admission::Admission;
+use crate::compute::{Compute, Next, Steps};
 use crate::deadline::Deadline;
-use crate::meter::Moments;
 use crate::registry::{Registry, Served};
-use cvm::{Frame, OutputSpec, RowCode, Scores, Violation};
-use cvm_proto::{Reason, Refusal, ScoreAnswer, ScoreJob, ScoredColumn, v1 as pb};
+use crate::shadow::Shadows;
+use crate::trust::Trust;
+use crate::work::{Part, Work, weight};
+use cvm::{Frame, ScoreOptions, Scores, Violation};
+use cvm_proto::{Refusal, ScoreAnswer, ScoreJob, v1 as pb};
 use std::sync::Arc;
 use std::time::Instant;
-
-/// Rows without reasons that one row with reasons counts as: attributions take about a millisecond.
-const REASON_WEIGHT: usize = 256;
 
 /// What every service shares.
 #[derive(Debug)]
 pub(crate) struct Plane {
     /// The models.
     pub(crate) registry: Arc<Registry>,
+    /// How much is in flight.
+    pub(crate) admission: Arc<Admission>,
     /// Where scoring runs.
     pub(crate) compute: Compute,
+    /// Where batches go that shadows are to score.
+    pub(crate) shadows: Shadows,
+    /// Whose model files are served.
+    pub(crate) trust: Trust,
     /// Most rows of one request.
     pub(crate) max_rows: usize,
 }
@@ -50,33 +56,51 @@ impl Plane {
         render: impl FnOnce(ScoreAnswer) -> T + Send + 'static,
     ) -> Result<T, Refusal> {
         let decoded = Instant::now();
-        let served = self.registry.resolve(&job.model)?;
-        let row_count = job.frame.row_count;
-        let weight = match &job.options.reasons {
-            None => 1,
-            Some(_) => REASON_WEIGHT,
-        };
-        let size = row_count.saturating_mul(weight);
-        let model = Arc::clone(&served);
-        let work = move || {
-            let dequeued = Instant::now();
-            let answer = score(&model, job)?;
-            let scored = Instant::now();
-            let rendered = render(answer);
-            let moments = Moments {
-                begun,
-                decoded,
-                dequeued,
-                scored,
-            };
-            model.meter.answered(moments, row_count);
-            Ok(rendered)
+        let ScoreJob {
+            model,
+            frame,
+            options,
+            encoding: _,
+            row_keys,
+            request_id,
+        } = job;
+        let route = self.registry.route(&model)?;
+        let served = Arc::clone(&route.served);
+        let size = frame.row_count.saturating_mul(weight(&options));
+        let work = Work {
+            route,
+            shadows: self.shadows.clone(),
+            frame: Some(frame),
+            options,
+            row_keys,
+            request_id,
+            render: Box::new(render),
+            begun,
+            decoded,
+            dequeued: None,
+            parts: Vec::new(),
         };
         let answer = self.compute.run(size, deadline, work).await;
         if answer.is_err() {
             served.meter.refused(begun);
         }
         answer
+    }
+
+    /// The scores of a frame by one version, apart from all traffic.
+    pub(crate) async fn scores(
+        &self,
+        served: Arc<Served>,
+        frame: Arc<Frame>,
+        options: ScoreOptions,
+        deadline: Deadline,
+    ) -> Result<Scores, Refusal> {
+        let size = frame.row_count.saturating_mul(weight(&options));
+        let work = Alone {
+            part: Part::whole(served, frame),
+            options,
+        };
+        self.compute.run(size, deadline, work).await
     }
 
     /// The cap comes first: nothing is converted beyond it.
@@ -93,72 +117,19 @@ impl Plane {
     }
 }
 
-/// Scores a job with the model it resolved to.
-fn score(served: &Served, job: ScoreJob) -> Result<ScoreAnswer, Refusal> {
-    let ScoreJob {
-        model: _,
-        frame,
-        options,
-        encoding: _,
-        row_keys,
-        request_id,
-    } = job;
-    let batch = frame.batch().map_err(|error| refusal(error.into()))?;
-    let scores = served.model.score(&batch, &options).map_err(refusal)?;
-    let row_count = frame.row_count;
-    let Scores {
-        outputs,
-        status,
-        issues,
-        reasons,
-    } = scores;
-    let all_fine = status.iter().all(|status| status.is_ok());
-    let statuses: Vec<RowCode> = match all_fine {
-        true => Vec::new(),
-        false => status.iter().map(|status| status.code).collect(),
-    };
-    drop::<Frame>(frame);
-    let specs = served.model.outputs();
-    Ok(ScoreAnswer {
-        model: served.stamp.clone(),
-        row_count,
-        outputs: outputs
-            .into_iter()
-            .map(|(name, values)| column(specs, name, values))
-            .collect(),
-        statuses,
-        issues,
-        row_keys,
-        request_id,
-        reasons,
-    })
+/// Rows for one version, and nothing else.
+struct Alone {
+    part: Part,
+    options: ScoreOptions,
 }
 
-fn column(specs: &[OutputSpec], name: &str, values: Vec<f64>) -> ScoredColumn {
-    let unit = specs.iter().find(|spec| spec.name == name);
-    ScoredColumn {
-        name: name.to_owned(),
-        unit: unit.map_or_else(String::new, |spec| spec.unit.to_owned()),
-        values,
-    }
-}
+impl Steps for Alone {
+    type Done = Scores;
 
-/// An engine's error on the wire. The engine speaks of `columns.T`; in a request they are in `frame`.
-fn refusal(error: cvm::Error) -> Refusal {
-    let cvm::Error {
-        kind,
-        message,
-        violations,
-    } = error;
-    if violations.is_empty() {
-        return Refusal::new(Reason::from(kind), message);
+    fn step(mut self) -> Result<Next<Self>, Refusal> {
+        Ok(match self.part.step(&self.options)? {
+            true => Next::More(self),
+            false => Next::Done(self.part.scores()),
+        })
     }
-    let in_request = violations.into_iter().map(|violation| Violation {
-        field: match violation.field.starts_with("columns.") {
-            true => format!("frame.{}", violation.field),
-            false => violation.field,
-        },
-        description: violation.description,
-    });
-    Refusal::fields(in_request.collect())
 }

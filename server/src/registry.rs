@@ -1,16 +1,120 @@
 //! The models being served: one immutable snapshot, swapped whole.
 
 use crate::meter::Meter;
+use crate::routing::{CHAMPION, Routing};
+use crate::shadow::Shadow;
+use crate::split::LiveSplit;
+use crate::trust::Signed;
 use arc_swap::ArcSwap;
 use cvm_proto::{ModelCard, ModelName, ModelOutput, ModelParam, ModelStamp, Reason, Refusal};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 /// Models by id.
-pub(crate) type Models = BTreeMap<String, Arc<Served>>;
+pub(crate) type Models = BTreeMap<String, Arc<Deployment>>;
 
-/// A model as it is served.
+/// Loaded versions of a model, by name.
+pub(crate) type Versions = BTreeMap<String, Arc<Served>>;
+
+/// Why something is not served, by model and version; what is about no version under "".
+pub(crate) type Refused = BTreeMap<(String, String), String>;
+
+/// A model: its loaded versions, and who of them answers.
+#[derive(Debug)]
+pub(crate) struct Deployment {
+    /// Loaded versions.
+    pub(crate) versions: Versions,
+    /// Who answers; points at loaded versions only.
+    pub(crate) routing: Routing,
+    /// Who answers for the model named alone.
+    pub(crate) champion: Option<Arc<Served>>,
+    /// The split of traffic, if there is one.
+    pub(crate) split: Option<LiveSplit>,
+    /// Versions scored beside the champion.
+    pub(crate) shadows: Vec<Arc<Shadow>>,
+    /// When the champion last became another.
+    pub(crate) moved: SystemTime,
+}
+
+impl Deployment {
+    /// A deployment that follows on `before`.
+    pub(crate) fn new(
+        id: &str,
+        versions: Versions,
+        routing: Routing,
+        before: Option<&Deployment>,
+    ) -> Deployment {
+        let champion = routing.champion().and_then(|version| versions.get(version));
+        let champion = champion.cloned();
+        let fingerprint = |served: &Arc<Served>| served.stamp.fingerprint.clone();
+        let was = before.and_then(|before| before.champion.as_ref());
+        let same = before.filter(|_| was.map(fingerprint) == champion.as_ref().map(fingerprint));
+        let known = before
+            .map(|before| before.shadows.as_slice())
+            .unwrap_or_default();
+        Deployment {
+            moved: same.map_or_else(SystemTime::now, |before| before.moved),
+            split: LiveSplit::of(id, &routing, &versions),
+            shadows: shadows_of(&routing, &versions, champion.as_ref(), known),
+            versions,
+            routing,
+            champion,
+        }
+    }
+
+    /// The deployment of a single file: its version is the champion.
+    pub(crate) fn single(id: &str, served: Served, before: Option<&Deployment>) -> Deployment {
+        let version = served.version.clone();
+        let mut routing = Routing::default();
+        routing.aliases.insert(CHAMPION.to_owned(), version.clone());
+        let versions = [(version, Arc::new(served))].into();
+        Deployment::new(id, versions, routing, before)
+    }
+}
+
+/// The shadows of a routing; one that compared the same two versions before goes on.
+fn shadows_of(
+    routing: &Routing,
+    versions: &Versions,
+    champion: Option<&Arc<Served>>,
+    known: &[Arc<Shadow>],
+) -> Vec<Arc<Shadow>> {
+    let named = routing.shadows.iter();
+    let named = named.filter_map(|to| versions.get(routing.target(to)?));
+    let pairs = named.filter_map(|served| Some((served, champion?)));
+    let shadows = pairs.filter(|(served, base)| !Arc::ptr_eq(served, base));
+    let shadows = shadows.map(|(served, base)| {
+        let before = known.iter().find(|shadow| shadow.is_of(served, base));
+        let new = || Arc::new(Shadow::new(Arc::clone(served), Arc::clone(base)));
+        before.map_or_else(new, Arc::clone)
+    });
+    shadows.collect()
+}
+
+/// Who answers a request: a version, or, for a model named alone, whoever its deployment says.
+#[derive(Debug)]
+pub(crate) struct Route {
+    /// The version, or the champion.
+    pub(crate) served: Arc<Served>,
+    deployment: Option<Arc<Deployment>>,
+}
+
+impl Route {
+    /// The split that deals the rows.
+    pub(crate) fn split(&self) -> Option<&LiveSplit> {
+        self.deployment.as_ref()?.split.as_ref()
+    }
+
+    /// The deployment whose shadows are compared with the champion.
+    pub(crate) fn compared(&self) -> Option<&Deployment> {
+        let deployment = self.deployment.as_deref()?;
+        (!deployment.shadows.is_empty()).then_some(deployment)
+    }
+}
+
+/// A version of a model as it is served.
 #[derive(Debug)]
 pub(crate) struct Served {
     /// What answers are stamped with.
@@ -21,12 +125,23 @@ pub(crate) struct Served {
     pub(crate) model: cvm::Model,
     /// What it has done.
     pub(crate) meter: Meter,
+    /// When it was loaded.
+    pub(crate) loaded: SystemTime,
+    /// Who signed its file.
+    pub(crate) signed: Option<Signed>,
     id: String,
 }
 
 impl Served {
+    /// The model of a single file, under the author's version or the start of the fingerprint.
     pub(crate) fn new(id: &str, model: cvm::Model) -> Served {
         let version = version_of(id, &model);
+        Served::version(id, &version, model)
+    }
+
+    /// A model under a version that a manifest gives it.
+    pub(crate) fn version(id: &str, version: &str, model: cvm::Model) -> Served {
+        let version = version.to_owned();
         let stamp = ModelStamp {
             model_version: format!("models/{id}/versions/{version}"),
             fingerprint: model.fingerprint().to_string(),
@@ -37,7 +152,28 @@ impl Served {
             version,
             model,
             meter: Meter::default(),
+            loaded: SystemTime::now(),
+            signed: None,
             id: id.to_owned(),
+        }
+    }
+
+    /// The same with who signed its file.
+    pub(crate) fn signed(self, signed: Option<Signed>) -> Served {
+        Served { signed, ..self }
+    }
+
+    /// Tells the log that it is loaded.
+    pub(crate) fn announce(&self) {
+        tracing::info!(
+            model = %self.stamp.model_version,
+            kind = %self.stamp.kind,
+            fingerprint = %self.stamp.fingerprint,
+            signed_by = self.signed.as_ref().map_or("nobody", |signed| &signed.key),
+            "model loaded"
+        );
+        for note in self.model.notes() {
+            tracing::warn!(model = %self.stamp.model_version, note, "model note");
         }
     }
 
@@ -93,7 +229,7 @@ fn version_of(id: &str, model: &cvm::Model) -> String {
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     models: ArcSwap<Models>,
-    refused: ArcSwap<BTreeMap<String, String>>,
+    refused: ArcSwap<Refused>,
     swaps: AtomicU64,
 }
 
@@ -114,69 +250,111 @@ impl Registry {
         self.swaps.load(Ordering::Relaxed)
     }
 
-    /// Why the newest file of a model is not served, by id.
-    pub(crate) fn refusals(&self) -> Arc<BTreeMap<String, String>> {
+    /// Why the newest file of a model, or a version, is not served.
+    pub(crate) fn refusals(&self) -> Arc<Refused> {
         self.refused.load_full()
     }
 
     /// Replaces the refusals.
-    pub(crate) fn refuse(&self, refused: BTreeMap<String, String>) {
+    pub(crate) fn refuse(&self, refused: Refused) {
         self.refused.store(Arc::new(refused));
     }
 
-    /// The model a request means.
+    /// The version of a model that a name means.
     pub(crate) fn resolve(&self, name: &ModelName) -> Result<Arc<Served>, Refusal> {
+        self.route(name).map(|route| route.served)
+    }
+
+    /// Who answers a request for a name.
+    pub(crate) fn route(&self, name: &ModelName) -> Result<Route, Refusal> {
         let models = self.models.load();
         match name {
-            ModelName::Only => only(&models),
-            ModelName::Served { id } => find(&models, id),
-            ModelName::Pinned { id, version } => {
-                let served = find(&models, id)?;
-                if served.version == *version {
-                    return Ok(served);
-                }
-                let has = &served.version;
-                let why = format!("models/{id} is served in version {has}, not in {version}");
-                Err(Refusal::new(Reason::ModelNotFound, why))
+            ModelName::Only => champion(&only(&models)?),
+            ModelName::Served { id } => champion(&(id, find(&models, id)?)),
+            ModelName::Pinned { .. } | ModelName::Aliased { .. } => {
+                let served = pinned(&models, name)?;
+                let deployment = None;
+                Ok(Route { served, deployment })
             }
         }
     }
 }
 
-fn only(models: &Models) -> Result<Arc<Served>, Refusal> {
-    let mut all = models.values();
+/// The version that a name with a version or an alias means.
+fn pinned(models: &Models, name: &ModelName) -> Result<Arc<Served>, Refusal> {
+    match name {
+        ModelName::Only | ModelName::Served { .. } => Err(absent("no version is named")),
+        ModelName::Pinned { id, version } => {
+            let deployment = find(models, id)?;
+            let served = deployment.versions.get(version).cloned();
+            served.ok_or_else(|| {
+                let has = list(deployment.versions.keys());
+                absent(format!(
+                    "models/{id} is served in version {has}, not in {version}"
+                ))
+            })
+        }
+        ModelName::Aliased { id, alias } => {
+            let deployment = find(models, id)?;
+            let version = deployment.routing.aliases.get(alias);
+            let served = version.and_then(|version| deployment.versions.get(version));
+            served.cloned().ok_or_else(|| {
+                let has = list(deployment.routing.aliases.keys());
+                absent(format!(
+                    "models/{id} has no alias {alias}; its aliases: {has}"
+                ))
+            })
+        }
+    }
+}
+
+fn absent(why: impl Into<String>) -> Refusal {
+    Refusal::new(Reason::ModelNotFound, why)
+}
+
+/// A model with its id.
+type Found<'a> = (&'a String, &'a Arc<Deployment>);
+
+fn champion((id, deployment): &Found<'_>) -> Result<Route, Refusal> {
+    let served = deployment.champion.clone().ok_or_else(|| {
+        let has = list(deployment.versions.keys());
+        absent(format!("models/{id} has no champion; its versions: {has}"))
+    })?;
+    let deployment = Some(Arc::clone(deployment));
+    Ok(Route { served, deployment })
+}
+
+fn only(models: &Models) -> Result<Found<'_>, Refusal> {
+    let mut all = models.iter();
     match (all.next(), all.next()) {
-        (Some(served), None) => Ok(Arc::clone(served)),
-        (None, _) => Err(Refusal::new(Reason::ModelNotFound, "no model is loaded")),
+        (Some(found), None) => Ok(found),
+        (None, _) => Err(absent("no model is loaded")),
         (Some(_), Some(_)) => {
             let field = "model".to_owned();
             let count = models.len();
             let description = format!(
                 "is empty; it must name one of the {count} models: {}",
-                names(models)
+                list(models.keys())
             );
             Err(Refusal::fields(vec![cvm::Violation { field, description }]))
         }
     }
 }
 
-fn find(models: &Models, id: &str) -> Result<Arc<Served>, Refusal> {
-    models.get(id).cloned().ok_or_else(|| {
-        let why = format!("models/{id} is not loaded; loaded: {}", names(models));
-        Refusal::new(Reason::ModelNotFound, why)
+fn find<'a>(models: &'a Models, id: &str) -> Result<&'a Arc<Deployment>, Refusal> {
+    models.get(id).ok_or_else(|| {
+        let has = list(models.keys());
+        absent(format!("models/{id} is not loaded; loaded: {has}"))
     })
 }
 
-/// The first models' ids for a message.
-fn names(models: &Models) -> String {
-    if models.is_empty() {
-        return "none".to_owned();
+/// The first names for a message.
+fn list<'a>(names: impl ExactSizeIterator<Item = &'a String>) -> String {
+    let count = names.len();
+    let shown: Vec<&str> = names.take(8).map(String::as_str).collect();
+    match count {
+        0 => "none".to_owned(),
+        count if count > shown.len() => format!("{}, …", shown.join(", ")),
+        _ => shown.join(", "),
     }
-    let shown: Vec<&str> = models.keys().take(8).map(String::as_str).collect();
-    let more = if models.len() > shown.len() {
-        ", …"
-    } else {
-        ""
-    };
-    format!("{}{more}", shown.join(", "))
 }

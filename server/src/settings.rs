@@ -1,5 +1,6 @@
 //! Settings of a server: from flags, from the environment, or from code.
 
+use crate::trust::TrustPolicy;
 use clap::{Parser, ValueEnum};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -12,7 +13,8 @@ use std::time::Duration;
 #[derive(Debug, Clone, Parser)]
 #[command(name = "cvm-server", version, about)]
 pub struct Settings {
-    /// Folder of model files (`*.cvm`); each is served under its file name without the ending.
+    /// Folder of models: files (`retail.cvm`), and folders with a manifest of versions
+    /// (`retail/manifest.json`); each is served under its name without the ending.
     #[arg(long, env = "CVM_MODELS", value_name = "DIR")]
     pub models: PathBuf,
 
@@ -26,6 +28,12 @@ pub struct Settings {
     #[arg(long, env = "CVM_HTTP_LISTEN", value_name = "IP:PORT")]
     pub http_listen: Option<SocketAddr>,
 
+    /// Address for administration (`cvm.admin.v1`): versions, aliases, rollback; unset serves none. TLS
+    /// and tokens are those of --listen. The bound address is a line of its own on standard output:
+    /// `admin on 127.0.0.1:50052`.
+    #[arg(long, env = "CVM_ADMIN_LISTEN", value_name = "IP:PORT")]
+    pub admin_listen: Option<SocketAddr>,
+
     /// How often the folder is looked at, in milliseconds.
     #[arg(long, env = "CVM_POLL_INTERVAL_MS", value_name = "MS", default_value_t = 1000,
           value_parser = clap::value_parser!(u64).range(20..=3_600_000))]
@@ -35,6 +43,12 @@ pub struct Settings {
     #[arg(long, env = "CVM_MAX_ROWS", value_name = "ROWS", default_value_t = 100_000,
           value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub max_rows: u32,
+
+    /// Most rows in flight, over all requests; further requests are answered with RESOURCE_EXHAUSTED
+    /// before they are decoded. A request alone is always let in.
+    #[arg(long, env = "CVM_MAX_ROWS_IN_FLIGHT", value_name = "ROWS", default_value_t = 1_000_000,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_rows_in_flight: u32,
 
     /// Largest request message, in MiB.
     #[arg(long, env = "CVM_MAX_MESSAGE_MIB", value_name = "MIB", default_value_t = 64,
@@ -62,13 +76,23 @@ pub struct Settings {
           value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub max_concurrent_streams: u32,
 
+    /// Age at which a connection is asked to end, in seconds, give or take a tenth; its calls finish. So
+    /// callers spread anew over servers that were added. 0 is never.
+    #[arg(
+        long,
+        env = "CVM_MAX_CONNECTION_AGE_SECONDS",
+        value_name = "S",
+        default_value_t = 1800
+    )]
+    pub max_connection_age_seconds: u32,
+
     /// How long a new connection may take to open HTTP/2, in seconds.
     #[arg(long, env = "CVM_HANDSHAKE_TIMEOUT_SECONDS", value_name = "S", default_value_t = 5,
           value_parser = clap::value_parser!(u16).range(1..=300))]
     pub handshake_timeout_seconds: u16,
 
-    /// Let callers load and unload models (RepositoryModelLoad and RepositoryModelUnload of the Open
-    /// Inference Protocol); without it the folder alone decides.
+    /// Let callers of --listen load and unload models (RepositoryModelLoad and RepositoryModelUnload of
+    /// the Open Inference Protocol); without it the folder and --admin-listen decide.
     #[arg(long, env = "CVM_ALLOW_MODEL_CONTROL")]
     pub allow_model_control: bool,
 
@@ -94,6 +118,26 @@ pub struct Settings {
         requires = "tls_cert"
     )]
     pub tls_client_ca: Option<PathBuf>,
+
+    /// Public keys in PEM whose signatures of model files (`FILE.sig`, made by `cvm sign`) are trusted.
+    /// Read again when it changes.
+    #[arg(long, env = "CVM_TRUSTED_KEYS", value_name = "FILE")]
+    pub trusted_keys: Option<PathBuf>,
+
+    /// Whether every model file must have a trusted signature, or only one that has any.
+    #[arg(long, env = "CVM_TRUST_POLICY", value_enum, default_value_t = TrustPolicy::Required,
+          requires = "trusted_keys")]
+    pub trust_policy: TrustPolicy,
+
+    /// File in which the highest counters of signatures outlive a restart, so that no older file is
+    /// served after it. Keep it where whoever brings models cannot write.
+    #[arg(
+        long,
+        env = "CVM_TRUST_STATE",
+        value_name = "FILE",
+        requires = "trusted_keys"
+    )]
+    pub trust_state: Option<PathBuf>,
 
     /// Serve beyond this machine although calls travel in clear, or callers are not told apart.
     #[arg(long, env = "CVM_ALLOW_INSECURE_NETWORK")]
@@ -125,19 +169,25 @@ impl Settings {
             models: models.into(),
             listen: DEFAULT_LISTEN,
             http_listen: None,
+            admin_listen: None,
             poll_interval_ms: 1000,
             max_rows: 100_000,
+            max_rows_in_flight: 1_000_000,
             max_message_mib: 64,
             drain_seconds: 10,
             workers: 0,
             max_connections: 1024,
             max_concurrent_streams: 256,
+            max_connection_age_seconds: 1800,
             handshake_timeout_seconds: 5,
             allow_model_control: false,
             tokens: None,
             tls_cert: None,
             tls_key: None,
             tls_client_ca: None,
+            trusted_keys: None,
+            trust_policy: TrustPolicy::Required,
+            trust_state: None,
             allow_insecure_network: false,
             log_format: LogFormat::Text,
         }
@@ -154,15 +204,23 @@ impl Settings {
         }
         let told_apart = self.tokens.is_some() || self.tls_client_ca.is_some();
         let outside = |address: &SocketAddr| !address.ip().is_loopback();
-        if outside(&self.listen) && !(self.tls_cert.is_some() && told_apart) {
+        let grpc = [
+            ("--listen", Some(self.listen)),
+            ("--admin-listen", self.admin_listen),
+        ];
+        let guarded = self.tls_cert.is_some() && told_apart;
+        let exposed = grpc.into_iter().find_map(|(flag, address)| {
+            let address = address.filter(outside).filter(|_| !guarded);
+            address.map(|address| (flag, address))
+        });
+        if let Some((flag, address)) = exposed {
             let missing = match self.tls_cert {
                 None => "calls would travel in clear (--tls-cert, --tls-key)",
                 Some(_) => "anyone could call (--tokens, or --tls-client-ca)",
             };
             return Err(format!(
-                "--listen {} is reachable from outside this machine, and {missing}; \
-                 --allow-insecure-network serves all the same",
-                self.listen
+                "{flag} {address} is reachable from outside this machine, and {missing}; \
+                 --allow-insecure-network serves all the same"
             ));
         }
         match self.http_listen.filter(outside) {
@@ -184,6 +242,11 @@ impl Settings {
 
     pub(crate) fn max_message_bytes(&self) -> usize {
         usize::from(self.max_message_mib) << 20
+    }
+
+    pub(crate) fn max_connection_age(&self) -> Option<Duration> {
+        let seconds = Some(self.max_connection_age_seconds).filter(|seconds| *seconds > 0);
+        seconds.map(|seconds| Duration::from_secs(seconds.into()))
     }
 
     pub(crate) fn worker_count(&self) -> usize {
@@ -229,6 +292,13 @@ mod tests {
         assert!(with(&[&tls[..], &["--tls-client-ca", "a.pem"]].concat()).is_ok());
         assert!(with(&["--allow-insecure-network"]).is_ok());
         assert!(check(&["--http-listen", "10.0.0.1:80"]).is_err());
+        let admin = check(&["--admin-listen", "10.0.0.1:80"]).unwrap_err();
+        assert!(admin.contains("--admin-listen 10.0.0.1:80"), "{admin}");
+        let guarded = [
+            &["--admin-listen", "10.0.0.1:80", "--tokens", "t.toml"],
+            &tls[..],
+        ];
+        assert!(check(&guarded.concat()).is_ok());
         assert!(check(&["--http-listen", "127.0.0.1:80"]).is_ok());
     }
 
@@ -241,6 +311,8 @@ mod tests {
             ["--drain-seconds", "-1"],
             ["--listen", "nowhere"],
             ["--log-format", "xml"],
+            ["--trust-policy", "optional"],
+            ["--trust-state", "counters.json"],
         ];
         for [flag, value] in wrong {
             let line = ["cvm-server", "--models", "m", flag, value];

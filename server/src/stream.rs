@@ -59,6 +59,16 @@ async fn stop_reason(deadline: Deadline, drain: Signal) -> Refusal {
     }
 }
 
+async fn admitted(
+    plane: &Plane,
+    request: pb::ScoreRequest,
+    deadline: Deadline,
+) -> Result<pb::ScoreResponse, Refusal> {
+    let rows = request.frame.as_ref().map_or(0, |frame| frame.row_count);
+    let _ticket = plane.admission.admit(u64::try_from(rows).unwrap_or(0), 0)?;
+    plane.score(request, deadline).await
+}
+
 /// The answer to one request of `StreamScore`.
 pub(crate) async fn answer(
     plane: Arc<Plane>,
@@ -67,7 +77,7 @@ pub(crate) async fn answer(
 ) -> pb::StreamScoreResponse {
     let pb::StreamScoreRequest { sequence, request } = message;
     let result = match request {
-        Some(request) => plane.score(request, deadline).await,
+        Some(request) => admitted(&plane, request, deadline).await,
         None => Err(Refusal::fields(vec![cvm::Violation {
             field: "request".to_owned(),
             description: "is required".to_owned(),

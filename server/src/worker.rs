@@ -46,14 +46,14 @@ pub(crate) struct Context {
 ///
 /// # Errors
 /// The thread or its runtime cannot be made.
-pub(crate) fn start(index: usize, context: Context) -> io::Result<Worker> {
+pub(crate) fn start(name: &str, context: Context) -> io::Result<Worker> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let (connections, inbox) = mpsc::channel(context.max_connections);
     let (done, ended) = oneshot::channel();
     std::thread::Builder::new()
-        .name(format!("cvm-worker-{index}"))
+        .name(name.to_owned())
         .spawn(move || {
             let cut_count = runtime.block_on(work(inbox, context));
             // Calls cut off may still be scoring on a blocking thread; nobody waits for them.

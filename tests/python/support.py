@@ -72,6 +72,7 @@ class Server:
         watchdog.start()
         self.target = self._address("listening on")
         self.http_target = self._address("http on") if "--http-listen" in options else None
+        self.admin_target = self._address("admin on") if "--admin-listen" in options else None
         watchdog.cancel()
 
     def _address(self, words):

@@ -45,8 +45,14 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Show what a model file holds.
     Inspect(InspectArgs),
-    /// Check model files: checksums, and their own probe rows scored again.
+    /// Check model files: checksums, their own probe rows scored again, signatures.
     Verify(VerifyArgs),
+    /// Add a model file as a version to a folder that a server serves.
+    Publish(PublishArgs),
+    /// Make a pair of keys for signatures.
+    Keygen(KeygenArgs),
+    /// Sign model files.
+    Sign(SignArgs),
     /// List the kinds of models this build knows.
     Kinds(KindsArgs),
 }
@@ -484,6 +490,48 @@ pub struct VerifyArgs {
     /// Model files.
     #[arg(required = true)]
     pub models: Vec<PathBuf>,
+    /// Public keys in PEM: every file must have a signature (`FILE.sig`) of one of them.
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// The model the files must be signed for; unset takes the name in the signature.
+    #[arg(long, value_name = "NAME", requires = "key")]
+    pub model: Option<String>,
+}
+
+/// Arguments of `cvm publish`.
+#[derive(Debug, Args)]
+pub struct PublishArgs {
+    /// Model file.
+    pub model: PathBuf,
+    /// Folder of the model, such as `models/churn`; made if it is not there.
+    pub folder: PathBuf,
+    /// Name of the version; unset takes the author's, or the first 12 digits of the fingerprint.
+    #[arg(long)]
+    pub version: Option<String>,
+}
+
+/// Arguments of `cvm keygen`.
+#[derive(Debug, Args)]
+pub struct KeygenArgs {
+    /// File of the private key, readable by its owner only; the public key goes to FILE.pub.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+}
+
+/// Arguments of `cvm sign`.
+#[derive(Debug, Args)]
+pub struct SignArgs {
+    /// Model file; the signature goes to FILE.sig.
+    pub file: PathBuf,
+    /// Private key in PEM.
+    #[arg(long, value_name = "FILE")]
+    pub key: PathBuf,
+    /// Name the model is served under.
+    #[arg(long, value_name = "NAME")]
+    pub model: String,
+    /// Number that grows from file to file of a model, such as that of a build.
+    #[arg(long, value_name = "N")]
+    pub counter: u64,
 }
 
 /// Arguments of `cvm kinds`.

@@ -20,8 +20,10 @@ mod kinds;
 mod models;
 mod options;
 mod progress;
+mod publish;
 mod render;
 mod score;
+mod sign;
 mod summarize;
 mod tables;
 mod verify;
@@ -55,6 +57,9 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Explain(args) => explain::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Publish(args) => publish::run(&args),
+        Command::Keygen(args) => sign::run_keygen(&args),
+        Command::Sign(args) => sign::run(&args),
         Command::Kinds(args) => kinds::run(&args),
     }
 }

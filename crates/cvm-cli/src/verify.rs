@@ -1,17 +1,21 @@
-//! `cvm verify`: every checksum, and the model's own probe rows scored again.
+//! `cvm verify`: every checksum, the model's own probe rows scored again, and its signature.
 
 use crate::args::VerifyArgs;
 use crate::failure::{Failure, exit_code, say};
 use crate::models::at;
 use crate::render::print;
+use crate::sign::{keys, signed};
 use cvm::Model;
+use cvm::signature::PublicKey;
+use std::path::Path;
 
 /// Runs `cvm verify`; looks at every file, then fails with the gravest error.
 pub fn run(args: &VerifyArgs) -> Result<(), Failure> {
     let mut gravest: Option<cvm::Error> = None;
+    let keys = args.key.as_deref().map(keys).transpose()?;
     for path in &args.models {
-        match Model::open_file(path) {
-            Ok(opened) => print(&sound(&path.display().to_string(), &opened.model))?,
+        match check(path, keys.as_deref(), args.model.as_deref()) {
+            Ok(told) => print(&told)?,
             Err(error) => {
                 let error = at(path, error);
                 let graver = |worst: &cvm::Error| exit_code(error.kind) > exit_code(worst.kind);
@@ -31,6 +35,20 @@ pub fn run(args: &VerifyArgs) -> Result<(), Failure> {
             let message = format!("not every model of {} is sound", args.models.len());
             Err(cvm::Error::new(error.kind, message).into())
         }
+    }
+}
+
+/// Opens one file, and holds its signature against the keys if there are any.
+fn check(
+    path: &Path,
+    keys: Option<&[PublicKey]>,
+    model: Option<&str>,
+) -> Result<String, cvm::Error> {
+    let name = path.display().to_string();
+    let told = sound(&name, &Model::open_file(path)?.model);
+    match keys {
+        None => Ok(told),
+        Some(keys) => Ok(told + &signed(path, &name, keys, model)?),
     }
 }
 

@@ -1,11 +1,44 @@
-//! The servers' codec: bytes that are not the message are the caller's fault, and say so.
+//! The servers' codec: bytes that are not the message are the caller's fault, and say so; and who has
+//! too much to do is asked before a message is decoded.
 
 use crate::{Reason, Refusal};
+use bytes::Buf;
 use prost::Message;
+use std::fmt;
+use std::future::Future;
 use std::marker::PhantomData;
+use std::sync::Arc;
 use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder};
 use tonic_prost::{ProstCodec, ProstEncoder};
+
+tokio::task_local! {
+    static GATE: Gate;
+}
+
+type Look = dyn Fn(&[u8]) -> Result<(), Refusal> + Send + Sync;
+
+/// Sees the bytes of a message before they are decoded, and may refuse it.
+#[derive(Clone)]
+pub struct Gate(Arc<Look>);
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Gate")
+    }
+}
+
+impl Gate {
+    /// A gate that asks `look`.
+    pub fn new(look: impl Fn(&[u8]) -> Result<(), Refusal> + Send + Sync + 'static) -> Gate {
+        Gate(Arc::new(look))
+    }
+
+    /// The same future; messages that are decoded inside it pass the gate first.
+    pub fn before<F: Future>(self, work: F) -> impl Future<Output = F::Output> {
+        GATE.scope(self, work)
+    }
+}
 
 /// A protobuf codec that answers undecodable bytes with `INVALID_ARGUMENT` and reason
 /// `MALFORMED_MESSAGE`, where the stock codec answers `INTERNAL`.
@@ -54,6 +87,9 @@ impl<In: Message + Default> Decoder for RequestDecoder<In> {
     type Error = Status;
 
     fn decode(&mut self, bytes: &mut DecodeBuf<'_>) -> Result<Option<In>, Status> {
+        if let Ok(Err(refusal)) = GATE.try_with(|gate| (gate.0)(bytes.chunk())) {
+            return Err(refusal.into());
+        }
         In::decode(bytes).map(Some).map_err(|error| {
             let why = format!("the bytes are not a message of this method: {error}");
             Refusal::new(Reason::MalformedMessage, why).into()

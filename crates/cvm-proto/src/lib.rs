@@ -19,17 +19,21 @@
 mod codec;
 #[cfg(feature = "convert")]
 mod convert;
+#[cfg(feature = "server")]
+mod peek;
 #[cfg(feature = "convert")]
 mod refusal;
 
 #[cfg(feature = "server")]
-pub use codec::RequestCodec;
+pub use codec::{Gate, RequestCodec};
 #[cfg(feature = "convert")]
 pub use convert::{
     ConvertError, Encoding, InferJob, MAX_COLUMNS, MAX_OUTPUTS, MAX_REQUEST_ID_BYTES, ModelCard,
-    ModelName, ModelOutput, ModelParam, ModelStamp, ScoreAnswer, ScoreJob, ScoredColumn,
+    ModelName, ModelOutput, ModelParam, ModelStamp, RowModels, ScoreAnswer, ScoreJob, ScoredColumn,
     StreamAnswer, bulk_frame, model_config, model_metadata, model_name,
 };
+#[cfg(feature = "server")]
+pub use peek::{infer_rows, score_rows};
 #[cfg(feature = "convert")]
 pub use refusal::{DOMAIN, Reason, Refusal};
 
@@ -37,6 +41,15 @@ pub use refusal::{DOMAIN, Reason, Refusal};
 #[allow(clippy::all, missing_docs, rust_2018_idioms)]
 pub mod v1 {
     include!("gen/cvm.v1.rs");
+}
+
+/// The generated messages, clients and servers of package `cvm.admin`.
+pub mod admin {
+    /// The generated messages, clients and servers of package `cvm.admin.v1`.
+    #[allow(clippy::all, missing_docs, rust_2018_idioms)]
+    pub mod v1 {
+        include!("gen/cvm.admin.v1.rs");
+    }
 }
 
 /// The generated messages, clients and servers of the Open Inference Protocol.

@@ -6,14 +6,20 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 
 /// Generated files: the Rust code, and the descriptors that reflection serves.
-const FILES: [&str; 3] = ["cvm.v1.rs", "inference.rs", "descriptors.bin"];
+const FILES: [&str; 4] = [
+    "cvm.v1.rs",
+    "cvm.admin.v1.rs",
+    "inference.rs",
+    "descriptors.bin",
+];
 
-const PROTOS: [&str; 7] = [
+const PROTOS: [&str; 8] = [
     "cvm/v1/frame.proto",
     "cvm/v1/schema.proto",
     "cvm/v1/scoring.proto",
     "cvm/v1/scoring_service.proto",
     "cvm/v1/model_service.proto",
+    "cvm/admin/v1/admin_service.proto",
     "inference/v2/inference_service.proto",
     "inference/v2/model_config.proto",
 ];
@@ -84,7 +90,7 @@ fn committed_code_is_what_proto_generates() -> Result<(), Box<dyn Error>> {
 #[test]
 fn every_proto_file_is_generated() -> Result<(), Box<dyn Error>> {
     let mut found = Vec::new();
-    for package in ["cvm/v1", "inference/v2"] {
+    for package in ["cvm/v1", "cvm/admin/v1", "inference/v2"] {
         for entry in std::fs::read_dir(crate_dir().join("../../proto").join(package))? {
             found.push(format!(
                 "{package}/{}",

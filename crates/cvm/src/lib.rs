@@ -6,6 +6,7 @@
 
 mod bootstrap;
 mod catalog;
+pub mod compare;
 mod dictionary;
 mod error;
 mod explain;
@@ -27,7 +28,9 @@ mod model;
 mod param_intervals;
 mod params;
 mod reasons;
+pub mod repository;
 mod score;
+pub mod signature;
 
 pub use catalog::{Entry, Harness, catalog, entry};
 pub use dictionary::{FeatureDictionary, FieldWords, GroupWords};

@@ -2,9 +2,11 @@
 
 use super::Http;
 use crate::meter::{Meter, Tally};
+use crate::shadow::ShadowRows;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use cvm::compare::Comparison;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder, NoLabelSet};
@@ -30,6 +32,7 @@ impl Collector for Http {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         self.calls(&mut encoder)?;
         self.models(&mut encoder)?;
+        self.shadows(&mut encoder)?;
         self.state(&mut encoder)
     }
 }
@@ -55,9 +58,11 @@ impl Http {
     fn models(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let models = self.plane.registry.snapshot();
         let each = || {
-            models.iter().map(|(id, served)| {
-                let version = served.version.clone();
-                ([("model", id.clone()), ("version", version)], &served.meter)
+            models.iter().flat_map(|(id, deployment)| {
+                deployment.versions.values().map(|served| {
+                    let version = served.version.clone();
+                    ([("model", id.clone()), ("version", version)], &served.meter)
+                })
             })
         };
         let help = "Rows scored since the version was loaded";
@@ -86,6 +91,45 @@ impl Http {
         Ok(())
     }
 
+    /// Shadows beside their champions.
+    fn shadows(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let models = self.plane.registry.snapshot();
+        let each = || {
+            models.iter().flat_map(|(id, deployment)| {
+                deployment.shadows.iter().map(|shadow| {
+                    let version = shadow.served.version.clone();
+                    ([("model", id.clone()), ("version", version)], shadow)
+                })
+            })
+        };
+        let help = "Rows of a shadow: scored, shed for want of time, failed";
+        let mut rows =
+            encoder.encode_descriptor("cvm_shadow_rows", help, None, MetricType::Counter)?;
+        for ([model, version], shadow) in each() {
+            let ShadowRows {
+                scored,
+                shed,
+                failed,
+            } = shadow.rows();
+            for (result, count) in [("scored", scored), ("shed", shed), ("failed", failed)] {
+                let result = ("result", result.to_owned());
+                counter(&mut rows, &[model.clone(), version.clone(), result], count)?;
+            }
+        }
+        let compared: Vec<_> = each().map(|(labels, s)| (labels, s.compared())).collect();
+        for (name, help, value) in COMPARED {
+            let mut gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for ([model, version], outputs) in &compared {
+                for (output, found) in outputs {
+                    let output = ("output", (*output).to_owned());
+                    let labels = [model.clone(), version.clone(), output];
+                    gauge.encode_family(&labels)?.encode_gauge(&value(found))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn state(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let registry = &self.plane.registry;
         let loaded = registry.snapshot().len();
@@ -94,13 +138,27 @@ impl Http {
             ("cvm_models", "Models served", loaded),
             (
                 "cvm_models_refused",
-                "Models whose newest file is not served",
+                "Model files and versions that are not served",
                 refused,
             ),
         ] {
             let mut gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             gauge.encode_gauge(&u64::try_from(value).unwrap_or(u64::MAX))?;
         }
+        let help = "Model files refused for their signature, or for want of one";
+        let mut refusals =
+            encoder.encode_descriptor("cvm_untrusted_files", help, None, MetricType::Counter)?;
+        let count = self.plane.trust.refusals();
+        refusals.encode_counter::<NoLabelSet, u64, f64>(&count, None)?;
+        let admission = &self.plane.admission;
+        let help = "Rows in flight";
+        let mut rows =
+            encoder.encode_descriptor("cvm_rows_in_flight", help, None, MetricType::Gauge)?;
+        rows.encode_gauge(&u64::try_from(admission.in_flight()).unwrap_or(u64::MAX))?;
+        let help = "Requests told to come back because too much was in flight";
+        let mut shed =
+            encoder.encode_descriptor("cvm_requests_shed", help, None, MetricType::Counter)?;
+        shed.encode_counter::<NoLabelSet, u64, f64>(&admission.shed(), None)?;
         let mut swaps = encoder.encode_descriptor(
             "cvm_swaps",
             "Changes of the set of models",
@@ -110,6 +168,32 @@ impl Http {
         swaps.encode_counter::<NoLabelSet, u64, f64>(&registry.swap_count(), None)
     }
 }
+
+type Measure = (&'static str, &'static str, fn(&Comparison) -> f64);
+
+/// What is told of a shadow's newest rows, by output.
+const COMPARED: [Measure; 4] = [
+    (
+        "cvm_shadow_rank_correlation",
+        "Spearman's rank correlation of a shadow's scores with the champion's",
+        |found| found.rank_correlation,
+    ),
+    (
+        "cvm_shadow_psi",
+        "Population stability index of a shadow's scores against the champion's",
+        |found| found.psi,
+    ),
+    (
+        "cvm_shadow_delta_mean",
+        "Mean of a shadow's score minus the champion's",
+        |found| found.delta_mean,
+    ),
+    (
+        "cvm_shadow_delta_abs_mean",
+        "Mean absolute difference of a shadow's score and the champion's",
+        |found| found.delta_abs_mean,
+    ),
+];
 
 /// Where the time of a request goes.
 pub(super) fn stages(meter: &Meter) -> [(&'static str, &Tally); 4] {

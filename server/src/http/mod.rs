@@ -9,6 +9,7 @@
 //!
 //! Where callers are told apart, scoring needs the role `score`, the state and the metrics `read`.
 
+mod listen;
 mod metrics;
 mod score;
 mod status;
@@ -27,9 +28,18 @@ use cvm_proto::Refusal;
 use serde_json::json;
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tonic::Code;
+
+/// Limits of the HTTP face.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) max_body_bytes: usize,
+    pub(crate) max_connections: usize,
+    /// How long a peer may take to send the head of a request.
+    pub(crate) head_timeout: Duration,
+}
 
 /// What the HTTP face needs. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -48,7 +58,7 @@ pub(crate) struct Http {
 pub(crate) fn start(
     listener: TcpListener,
     http: Http,
-    max_body_bytes: usize,
+    limits: Limits,
     cut: Signal,
 ) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -61,12 +71,12 @@ pub(crate) fn start(
             let ended = runtime.block_on(async move {
                 let listener = TcpListener::from_std(listener)?;
                 let drain = http.drain.clone();
-                let app = router(http, max_body_bytes);
-                let served = axum::serve(listener, app).with_graceful_shutdown(drain.given());
+                let app = router(http, limits.max_body_bytes);
                 tokio::select! {
-                    ended = served.into_future() => ended,
-                    () = cut.given() => Ok(()),
+                    () = listen::serve(listener, app, limits, drain) => {}
+                    () = cut.given() => {}
                 }
+                io::Result::Ok(())
             });
             runtime.shutdown_background();
             if let Err(error) = ended {
@@ -92,8 +102,31 @@ fn router(http: Http, max_body_bytes: usize) -> Router {
         .route("/readyz", get(ready));
     open.merge(read)
         .merge(score)
+        .layer(middleware::from_fn_with_state(http.clone(), counted))
         .layer(DefaultBodyLimit::max(max_body_bytes))
         .with_state(http)
+}
+
+/// Counts a request among the calls, under the code that gRPC would have answered with.
+async fn counted(State(http): State<Http>, request: Request, next: Next) -> Response {
+    let (begun, place) = (Instant::now(), Calls::http_place(request.uri().path()));
+    let answer = next.run(request).await;
+    let told = answer.extensions().get::<Code>().copied();
+    let code = told.unwrap_or_else(|| code_of(answer.status()));
+    http.calls.answered(place, code, begun.elapsed());
+    answer
+}
+
+/// The code of an answer that is no refusal of ours.
+fn code_of(status: StatusCode) -> Code {
+    match status {
+        status if status.is_success() => Code::Ok,
+        StatusCode::NOT_FOUND => Code::NotFound,
+        StatusCode::METHOD_NOT_ALLOWED => Code::Unimplemented,
+        StatusCode::PAYLOAD_TOO_LARGE => Code::OutOfRange,
+        StatusCode::SERVICE_UNAVAILABLE => Code::Unavailable,
+        _ => Code::Unknown,
+    }
 }
 
 /// Lets a request through if its caller has the role.
@@ -137,5 +170,7 @@ fn refused(refusal: Refusal) -> Response {
         "message": refusal.message,
         "fields": fields.collect::<Vec<_>>(),
     });
-    (status, Json(json!({ "error": error }))).into_response()
+    let mut answer = (status, Json(json!({ "error": error }))).into_response();
+    answer.extensions_mut().insert(refusal.code);
+    answer
 }

@@ -51,6 +51,9 @@ async fn score(
     body: &[u8],
     begun: Instant,
 ) -> Result<Value, Refusal> {
+    // Rows are not known before the text is read; one has some 64 bytes.
+    let rows = u64::try_from(body.len() / 64).unwrap_or(u64::MAX);
+    let _ticket = http.plane.admission.admit(rows, body.len())?;
     let body: Body = serde_json::from_slice(body)
         .map_err(|error| Refusal::new(Reason::MalformedMessage, format!("the body: {error}")))?;
     let Body {
@@ -201,6 +204,7 @@ fn render(answer: ScoreAnswer) -> Value {
         row_keys,
         request_id,
         reasons,
+        row_models,
     } = answer;
     let outputs: Map<String, Value> = outputs
         .into_iter()
@@ -234,6 +238,17 @@ fn render(answer: ScoreAnswer) -> Value {
             .map(|row| row.iter().map(told).collect::<Value>());
         answer.insert("row_reasons".to_owned(), rows.collect());
         answer.insert("reasons_method".to_owned(), reasons.method.into());
+    }
+    if let (Some(split), Some(answer)) = (row_models, answer.as_object_mut()) {
+        let models = split.models.into_iter().map(|stamp| {
+            json!({
+                "model_version": stamp.model_version,
+                "fingerprint": stamp.fingerprint,
+                "kind": stamp.kind,
+            })
+        });
+        answer.insert("split_models".to_owned(), models.collect());
+        answer.insert("row_models".to_owned(), split.rows.into());
     }
     answer
 }

@@ -3,9 +3,11 @@
 use super::Http;
 use super::metrics::stages;
 use crate::meter::Tally;
+use crate::shadow::Shadow;
 use axum::Json;
 use axum::extract::State;
 use axum::response::Html;
+use cvm::compare::Comparison;
 use serde_json::{Value, json};
 
 /// The page: it asks for `status.json` and needs nothing from anywhere else.
@@ -17,8 +19,12 @@ pub(super) async fn page() -> Html<&'static str> {
 
 pub(super) async fn json(State(http): State<Http>) -> Json<Value> {
     let registry = &http.plane.registry;
-    let models = registry.snapshot();
-    let models = models.iter().map(|(id, served)| {
+    let deployments = registry.snapshot();
+    let versions = deployments.iter().flat_map(|(id, deployment)| {
+        let versions = deployment.versions.values();
+        versions.map(move |served| (id, deployment, served))
+    });
+    let models = versions.map(|(id, deployment, served)| {
         let meter = &served.meter;
         let stages = stages(meter).map(|(name, tally)| (name.to_owned(), times(tally)));
         json!({
@@ -26,6 +32,7 @@ pub(super) async fn json(State(http): State<Http>) -> Json<Value> {
             "version": served.version,
             "kind": served.stamp.kind,
             "fingerprint": served.stamp.fingerprint,
+            "roles": deployment.routing.uses_of(&served.version),
             "rows": meter.rows(),
             "failures": meter.fail.read().0,
             "requests": times(&meter.success),
@@ -34,10 +41,16 @@ pub(super) async fn json(State(http): State<Http>) -> Json<Value> {
             "notes": served.model.notes(),
         })
     });
+    let shadows = deployments.iter().flat_map(|(id, deployment)| {
+        let shadows = deployment.shadows.iter();
+        shadows.map(move |shadow| shadow_state(id, shadow))
+    });
+    let splits = deployments.iter().filter(|(_, d)| d.split.is_some());
+    let splits = splits.map(|(id, d)| json!({ "model": id, "split": d.routing.split }));
     let refused = registry.refusals();
     let refused = refused
         .iter()
-        .map(|(id, why)| json!({ "model": id, "reason": why }));
+        .map(|((id, version), why)| json!({ "model": id, "version": version, "reason": why }));
     let calls = http.calls.called().map(|(name, method)| {
         let codes: serde_json::Map<String, Value> = method
             .codes()
@@ -51,9 +64,43 @@ pub(super) async fn json(State(http): State<Http>) -> Json<Value> {
         "up_seconds": http.started.elapsed().as_secs(),
         "swaps": registry.swap_count(),
         "models": models.collect::<Vec<_>>(),
+        "shadows": shadows.collect::<Vec<_>>(),
+        "splits": splits.collect::<Vec<_>>(),
         "refused": refused.collect::<Vec<_>>(),
         "calls": calls.collect::<Vec<_>>(),
     }))
+}
+
+/// A shadow beside its champion, by output.
+fn shadow_state(id: &str, shadow: &Shadow) -> Value {
+    let rows = shadow.rows();
+    let outputs = shadow.compared().into_iter().map(|(name, found)| {
+        let Comparison {
+            row_count,
+            unlike_count,
+            delta_mean,
+            delta_abs_mean,
+            delta_abs_max,
+            rank_correlation,
+            migration,
+            psi,
+        } = found;
+        json!({
+            "output": name, "rows": row_count, "unlike_rows": unlike_count,
+            "delta_mean": delta_mean, "delta_abs_mean": delta_abs_mean,
+            "delta_abs_max": delta_abs_max, "rank_correlation": rank_correlation,
+            "migration": migration, "psi": psi,
+        })
+    });
+    json!({
+        "model": id,
+        "champion": shadow.base.version,
+        "shadow": shadow.served.version,
+        "rows": rows.scored,
+        "shed": rows.shed,
+        "failed": rows.failed,
+        "outputs": outputs.collect::<Vec<_>>(),
+    })
 }
 
 /// How many, how long on average, and within what time half and 99 of 100 are done (upper ends of

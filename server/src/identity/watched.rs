@@ -2,6 +2,7 @@
 
 use arc_swap::ArcSwap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
@@ -15,6 +16,7 @@ pub(crate) struct Watched<T> {
     read: ReadFn<T>,
     value: ArcSwap<T>,
     state: Mutex<State>,
+    generation: AtomicU64,
 }
 
 impl<T> std::fmt::Debug for Watched<T> {
@@ -44,12 +46,18 @@ impl<T> Watched<T> {
             read: Box::new(read),
             value: ArcSwap::from_pointee(value),
             state: Mutex::new(state),
+            generation: AtomicU64::new(0),
         })
     }
 
     /// The newest good value.
     pub(crate) fn load(&self) -> Arc<T> {
         self.value.load_full()
+    }
+
+    /// How often a new value was taken up.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
     }
 
     /// Reads again if the files have changed. A change that cannot be read is told once.
@@ -65,6 +73,7 @@ impl<T> Watched<T> {
         match (self.read)() {
             Ok(value) => {
                 self.value.store(Arc::new(value));
+                self.generation.fetch_add(1, Ordering::Release);
                 tracing::info!(what = self.what, "read again");
             }
             Err(error) => {

@@ -10,7 +10,9 @@ use crate::registry::Served;
 use crate::stream::answers;
 use cvm_proto::inference as oip;
 use cvm_proto::inference::grpc_inference_service_server::GrpcInferenceService;
-use cvm_proto::{ConvertError, InferJob, Refusal, model_config, model_metadata, model_name};
+use cvm_proto::{
+    ConvertError, InferJob, ModelName, Refusal, model_config, model_metadata, model_name,
+};
 use futures_util::stream::{BoxStream, StreamExt};
 use std::sync::Arc;
 use std::time::Instant;
@@ -117,10 +119,13 @@ impl GrpcInferenceService for Inference {
         let model_stats = match name.as_str() {
             "" => {
                 let models = self.plane.registry.snapshot();
-                let models = models.iter();
-                models.map(|(id, served)| statistics(id, served)).collect()
+                let each = models.iter().flat_map(|(id, deployment)| {
+                    let versions = deployment.versions.values();
+                    versions.map(|served| statistics(id, served))
+                });
+                each.collect()
             }
-            id => vec![statistics(id, &*self.served(id, &version)?)],
+            name => vec![statistics(name, &*self.served(name, &version)?)],
         };
         Ok(Response::new(oip::ModelStatisticsResponse { model_stats }))
     }
@@ -153,8 +158,10 @@ impl GrpcInferenceService for Inference {
             let field = format!("parameters.{parameter}");
             return Err(refused(ConvertError::new(field, why)).into());
         }
-        model_name(&name, "").map_err(refused)?;
-        self.control.ask(Verb::Load, &name).await?;
+        whole_model(&name)?;
+        self.control
+            .ask(Verb::Load { version: None }, &name)
+            .await?;
         Ok(Response::new(oip::RepositoryModelLoadResponse {}))
     }
 
@@ -168,8 +175,9 @@ impl GrpcInferenceService for Inference {
             parameters: _,
         } = request.into_inner();
         only_folder(&repository_name)?;
-        model_name(&name, "").map_err(refused)?;
-        self.control.ask(Verb::Unload, &name).await?;
+        whole_model(&name)?;
+        let verb = Verb::Unload { version: None };
+        self.control.ask(verb, &name).await?;
         Ok(Response::new(oip::RepositoryModelUnloadResponse {}))
     }
 }
@@ -180,29 +188,49 @@ impl Inference {
         self.plane.registry.resolve(&name)
     }
 
-    /// Models of the folder: those served, and those refused with the reason.
+    /// Versions of the folder: those served, and those refused with the reason.
     fn index(&self, ready_only: bool) -> Vec<oip::repository_index_response::ModelIndex> {
         let models = self.plane.registry.snapshot();
         let refusals = self.plane.registry.refusals();
-        let entry = |name: &String, version: &str, state: &str| {
-            let reason = refusals.get(name).cloned().unwrap_or_default();
+        let entry = |name: &str, version: &str, state: &str, reason: Option<&String>| {
             oip::repository_index_response::ModelIndex {
-                name: name.clone(),
+                name: name.to_owned(),
                 version: version.to_owned(),
                 state: state.to_owned(),
-                reason,
+                reason: reason.cloned().unwrap_or_default(),
             }
         };
-        let served = models.iter();
-        let served = served.map(|(id, served)| entry(id, &served.version, "READY"));
-        let absent = refusals.keys().filter(|id| !models.contains_key(*id));
+        let key = |id: &str, version: &str| (id.to_owned(), version.to_owned());
+        let served = models.iter().flat_map(|(id, deployment)| {
+            deployment.versions.keys().map(|version| {
+                let reason = refusals.get(&key(id, version));
+                let reason = reason.or_else(|| refusals.get(&key(id, "")));
+                entry(id, version, "READY", reason)
+            })
+        });
+        let loaded = |id: &str, version: &str| {
+            let deployment = models.get(id);
+            deployment.is_some_and(|d| version.is_empty() || d.versions.contains_key(version))
+        };
+        let absent = refusals
+            .iter()
+            .filter(|((id, version), _)| !loaded(id, version));
         let absent = absent.filter(|_| !ready_only);
-        let mut all: Vec<_> = served
-            .chain(absent.map(|id| entry(id, "", "UNAVAILABLE")))
-            .collect();
-        all.sort_by(|a, b| a.name.cmp(&b.name));
+        let absent =
+            absent.map(|((id, version), why)| entry(id, version, "UNAVAILABLE", Some(why)));
+        let mut all: Vec<_> = served.chain(absent).collect();
+        all.sort_by(|a, b| (&a.name, &a.version).cmp(&(&b.name, &b.version)));
         all
     }
+}
+
+/// Models are loaded and unloaded in whole here; the admin API knows versions.
+fn whole_model(name: &str) -> Result<(), Refusal> {
+    if ModelName::is_id(name) {
+        return Ok(());
+    }
+    let why = "must be the name of a model";
+    Err(refused(ConvertError::new("model_name", why)))
 }
 
 fn refused(error: ConvertError) -> Refusal {
@@ -239,7 +267,13 @@ async fn in_band(
     deadline: Deadline,
 ) -> oip::ModelStreamInferResponse {
     let id = request.id.clone();
-    match infer(&plane, request, deadline).await {
+    let shape = request.inputs.first().and_then(|input| input.shape.first());
+    let rows = shape.and_then(|rows| u64::try_from(*rows).ok());
+    let answer = match plane.admission.admit(rows.unwrap_or(0), 0) {
+        Ok(_ticket) => infer(&plane, request, deadline).await,
+        Err(refusal) => Err(refusal),
+    };
+    match answer {
         Ok(response) => oip::ModelStreamInferResponse {
             error_message: String::new(),
             infer_response: Some(response),

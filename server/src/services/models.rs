@@ -51,7 +51,8 @@ impl Models {
             "" => Bound::Unbounded,
             last => Bound::Excluded(last),
         };
-        let mut rest = models.range::<str, _>((after, Bound::Unbounded));
+        let rest = models.range::<str, _>((after, Bound::Unbounded));
+        let mut rest = rest.filter_map(|(id, d)| Some((id, d.champion.as_ref()?)));
         let page: Vec<_> = rest.by_ref().take(size).collect();
         let last = page.last().map_or("", |(id, _)| id.as_str());
         let next_page_token = rest.next().map_or("", |_| last).to_owned();

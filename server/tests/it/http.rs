@@ -22,7 +22,14 @@ async fn exchange(server: &TestServer, verb: &str, path: &str, body: &str) -> (u
     (status, body.to_owned())
 }
 
-async fn post(server: &TestServer, path: &str, body: &Value) -> (u16, Value) {
+/// What a path answers, which must be there.
+pub async fn get(server: &TestServer, path: &str) -> String {
+    let (status, body) = exchange(server, "GET", path, "").await;
+    assert_eq!(status, 200, "{path}: {body}");
+    body
+}
+
+pub async fn post(server: &TestServer, path: &str, body: &Value) -> (u16, Value) {
     let (status, body) = exchange(server, "POST", path, &body.to_string()).await;
     (
         status,

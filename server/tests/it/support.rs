@@ -1,6 +1,7 @@
 //! Servers, models and requests for the tests.
 
 use cvm::{Frame, FrameColumn, Model, ScoreOptions, TimeUnit};
+use cvm_proto::admin::v1::admin_service_client::AdminServiceClient;
 use cvm_proto::v1 as pb;
 use cvm_proto::v1::scoring_service_client::ScoringServiceClient;
 use cvm_proto::{Encoding, ModelName, ScoreJob};
@@ -17,6 +18,7 @@ use tonic::transport::{Channel, Endpoint};
 pub struct TestServer {
     pub address: SocketAddr,
     pub http: Option<SocketAddr>,
+    pub admin: SocketAddr,
     stop: oneshot::Sender<()>,
     served: JoinHandle<Result<(), RunError>>,
 }
@@ -44,9 +46,12 @@ impl TestServer {
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let http_address = http.as_ref().map(|http| http.local_addr().unwrap());
+        let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let admin_address = admin.local_addr().unwrap();
         let listeners = Listeners {
             grpc: listener,
             http,
+            admin: Some(admin),
         };
         let served = tokio::spawn(run(listeners, settings, async {
             let _ = stopped.await;
@@ -54,6 +59,7 @@ impl TestServer {
         TestServer {
             address,
             http: http_address,
+            admin: admin_address,
             stop,
             served,
         }
@@ -65,6 +71,10 @@ impl TestServer {
 
     pub async fn client(&self) -> ScoringServiceClient<Channel> {
         ScoringServiceClient::new(self.channel().await).max_decoding_message_size(64 << 20)
+    }
+
+    pub async fn admin(&self) -> AdminServiceClient<Channel> {
+        AdminServiceClient::new(channel(self.admin).await)
     }
 
     /// Begins the shutdown and gives back what ends with it.

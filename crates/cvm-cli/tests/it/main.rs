@@ -4,4 +4,5 @@ mod cli;
 mod golden;
 mod import;
 mod reasons;
+mod sign;
 mod support;

@@ -39,9 +39,19 @@ struct Form {
 /// # Errors
 /// A name or a version that no model can have.
 pub fn model_name(name: &str, version: &str) -> Result<ModelName, ConvertError> {
-    if !ModelName::is_id(name) {
+    let unknown = || {
         let why = format!("is {}: not the name of a model", shown(name));
-        return Err(ConvertError::new("model_name", why));
+        ConvertError::new("model_name", why)
+    };
+    if let Some((id, alias)) = name.split_once('@') {
+        if !ModelName::is_id(id) || !ModelName::is_id(alias) || !version.is_empty() {
+            return Err(unknown());
+        }
+        let (id, alias) = (id.to_owned(), alias.to_owned());
+        return Ok(ModelName::Aliased { id, alias });
+    }
+    if !ModelName::is_id(name) {
+        return Err(unknown());
     }
     let id = name.to_owned();
     if version.is_empty() {
@@ -223,8 +233,9 @@ impl Form {
             issues,
             row_keys: _,
             request_id,
-            // That protocol's requests cannot ask for them.
+            // That protocol's requests cannot ask for them, and have no row keys to split by.
             reasons: _,
+            row_models: _,
         } = answer;
         let version = model.model_version.rsplit_once("/versions/");
         let mut parameters = HashMap::from([

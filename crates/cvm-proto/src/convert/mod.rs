@@ -13,7 +13,7 @@ pub use frame::{MAX_COLUMNS, bulk_frame};
 pub use inference::{InferJob, model_config, model_metadata, model_name};
 pub use model_service::{ModelCard, ModelName, ModelOutput, ModelParam};
 pub use scoring::{Encoding, MAX_OUTPUTS, ModelStamp, ScoredColumn};
-pub use scoring_service::{MAX_REQUEST_ID_BYTES, ScoreAnswer, ScoreJob, StreamAnswer};
+pub use scoring_service::{MAX_REQUEST_ID_BYTES, RowModels, ScoreAnswer, ScoreJob, StreamAnswer};
 
 use cvm::Violation;
 use std::fmt::Display;

@@ -6,9 +6,6 @@ use cvm::InputSchema;
 use std::fmt;
 use std::str::FromStr;
 
-/// Longest model id or version, in bytes.
-const MAX_SEGMENT_BYTES: usize = 64;
-
 /// Which model a request means.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ModelName {
@@ -26,21 +23,26 @@ pub enum ModelName {
         /// The version.
         version: String,
     },
+    /// The version an alias points at.
+    Aliased {
+        /// Id of the model.
+        id: String,
+        /// The alias, such as `champion`.
+        alias: String,
+    },
 }
 
 impl ModelName {
     /// Whether `text` may be the id of a model: 1 to 64 of `a-z 0-9 - _`.
     #[must_use]
     pub fn is_id(text: &str) -> bool {
-        let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
-        (1..=MAX_SEGMENT_BYTES).contains(&text.len()) && text.bytes().all(legal)
+        cvm::repository::is_model_id(text)
     }
 
     /// Whether `text` may be a version: 1 to 64 of `A-Z a-z 0-9 - _ . +`.
     #[must_use]
     pub fn is_version(text: &str) -> bool {
-        let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'+');
-        (1..=MAX_SEGMENT_BYTES).contains(&text.len()) && text.bytes().all(legal)
+        cvm::repository::is_version(text)
     }
 }
 
@@ -52,27 +54,38 @@ impl FromStr for ModelName {
             return Ok(ModelName::Only);
         }
         let rest = text.strip_prefix("models/").unwrap_or(text);
-        let (id, version) = match rest.split_once("/versions/") {
-            Some((id, version)) => (id, Some(version)),
-            None => (rest, None),
-        };
-        if !ModelName::is_id(id) || !version.is_none_or(ModelName::is_version) {
+        parse(rest).ok_or_else(|| {
             let why = format!(
-                "is {}: must be `models/{{model}}`, `models/{{model}}/versions/{{version}}` or \
-                 `{{model}}`, a model of at most 64 lowercase letters, digits, `-` and `_`",
+                "is {}: must be `models/{{model}}`, `models/{{model}}/versions/{{version}}`, \
+                 `models/{{model}}@{{alias}}`, or one of them without `models/`; a model and an \
+                 alias have at most 64 lowercase letters, digits, `-` and `_`",
                 shown(text)
             );
-            return Err(ConvertError::new("model", why));
-        }
-        let id = id.to_owned();
-        Ok(match version {
-            Some(version) => ModelName::Pinned {
-                id,
-                version: version.to_owned(),
-            },
-            None => ModelName::Served { id },
+            ConvertError::new("model", why)
         })
     }
+}
+
+fn parse(rest: &str) -> Option<ModelName> {
+    let (id, name) = if let Some((id, version)) = rest.split_once("/versions/") {
+        let (id, version) = (id.to_owned(), version.to_owned());
+        let legal = ModelName::is_version(&version);
+        (
+            id.clone(),
+            legal.then_some(ModelName::Pinned { id, version }),
+        )
+    } else if let Some((id, alias)) = rest.split_once('@') {
+        let (id, alias) = (id.to_owned(), alias.to_owned());
+        let legal = ModelName::is_id(&alias);
+        (
+            id.clone(),
+            legal.then_some(ModelName::Aliased { id, alias }),
+        )
+    } else {
+        let id = rest.to_owned();
+        (id.clone(), Some(ModelName::Served { id }))
+    };
+    name.filter(|_| ModelName::is_id(&id))
 }
 
 impl fmt::Display for ModelName {
@@ -81,6 +94,7 @@ impl fmt::Display for ModelName {
             ModelName::Only => Ok(()),
             ModelName::Served { id } => write!(f, "models/{id}"),
             ModelName::Pinned { id, version } => write!(f, "models/{id}/versions/{version}"),
+            ModelName::Aliased { id, alias } => write!(f, "models/{id}@{alias}"),
         }
     }
 }
@@ -272,7 +286,7 @@ mod tests {
     use cvm::{Domain, FieldKind, InputField, InputSchema, MissingRule, TimeUnit, UnseenRule};
 
     #[test]
-    fn the_three_forms_of_a_name_are_read_and_printed() {
+    fn the_forms_of_a_name_are_read_and_printed() {
         let served = ModelName::Served {
             id: "retail-clv".to_owned(),
         };
@@ -280,6 +294,9 @@ mod tests {
         assert_eq!(served.to_string().parse(), Ok(served));
         let pinned: ModelName = "models/retail/versions/2026.11+a".parse().unwrap();
         assert_eq!(pinned.to_string(), "models/retail/versions/2026.11+a");
+        let aliased: ModelName = "retail@champion".parse().unwrap();
+        assert_eq!(aliased.to_string(), "models/retail@champion");
+        assert_eq!(aliased.to_string().parse(), Ok(aliased));
         assert_eq!("".parse(), Ok(ModelName::Only));
         let long = "a".repeat(65);
         for bad in [
@@ -289,6 +306,11 @@ mod tests {
             "a/versions/",
             "../x",
             "a/versions/b/c",
+            "a@",
+            "@champion",
+            "a@b@c",
+            "a@Champion",
+            "a/versions/1@champion",
             "é",
             &long,
         ] {

@@ -90,6 +90,34 @@ impl From<ScoreJob> for pb::ScoreRequest {
     }
 }
 
+/// The versions that answered a batch, where traffic is split.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RowModels {
+    /// The versions.
+    pub models: Vec<ModelStamp>,
+    /// The index of each row's version.
+    pub rows: Vec<u32>,
+}
+
+impl RowModels {
+    fn read(
+        models: Vec<pb::ModelStamp>,
+        rows: Vec<u32>,
+        row_count: usize,
+    ) -> Result<Option<RowModels>, ConvertError> {
+        if models.is_empty() && rows.is_empty() {
+            return Ok(None);
+        }
+        let known = |row: &u32| usize::try_from(*row).is_ok_and(|row| row < models.len());
+        if rows.len() != row_count || !rows.iter().all(known) {
+            let why = format!("must hold one of {} versions for each row", models.len());
+            return Err(ConvertError::new("row_models", why));
+        }
+        let models = models.into_iter().map(ModelStamp::from).collect();
+        Ok(Some(RowModels { models, rows }))
+    }
+}
+
 /// The scores of a job.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScoreAnswer {
@@ -109,6 +137,8 @@ pub struct ScoreAnswer {
     pub request_id: String,
     /// Reasons, if they were asked for.
     pub reasons: Option<Reasons>,
+    /// Who answered which row, if it was more than one version.
+    pub row_models: Option<RowModels>,
 }
 
 impl ScoreAnswer {
@@ -124,8 +154,13 @@ impl ScoreAnswer {
             row_keys,
             request_id,
             reasons,
+            row_models,
         } = self;
         let (row_reasons, reasons_method) = reasons_out(reasons);
+        let (split_models, row_models) = match row_models {
+            None => (Vec::new(), Vec::new()),
+            Some(RowModels { models, rows }) => (models, rows),
+        };
         let outputs = outputs.into_iter().map(|column| column.encode(encoding));
         let statuses = statuses
             .into_iter()
@@ -140,6 +175,8 @@ impl ScoreAnswer {
             request_id,
             row_reasons,
             reasons_method,
+            split_models: split_models.into_iter().map(pb::ModelStamp::from).collect(),
+            row_models,
         }
     }
 }
@@ -158,6 +195,8 @@ impl TryFrom<pb::ScoreResponse> for ScoreAnswer {
             request_id,
             row_reasons,
             reasons_method,
+            split_models,
+            row_models,
         } = response;
         let row_count = row_count_in(row_count, "row_count")?;
         let outputs = outputs
@@ -184,6 +223,7 @@ impl TryFrom<pb::ScoreResponse> for ScoreAnswer {
             row_keys,
             request_id,
             reasons: reasons_in(row_reasons, reasons_method, row_count)?,
+            row_models: RowModels::read(split_models, row_models, row_count)?,
         })
     }
 }
@@ -226,7 +266,7 @@ impl TryFrom<pb::StreamScoreResponse> for StreamAnswer {
 
 #[cfg(test)]
 mod tests {
-    use super::{ScoreAnswer, ScoreJob, StreamAnswer};
+    use super::{RowModels, ScoreAnswer, ScoreJob, StreamAnswer};
     use crate::{Encoding, ModelName, ModelStamp, Reason, Refusal, ScoredColumn, v1 as pb};
     use cvm::{Frame, Reasons, RowCode, RowIssue, ScoreOptions};
 
@@ -246,11 +286,7 @@ mod tests {
 
     fn answer() -> ScoreAnswer {
         ScoreAnswer {
-            model: ModelStamp {
-                model_version: "models/retail/versions/7".to_owned(),
-                fingerprint: "ab".repeat(32),
-                kind: "clv.bg_nbd".to_owned(),
-            },
+            model: stamp("7"),
             row_count: 2,
             outputs: vec![ScoredColumn {
                 name: "p_alive".to_owned(),
@@ -278,6 +314,18 @@ mod tests {
                     Vec::new(),
                 ],
             }),
+            row_models: Some(RowModels {
+                models: ["7", "8"].map(stamp).to_vec(),
+                rows: vec![1, 0],
+            }),
+        }
+    }
+
+    fn stamp(version: &str) -> ModelStamp {
+        ModelStamp {
+            model_version: format!("models/retail/versions/{version}"),
+            fingerprint: "ab".repeat(32),
+            kind: "clv.bg_nbd".to_owned(),
         }
     }
 
@@ -365,6 +413,12 @@ mod tests {
         mute.row_reasons.pop();
         let error = ScoreAnswer::try_from(mute).unwrap_err();
         assert_eq!(error.field, "row_reasons");
+        for rows in [vec![1], vec![2, 0]] {
+            let mut split = answer().encode(Encoding::Doubles);
+            split.row_models = rows;
+            let error = ScoreAnswer::try_from(split).unwrap_err();
+            assert_eq!(error.field, "row_models");
+        }
         let mut unknown = answer().encode(Encoding::Doubles);
         unknown.row_errors[0].status = 99;
         let error = ScoreAnswer::try_from(unknown).unwrap_err();

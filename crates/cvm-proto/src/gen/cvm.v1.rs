@@ -589,8 +589,9 @@ impl RowStatus {
 /// A batch to score.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ScoreRequest {
-    /// The model: `models/{model}`, `models/{model}/versions/{version}`, or `{model}` alone. May be
-    /// empty if the server has exactly one model.
+    /// The model: `models/{model}` for its champion, `models/{model}/versions/{version}`,
+    /// `models/{model}@{alias}`, or one of them without `models/`. May be empty if the server has
+    /// exactly one model.
     #[prost(string, tag = "1")]
     pub model: ::prost::alloc::string::String,
     /// The rows. Required.
@@ -599,7 +600,8 @@ pub struct ScoreRequest {
     /// What to compute.
     #[prost(message, optional, tag = "3")]
     pub options: ::core::option::Option<ScoreOptions>,
-    /// The caller's row names, echoed in the answer: none, or one per row.
+    /// The caller's row names, echoed in the answer: none, or one per row. Where traffic is split, the
+    /// key says which version answers for the row; a row with none is the champion's.
     #[prost(string, repeated, tag = "4")]
     pub row_keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// The caller's name for this request, echoed in the answer; at most 128 bytes. It has no other
@@ -613,7 +615,8 @@ pub struct ScoreRequest {
 /// The scores of a batch.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ScoreResponse {
-    /// The model that answered; one for the whole batch.
+    /// The model that answered; one for the whole batch, unless a split of traffic sent rows to several
+    /// versions: then the first of `split_models`.
     #[prost(message, optional, tag = "1")]
     pub model: ::core::option::Option<ModelStamp>,
     /// Number of rows, as in the request.
@@ -640,6 +643,12 @@ pub struct ScoreResponse {
     /// How the contributions of reasons were computed, in words; empty without reasons.
     #[prost(string, tag = "9")]
     pub reasons_method: ::prost::alloc::string::String,
+    /// The versions that answered, if a split of traffic sent rows to more than one; else empty.
+    #[prost(message, repeated, tag = "10")]
+    pub split_models: ::prost::alloc::vec::Vec<ModelStamp>,
+    /// For each row the index of its version in `split_models`; empty if `model` answered every row.
+    #[prost(uint32, repeated, tag = "11")]
+    pub row_models: ::prost::alloc::vec::Vec<u32>,
 }
 /// One request of a stream.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1085,8 +1094,9 @@ pub struct ListModelsResponse {
 /// Which model.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetModelRequest {
-    /// The model: `models/{model}`, `models/{model}/versions/{version}`, or `{model}` alone. May be
-    /// empty if the server has exactly one model.
+    /// The model: `models/{model}` for its champion, `models/{model}/versions/{version}`,
+    /// `models/{model}@{alias}`, or one of them without `models/`. May be empty if the server has
+    /// exactly one model.
     #[prost(string, tag = "1")]
     pub model: ::prost::alloc::string::String,
 }
