@@ -278,14 +278,6 @@ impl<const N: usize> Attrited<N> {
         sum.hessian[Self::BETA][Self::BETA] -= weight * s * by_beta * by_beta;
     }
 
-    /// Logarithm of the density of the purchases and of being alive at `T`.
-    pub(crate) fn ln_alive(&self, row: &Rfm) -> f64 {
-        let x = row.frequency;
-        let counts = Rising::new(self.r, x).log - x * ln(self.alpha);
-        let silent = (self.r + x) * log1p(row.age / self.alpha);
-        counts - silent - self.law.shape * self.law.ln_growth(row.age)
-    }
-
     /// One drawn row.
     pub(crate) fn simulate_one(&self, template: &Rfm, random: &mut Random) -> Rfm {
         let rate = exp(random.ln_gamma_variate(self.r) - ln(self.alpha));

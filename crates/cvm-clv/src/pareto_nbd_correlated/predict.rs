@@ -1,11 +1,11 @@
 //! Forecasts of the correlated Pareto/NBD: means of those of its four parts, with weights that may be
 //! negative and sum to 1.
 
-use super::ParetoNbdCorrelated;
+use super::{PARTS, ParetoNbdCorrelated};
 use crate::attrition::Buyer;
 use crate::purchase::PurchaseFormulas;
 use crate::rfm::Rfm;
-use cvm_math::{exp, ln};
+use cvm_math::{exp, expm1, ln, log1p};
 
 impl ParetoNbdCorrelated {
     /// Purchases expected in `(T, T + t]` of a customer who may have lapsed.
@@ -20,12 +20,18 @@ impl ParetoNbdCorrelated {
         self.purchases(&Rfm::NEW, t)
     }
 
-    /// Weights of the parts given the row and alive at `T`.
+    /// Weights of the parts given the row and alive at `T`. Their likelihoods differ by their scales
+    /// alone: what they share, which is large, would take digits with it.
     fn alive_weights(&self, row: &Rfm) -> [f64; 4] {
-        let logs = self.parts.map(|part| part.ln_alive(row));
-        let terms: [f64; 4] = std::array::from_fn(|i| self.weights[i] * exp(logs[i] - logs[0]));
-        let total: f64 = terms.iter().sum();
-        terms.map(|term| term / total)
+        let [base, ..] = &self.parts;
+        let (x, age, alpha, beta) = (row.frequency, row.age, base.alpha, base.law.scale);
+        let gain = |shift: f64, scale: f64| log1p(shift / scale) - log1p(shift / (scale + age));
+        let ratios = PARTS.map(|(i, j)| {
+            let bought = base.r * gain(i, alpha) - x * log1p(i / (alpha + age));
+            exp(bought + base.law.shape * gain(j, beta))
+        });
+        let total = super::weighted(&self.weights, &ratios);
+        std::array::from_fn(|i| self.weights[i] * ratios[i] / total)
     }
 
     /// The mean of a forecast over the parts.
@@ -60,15 +66,24 @@ impl PurchaseFormulas for ParetoNbdCorrelated {
         exp(self.ln_p_alive(row))
     }
 
-    /// The likelihoods of being alive over those of the row, part by part.
+    /// The mean of the parts' inverse chances, over the parts given alive.
     fn ln_p_alive(&self, row: &Rfm) -> f64 {
-        let logs = self.parts.map(|part| part.ln_alive(row));
-        let ratios = logs.map(|log| exp(log - logs[0]));
-        let alive = logs[0] + ln(super::weighted(&self.weights, &ratios));
+        /// Above it chances are told by their odds of having left.
+        const LIKELY: f64 = 1.0;
         if row.age == row.recency {
             return 0.0;
         }
-        (alive - crate::Formulas::log_lik(self, row)).min(0.0)
+        let weights = self.alive_weights(row);
+        let silence = row.age - row.recency;
+        let logs = self
+            .parts
+            .map(|part| -part.at_last(row).ln_alive_after_silence(silence));
+        let [first, ..] = logs;
+        if first < LIKELY {
+            return -log1p(super::weighted(&weights, &logs.map(expm1)).max(0.0));
+        }
+        let ratios = logs.map(|log| exp(log - first));
+        -(first + ln(super::weighted(&weights, &ratios))).max(0.0)
     }
 
     fn p_alive_ahead(&self, row: &Rfm, t: f64) -> f64 {
