@@ -167,8 +167,8 @@ class Client:
         Parameters
         ----------
         model : str
-            Name, ``models/NAME``, or ``models/NAME/versions/VERSION``; empty if the server has
-            exactly one model.
+            Name, ``models/NAME``, ``models/NAME@ALIAS``, or ``models/NAME/versions/VERSION``; empty
+            if the server has exactly one model.
         data : table
             One row per customer, with the model's columns; other columns are not sent.
         horizon : float, optional

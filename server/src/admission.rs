@@ -1,4 +1,6 @@
 //! How much is in flight: a request is let in by its rows, before it is decoded, or told to come back.
+//!
+//! One connection may hold three quarters of it: the rest is for others, however much the one asks.
 
 use cvm_proto::{Reason, Refusal};
 use std::sync::Arc;
@@ -17,10 +19,15 @@ pub(crate) struct Admission {
     shed: AtomicU64,
 }
 
+/// What one connection has in flight.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Own(Arc<AtomicUsize>);
+
 /// Leave to work on rows; they count until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Ticket {
     admission: Arc<Admission>,
+    own: Own,
     rows: usize,
 }
 
@@ -33,23 +40,36 @@ impl Admission {
         })
     }
 
-    /// Lets in a message of `bytes` that claims `rows`. Alone every request is let in.
+    /// Lets in a message of `bytes` that claims `rows`. Alone every request is let in: the first of all,
+    /// and the first of a connection as far as there is room.
     ///
     /// # Errors
     /// `RESOURCE_EXHAUSTED`, to be tried again.
-    pub(crate) fn admit(self: &Arc<Self>, rows: u64, bytes: usize) -> Result<Ticket, Refusal> {
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        own: &Own,
+        rows: u64,
+        bytes: usize,
+    ) -> Result<Ticket, Refusal> {
         let claimed = usize::try_from(rows).unwrap_or(usize::MAX).min(self.most);
         let rows = claimed.max(bytes / ROW_BYTES).saturating_add(CALL_ROWS);
         let ticket = Ticket {
             admission: Arc::clone(self),
+            own: own.clone(),
             rows,
         };
         let before = self.rows.fetch_add(rows, Ordering::Relaxed);
-        if before == 0 || before.saturating_add(rows) <= self.most {
-            return Ok(ticket);
-        }
+        let own_before = own.0.fetch_add(rows, Ordering::Relaxed);
+        let share = self.most - self.most / 4;
+        let fits = |before: usize, most: usize| before == 0 || before.saturating_add(rows) <= most;
+        let why = match (fits(before, self.most), fits(own_before, share)) {
+            (true, true) => return Ok(ticket),
+            (false, _) => format!("about {before} rows are in flight, {} may be", self.most),
+            (true, false) => {
+                format!("about {own_before} rows of this connection are in flight, {share} may be")
+            }
+        };
         self.shed.fetch_add(1, Ordering::Relaxed);
-        let why = format!("about {before} rows are in flight, {} may be", self.most);
         Err(Refusal::new(Reason::Overloaded, why))
     }
 
@@ -67,37 +87,58 @@ impl Admission {
 impl Drop for Ticket {
     fn drop(&mut self) {
         self.admission.rows.fetch_sub(self.rows, Ordering::Relaxed);
+        self.own.0.fetch_sub(self.rows, Ordering::Relaxed);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Admission, CALL_ROWS};
+    use super::{Admission, CALL_ROWS, Own};
     use tonic::Code;
 
     #[test]
     fn rows_count_while_their_ticket_is_held() {
         let admission = Admission::new(1_000);
-        let first = admission.admit(600, 0).unwrap();
+        let [one, other] = [Own::default(), Own::default()];
+        let first = admission.admit(&one, 600, 0).unwrap();
         assert_eq!(admission.in_flight(), 600 + CALL_ROWS);
-        let error = admission.admit(600, 0).unwrap_err();
+        let error = admission.admit(&other, 600, 0).unwrap_err();
         assert_eq!(error.code, Code::ResourceExhausted);
         // What claims few rows is told by its size.
-        assert!(admission.admit(1, 256 * 600).is_err());
-        let second = admission.admit(300, 0).unwrap();
+        assert!(admission.admit(&other, 1, 256 * 600).is_err());
+        let second = admission.admit(&other, 300, 0).unwrap();
         assert_eq!(admission.shed(), 2);
         drop(first);
-        admission.admit(600, 0).unwrap();
+        admission.admit(&one, 600, 0).unwrap();
         drop(second);
         assert_eq!(admission.in_flight(), 0);
+    }
+
+    #[test]
+    fn one_connection_leaves_a_quarter_to_others() {
+        let admission = Admission::new(1_000);
+        let [greedy, modest] = [Own::default(), Own::default()];
+        let mut held = Vec::new();
+        while let Ok(ticket) = admission.admit(&greedy, 68, 0) {
+            held.push(ticket);
+        }
+        assert_eq!(held.len(), 7, "of 100 rows each, below 750");
+        for _ in 0..2 {
+            held.push(admission.admit(&modest, 68, 0).unwrap());
+        }
+        let error = admission.admit(&greedy, 68, 0).unwrap_err();
+        assert!(error.message.contains("of this connection"), "{error}");
+        held.clear();
+        assert_eq!(admission.in_flight(), 0);
+        admission.admit(&greedy, 68, 0).unwrap();
     }
 
     #[test]
     fn alone_every_request_is_let_in() {
         let admission = Admission::new(1_000);
         for rows in [5_000, u64::MAX] {
-            let ticket = admission.admit(rows, 1 << 30).unwrap();
-            assert!(admission.admit(1, 0).is_err());
+            let ticket = admission.admit(&Own::default(), rows, 1 << 30).unwrap();
+            assert!(admission.admit(&Own::default(), 1, 0).is_err());
             drop(ticket);
             assert_eq!(admission.in_flight(), 0);
         }

@@ -1,6 +1,6 @@
 //! The HTTP side of a call: its deadline, and the service it goes to.
 
-use crate::admission::Admission;
+use crate::admission::{Admission, Own};
 use crate::calls::Calls;
 use crate::control::Control;
 use crate::deadline::{self, Deadline};
@@ -39,6 +39,7 @@ pub(crate) struct Api {
     calls: Arc<Calls>,
     identity: Identity,
     admission: Arc<Admission>,
+    own: Own,
 }
 
 /// Scoring, typed and by the Open Inference Protocol.
@@ -106,6 +107,14 @@ impl Api {
         Ok((Api::of(shared, None, routes), reporter))
     }
 
+    /// The same services for a new connection.
+    pub(crate) fn connection(&self) -> Api {
+        Api {
+            own: Own::default(),
+            ..self.clone()
+        }
+    }
+
     fn of(shared: &Shared, hot: Option<Hot>, routes: Routes) -> Api {
         Api {
             hot,
@@ -113,6 +122,7 @@ impl Api {
             calls: Arc::clone(&shared.calls),
             identity: shared.identity.clone(),
             admission: Arc::clone(&shared.plane.admission),
+            own: Own::default(),
         }
     }
 }
@@ -168,6 +178,7 @@ impl hyper::service::Service<Request<Incoming>> for Api {
     fn call(&self, mut request: Request<Incoming>) -> Answer {
         let deadline = Deadline::of(request.headers());
         request.extensions_mut().insert(deadline);
+        request.extensions_mut().insert(self.own.clone());
         let (begun, place) = (Instant::now(), self.calls.place(request.uri().path()));
         let access = access(place, request.uri().path());
         let answer = match self.identity.check(access, request.headers()) {
@@ -191,10 +202,10 @@ impl Api {
     /// The answer; its one message is let in by its rows before it is decoded. Messages of streams are
     /// decoded later, and let in one by one where they are answered.
     fn admitted(&self, rows: fn(&[u8]) -> u64, answer: Answer) -> Answer {
-        let admission = Arc::clone(&self.admission);
+        let (admission, own) = (Arc::clone(&self.admission), self.own.clone());
         let held = Mutex::new(None);
         let gate = Gate::new(move |message| {
-            let ticket = admission.admit(rows(message), message.len())?;
+            let ticket = admission.admit(&own, rows(message), message.len())?;
             if let Ok(mut held) = held.lock() {
                 *held = Some(ticket);
             }

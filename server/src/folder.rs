@@ -180,6 +180,7 @@ impl Folder {
 
     /// Looks at the folder and publishes what changed. An unreadable folder changes nothing.
     pub(crate) fn look(&mut self, registry: &Registry) {
+        registry.sweep();
         match self.list() {
             Ok(listing) => {
                 self.unreadable = None;

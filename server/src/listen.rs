@@ -1,6 +1,6 @@
 //! The life of a server: load, accept, drain, end.
 
-use crate::admission::Admission;
+use crate::admission::{Admission, Own};
 use crate::api::{Api, Shared, not_serving};
 use crate::calls::Calls;
 use crate::compute::Compute;
@@ -179,6 +179,7 @@ fn start_http(
         identity: shared.identity.clone(),
         drain: shared.drain.clone(),
         started: Instant::now(),
+        own: Own::default(),
     };
     let limits = http::Limits {
         max_body_bytes: shared.max_message_bytes,

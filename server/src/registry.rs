@@ -7,9 +7,9 @@ use crate::split::LiveSplit;
 use crate::trust::Signed;
 use arc_swap::ArcSwap;
 use cvm_proto::{ModelCard, ModelName, ModelOutput, ModelParam, ModelStamp, Reason, Refusal};
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 /// Models by id.
@@ -231,6 +231,8 @@ pub(crate) struct Registry {
     models: ArcSwap<Models>,
     refused: ArcSwap<Refused>,
     swaps: AtomicU64,
+    /// Versions taken out of service; held here so that no thread that serves has to free one.
+    retired: Mutex<Vec<Arc<Served>>>,
 }
 
 impl Registry {
@@ -241,8 +243,28 @@ impl Registry {
 
     /// Replaces the snapshot; requests in flight keep the models they hold.
     pub(crate) fn publish(&self, models: Models) {
-        self.models.store(Arc::new(models));
+        let kept: HashSet<*const Served> = versions(&models).map(Arc::as_ptr).collect();
+        let old = self.models.swap(Arc::new(models));
         self.swaps.fetch_add(1, Ordering::Relaxed);
+        let gone = versions(&old).filter(|served| !kept.contains(&Arc::as_ptr(served)));
+        if let Ok(mut retired) = self.retired.lock() {
+            retired.extend(gone.cloned());
+        }
+    }
+
+    /// Frees versions out of service that no request holds any more, on the calling thread; returns
+    /// how many are left.
+    pub(crate) fn sweep(&self) -> usize {
+        let Ok(mut retired) = self.retired.lock() else {
+            return 0;
+        };
+        retired.retain(|served| Arc::strong_count(served) > 1);
+        retired.len()
+    }
+
+    /// Versions out of service whose memory is still held.
+    pub(crate) fn retired_count(&self) -> usize {
+        self.retired.lock().map_or(0, |retired| retired.len())
     }
 
     /// How often the set of models changed.
@@ -308,6 +330,13 @@ fn pinned(models: &Models, name: &ModelName) -> Result<Arc<Served>, Refusal> {
     }
 }
 
+/// All versions of all models.
+fn versions(models: &Models) -> impl Iterator<Item = &Arc<Served>> {
+    models
+        .values()
+        .flat_map(|deployment| deployment.versions.values())
+}
+
 fn absent(why: impl Into<String>) -> Refusal {
     Refusal::new(Reason::ModelNotFound, why)
 }
@@ -356,5 +385,38 @@ fn list<'a>(names: impl ExactSizeIterator<Item = &'a String>) -> String {
         0 => "none".to_owned(),
         count if count > shown.len() => format!("{}, …", shown.join(", ")),
         _ => shown.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Deployment, Models, Registry, Served};
+    use cvm_proto::ModelName;
+    use std::sync::Arc;
+
+    fn models(r: f64) -> Models {
+        let params = [("r", r), ("alpha", 4.4136), ("a", 0.7929), ("b", 2.4259)];
+        let params = params.map(|(name, value)| (name.to_owned(), value));
+        let model = cvm::from_params("clv.bg_nbd", &params, None).unwrap();
+        let deployment = Deployment::single("retail", Served::new("retail", model), None);
+        Models::from([("retail".to_owned(), Arc::new(deployment))])
+    }
+
+    #[test]
+    fn a_version_out_of_service_is_freed_by_who_sweeps_and_only_when_nobody_holds_it() {
+        let registry = Registry::default();
+        registry.publish(models(0.2));
+        let route = registry.route(&ModelName::Only).unwrap();
+        let version = Arc::downgrade(&route.served);
+        // The same version in a new snapshot is not out of service.
+        let again = Models::clone(&registry.snapshot());
+        registry.publish(again);
+        assert_eq!((registry.sweep(), registry.retired_count()), (0, 0));
+        registry.publish(models(0.3));
+        assert_eq!((registry.sweep(), registry.retired_count()), (1, 1));
+        drop(route);
+        assert!(version.upgrade().is_some(), "a request freed it");
+        assert_eq!((registry.sweep(), registry.retired_count()), (0, 0));
+        assert!(version.upgrade().is_none());
     }
 }

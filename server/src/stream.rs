@@ -1,5 +1,6 @@
 //! A stream of requests: answers in order, failures in band, a bounded number of requests ahead.
 
+use crate::admission::Own;
 use crate::deadline::{self, Deadline};
 use crate::drain::Signal;
 use crate::plane::Plane;
@@ -63,9 +64,11 @@ async fn admitted(
     plane: &Plane,
     request: pb::ScoreRequest,
     deadline: Deadline,
+    own: &Own,
 ) -> Result<pb::ScoreResponse, Refusal> {
     let rows = request.frame.as_ref().map_or(0, |frame| frame.row_count);
-    let _ticket = plane.admission.admit(u64::try_from(rows).unwrap_or(0), 0)?;
+    let rows = u64::try_from(rows).unwrap_or(0);
+    let _ticket = plane.admission.admit(own, rows, 0)?;
     plane.score(request, deadline).await
 }
 
@@ -74,10 +77,11 @@ pub(crate) async fn answer(
     plane: Arc<Plane>,
     message: pb::StreamScoreRequest,
     deadline: Deadline,
+    own: Own,
 ) -> pb::StreamScoreResponse {
     let pb::StreamScoreRequest { sequence, request } = message;
     let result = match request {
-        Some(request) => admitted(&plane, request, deadline).await,
+        Some(request) => admitted(&plane, request, deadline, &own).await,
         None => Err(Refusal::fields(vec![cvm::Violation {
             field: "request".to_owned(),
             description: "is required".to_owned(),

@@ -93,7 +93,7 @@ fn take(accepted: Accepted, context: &Context, connections: &mut JoinSet<()>) {
             return;
         }
     };
-    let (api, drain) = (context.api.clone(), context.drain.clone());
+    let (api, drain) = (context.api.connection(), context.drain.clone());
     let (limits, tls) = (context.limits, context.tls.clone());
     connections.spawn(async move {
         serve(stream, tls, api, limits, drain).await;

@@ -137,6 +137,11 @@ impl Http {
         for (name, help, value) in [
             ("cvm_models", "Models served", loaded),
             (
+                "cvm_versions_retired",
+                "Versions out of service whose memory is still held",
+                registry.retired_count(),
+            ),
+            (
                 "cvm_models_refused",
                 "Model files and versions that are not served",
                 refused,

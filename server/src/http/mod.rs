@@ -14,6 +14,7 @@ mod metrics;
 mod score;
 mod status;
 
+use crate::admission::Own;
 use crate::calls::{Calls, code_name};
 use crate::drain::Signal;
 use crate::identity::{Access, Identity, Role};
@@ -49,6 +50,8 @@ pub(crate) struct Http {
     pub(crate) identity: Identity,
     pub(crate) drain: Signal,
     pub(crate) started: Instant,
+    /// What all of HTTP has in flight: it counts as one connection.
+    pub(crate) own: Own,
 }
 
 /// Serves on a thread of its own until `cut`; after the drain signal open requests finish.

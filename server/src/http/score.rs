@@ -53,7 +53,7 @@ async fn score(
 ) -> Result<Value, Refusal> {
     // Rows are not known before the text is read; one has some 64 bytes.
     let rows = u64::try_from(body.len() / 64).unwrap_or(u64::MAX);
-    let _ticket = http.plane.admission.admit(rows, body.len())?;
+    let _ticket = http.plane.admission.admit(&http.own, rows, body.len())?;
     let body: Body = serde_json::from_slice(body)
         .map_err(|error| Refusal::new(Reason::MalformedMessage, format!("the body: {error}")))?;
     let Body {

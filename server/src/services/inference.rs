@@ -1,6 +1,7 @@
 //! `inference.GRPCInferenceService`: the Open Inference Protocol with Triton's extensions.
 
-use super::scoring::deadline_of;
+use super::scoring::{deadline_of, own_of};
+use crate::admission::Own;
 use crate::control::{Control, Verb};
 use crate::deadline::Deadline;
 use crate::drain::Signal;
@@ -95,8 +96,8 @@ impl GrpcInferenceService for Inference {
         request: Request<Streaming<oip::ModelInferRequest>>,
     ) -> Result<Response<Self::ModelStreamInferStream>, Status> {
         let deadline = deadline_of(&request);
-        let plane = Arc::clone(&self.plane);
-        let one = move |message| in_band(Arc::clone(&plane), message, deadline);
+        let (plane, own) = (Arc::clone(&self.plane), own_of(&request));
+        let one = move |message| in_band(Arc::clone(&plane), message, deadline, own.clone());
         let stream = answers(request.into_inner(), deadline, self.drain.clone(), one);
         Ok(Response::new(stream.boxed()))
     }
@@ -265,11 +266,12 @@ async fn in_band(
     plane: Arc<Plane>,
     request: oip::ModelInferRequest,
     deadline: Deadline,
+    own: Own,
 ) -> oip::ModelStreamInferResponse {
     let id = request.id.clone();
     let shape = request.inputs.first().and_then(|input| input.shape.first());
     let rows = shape.and_then(|rows| u64::try_from(*rows).ok());
-    let answer = match plane.admission.admit(rows.unwrap_or(0), 0) {
+    let answer = match plane.admission.admit(&own, rows.unwrap_or(0), 0) {
         Ok(_ticket) => infer(&plane, request, deadline).await,
         Err(refusal) => Err(refusal),
     };

@@ -1,5 +1,6 @@
 //! `cvm.v1.ScoringService`.
 
+use crate::admission::Own;
 use crate::deadline::Deadline;
 use crate::drain::Signal;
 use crate::plane::Plane;
@@ -35,11 +36,17 @@ impl ScoringService for Scoring {
         request: Request<Streaming<pb::StreamScoreRequest>>,
     ) -> Result<Response<Self::StreamScoreStream>, Status> {
         let deadline = deadline_of(&request);
-        let plane = Arc::clone(&self.plane);
-        let one = move |message| answer(Arc::clone(&plane), message, deadline);
+        let (plane, own) = (Arc::clone(&self.plane), own_of(&request));
+        let one = move |message| answer(Arc::clone(&plane), message, deadline, own.clone());
         let stream = answers(request.into_inner(), deadline, self.drain.clone(), one);
         Ok(Response::new(stream.boxed()))
     }
+}
+
+/// What the request's connection has in flight, as `api` left it with the request.
+pub(super) fn own_of<T>(request: &Request<T>) -> Own {
+    let found = request.extensions().get::<Own>();
+    found.cloned().unwrap_or_default()
 }
 
 /// The deadline that `api` left with the request.

@@ -284,7 +284,7 @@ async fn the_deadline_of_a_stream_ends_it() {
     let mut request = Request::new(stream);
     request
         .metadata_mut()
-        .insert("grpc-timeout", "300m".parse().unwrap());
+        .insert("grpc-timeout", "2S".parse().unwrap());
     let first = pb::StreamScoreRequest {
         sequence: 1,
         request: Some(fine()),
