@@ -182,7 +182,7 @@ def test_http_tells_the_same_reasons(telco, tmp_path):
     finally:
         server.stop()
     assert answer["outputs"]["churn_probability"] == list(local["churn_probability"])
-    assert answer["reasons_method"] == "exact"
+    assert answer["reasons_method"] == "path-dependent TreeSHAP"
     assert len(answer["row_reasons"]) == 40
     for row, own in enumerate(answer["row_reasons"]):
         for place, reason in enumerate(own, start=1):
