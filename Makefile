@@ -33,7 +33,7 @@ bench: build
 	$(CARGO) bench --locked -p cvm-server
 	$(PY) -m pip install -q --disable-pip-version-check --group bench -c constraints.txt
 	$(PY) benches/clv_peers.py
-	$(PY) benches/trees_peers.py
+	$(PY) benches/tree_scoring_peers.py
 
 ## check: formatting and lints only
 check: setup lint-rust lint-python

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from trees_peers import FIELDS, TREES, beside, data
+from tree_scoring_peers import FIELDS, TREES, beside, data
 
 import cvm
 

@@ -29,7 +29,14 @@ from cvm._client import Client, connect
 from cvm._core import __version__
 from cvm._files import from_bytes, load
 from cvm._summarize import SummaryReport, summarize, summarize_panel
-from cvm.churn import BoostedChurn, CoxChurn, HazardChurn, LogisticChurn, TreeEnsemble
+from cvm.churn import (
+    BoostedChurn,
+    CoxChurn,
+    HazardChurn,
+    LogisticChurn,
+    TreeEnsemble,
+    WeibullChurn,
+)
 from cvm.clv import BgNbd, GammaGamma, LifetimeValue, LogNormalSpend, ParetoNbd
 from cvm.errors import (
     AccessDeniedError,
@@ -79,6 +86,7 @@ __all__ = [
     "ServerUnavailableError",
     "SummaryReport",
     "TreeEnsemble",
+    "WeibullChurn",
     "__version__",
     "churn",
     "clv",

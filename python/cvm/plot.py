@@ -279,7 +279,7 @@ def plot_survival(
 
     Parameters
     ----------
-    model : HazardChurn or CoxChurn
+    model : HazardChurn, CoxChurn or WeibullChurn
         A fitted duration model.
     data : table
         One row per customer, all followed from the start of their relation.

@@ -478,6 +478,59 @@ def sklearn_pipeline_of_a_matrix():
     return model.fit(X, y), rows(X, infinite=False), {}
 
 
+# Calibrated classifiers: a mean of members, each with a sigmoid or an isotonic curve.
+
+
+def _calibrated(name, build_model, *, method, ensemble=True, infinite=False, missing=True):
+    def build():
+        from sklearn.calibration import CalibratedClassifierCV
+
+        X, y = data() if missing else full()
+        model = CalibratedClassifierCV(build_model(), method=method, cv=3, ensemble=ensemble)
+        return model.fit(X, y), rows(X, infinite=infinite, missing=missing), {}
+
+    build.__name__ = f"sklearn_calibrated_{name}"
+    case("sklearn")(build)
+
+
+_boosting = _estimator("HistGradientBoostingClassifier", max_iter=20)
+_forest = _estimator("RandomForestClassifier", n_estimators=20)
+_calibrated("histogram_sigmoid", _boosting, method="sigmoid", infinite=True)
+_calibrated("histogram_isotonic", _boosting, method="isotonic", infinite=True)
+_calibrated("histogram_sigmoid_one", _boosting, method="sigmoid", ensemble=False, infinite=True)
+_calibrated("histogram_isotonic_one", _boosting, method="isotonic", ensemble=False, infinite=True)
+_calibrated("forest_sigmoid", _forest, method="sigmoid")
+_calibrated("forest_isotonic", _forest, method="isotonic")
+_calibrated("forest_isotonic_one", _forest, method="isotonic", ensemble=False)
+_calibrated(
+    "gradient_boosting_isotonic",
+    _estimator("GradientBoostingClassifier", n_estimators=20),
+    method="isotonic",
+    missing=False,
+)
+
+
+@case("sklearn")
+def sklearn_calibrated_prefit():
+    from sklearn.calibration import CalibratedClassifierCV
+    from sklearn.frozen import FrozenEstimator
+
+    X, y = data()
+    model = CalibratedClassifierCV(FrozenEstimator(_boosting().fit(X, y)), method="isotonic")
+    return model.fit(X, y), rows(X, infinite=True), {}
+
+
+@case("sklearn")
+def sklearn_calibrated_pipelines():
+    from sklearn.calibration import CalibratedClassifierCV
+    from sklearn.pipeline import Pipeline
+
+    table, y = customers(gaps=False)
+    steps = Pipeline([("encode", _encoders()), ("trees", _forest())])
+    model = CalibratedClassifierCV(steps, method="sigmoid", cv=3)
+    return model.fit(table, y), arriving(table), {}
+
+
 # InterpretML
 
 

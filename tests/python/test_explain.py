@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import subprocess
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -144,6 +147,61 @@ def test_every_surface_tells_the_same(worded, telco, tmp_path):
         rows = list(csv.DictReader(file))
     parts = [[float(row[f"contribution_{n}"]) for n in worded.feature_names_in_] for row in rows]
     assert np.array_equal(parts, worded.shap_values(head))
+
+
+def test_boosted_trees_give_reasons_beside_scores(telco):
+    model = cvm.BoostedChurn(rounds=20).fit(telco, "Churn", progress=False)
+    model = model.set_feature_dictionary(WORDS["fields"], groups=WORDS["groups"])
+    head = telco.head(60)
+    table = model.score_frame(head, reasons=2, only_actionable=True)
+    told = model.reasons(head, k=2, only_actionable=True)
+    plain = model.score_frame(head)
+    assert list(table["churn_probability"]) == list(plain["churn_probability"])
+    for name in ("reason_1", "reason_2", "reason_1_contribution"):
+        assert list(table[name]) == list(told[name])
+    assert "tenure" not in set(table["reason_1_name"])
+
+
+@pytest.mark.server
+def test_http_tells_the_same_reasons(telco, tmp_path):
+    model = cvm.BoostedChurn(rounds=20).fit(telco, "Churn", progress=False)
+    model = model.set_feature_dictionary(WORDS["fields"], groups=WORDS["groups"])
+    head = telco.head(40).drop(columns="Churn")
+    local = model.score_frame(head, reasons=3)
+    model.save(tmp_path / "churn.cvm")
+    columns = {name: head[name].astype(object).where(head[name].notna(), None) for name in head}
+    columns = {name: list(cells) for name, cells in columns.items()}
+    asked = {"outputs": ["churn_probability"], "reasons": {"count": 3}}
+    server = Server(tmp_path, "--http-listen", "127.0.0.1:0")
+    try:
+        url = f"http://{server.http_target}/v1/models/churn:score"
+        status, answer = post(url, {"columns": columns, "options": asked})
+        assert status == 200, answer
+        refused = {"columns": columns, "options": {"reasons": {"count": 0}}}
+        bad_status, refusal = post(url, refused)
+    finally:
+        server.stop()
+    assert answer["outputs"]["churn_probability"] == list(local["churn_probability"])
+    assert answer["reasons_method"] == "path-dependent TreeSHAP"
+    assert len(answer["row_reasons"]) == 40
+    for row, own in enumerate(answer["row_reasons"]):
+        for place, reason in enumerate(own, start=1):
+            name = f"reason_{place}"
+            assert reason["text"] == local[name].iloc[row]
+            assert reason["name"] == local[f"{name}_name"].iloc[row]
+            assert reason["contribution"] == local[f"{name}_contribution"].iloc[row]
+    assert bad_status == 400
+    assert "count" in json.dumps(refusal)
+
+
+def post(url, body):
+    data = json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})  # noqa: S310
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())
 
 
 def test_plots_draw_what_is_computed(worded, telco):

@@ -103,8 +103,31 @@ def test_arrays_and_names_give_the_same_model(rossi):
     assert tests["age"] < 0.05 < tests["fin"]
 
 
+def test_weibull_lifetimes_are_accelerated_as_lifelines_has_them(rossi):
+    model = cvm.WeibullChurn().fit(rossi, "week", "arrest", time_unit="week")
+    ratios, errors = model.log_time_ratios_, model.log_time_ratio_errors_
+    assert list(ratios) == ["fin", "age", "race", "wexp", "mar", "paro", "prio"]
+    # The table of WeibullAFTFitter in lifelines' documentation.
+    assert [round(v, 2) for v in ratios.values()] == [0.27, 0.04, -0.22, 0.11, 0.31, 0.06, -0.07]
+    assert [round(v, 2) for v in errors.values()] == [0.14, 0.02, 0.22, 0.15, 0.27, 0.14, 0.02]
+    assert round(model.shape_, 2) == 1.40
+    assert round(model.log_likelihood_, 2) == -679.92
+    times = np.array([1.0, 26.0, 52.0])
+    curve = model.predict_survival(rossi, times)
+    passed = np.exp(model.linear_predictor(rossi))[:, None] * (times / model.scale_) ** model.shape_
+    np.testing.assert_allclose(curve, np.exp(-passed), rtol=1e-12)
+    lower, upper = model.predict_survival_interval(rossi, times)
+    assert ((lower < curve) & (curve < upper)).all()
+    lifetimes = model.expected_remaining_lifetime(rossi, tenure=10.0)
+    assert np.isfinite(lifetimes).all()
+    assert (model.predict_hazard(rossi, times) < 1).all()
+    assert "baseline[ln shape]" in str(model.summary())
+
+
 def test_models_survive_files_and_pickling(telco, hazard, cox, tmp_path):
-    for model in (hazard, cox):
+    late = telco[telco["tenure"] > 0]
+    weibull = cvm.WeibullChurn(ignore=LEFT_OUT, penalty=1.0).fit(late, "tenure", "Churn")
+    for model in (hazard, cox, weibull):
         expected = model.predict_survival(telco, [1, 12, 40]).tobytes()
         loaded = cvm.load(model.save(tmp_path / "model.cvm"))
         copied = pickle.loads(pickle.dumps(model))

@@ -110,10 +110,24 @@ pub static CATALOG: &[Entry] = &[
         crate::fit_cox::fit,
     ),
     Entry::fitted(
+        "churn.weibull",
+        "Weibull regression",
+        |state| {
+            type Model = cvm_churn::survival::Survival<cvm_churn::survival::Weibull>;
+            Ok(Box::new(Model::from_state(state)?))
+        },
+        crate::fit_weibull::fit,
+    ),
+    Entry::fitted(
         cvm_churn::boosted::Boosted::KIND,
         cvm_churn::boosted::Boosted::TITLE,
         |state| Ok(Box::new(cvm_churn::boosted::Boosted::from_state(state)?)),
         crate::fit_boosted::fit,
+    ),
+    Entry::composed(
+        cvm_churn::calibrate::Averaged::KIND,
+        cvm_churn::calibrate::Averaged::TITLE,
+        |state| Ok(Box::new(cvm_churn::calibrate::Averaged::from_state(state)?)),
     ),
     Entry::composed("churn.trees", "Tree ensemble", |state| {
         Ok(Box::new(cvm_churn::trees::TreeEnsemble::from_state(state)?))

@@ -1,6 +1,6 @@
 //! Models of other libraries: read from their files, and certified against the library itself.
 
-use crate::{Error, Model, catalog};
+use crate::{Error, Model, catalog, import_calibrated};
 use cvm_churn::trees::import::{self, ImportError};
 use cvm_churn::trees::{TreeEnsemble, limits};
 use cvm_core::{Array, ErrorKind, ModelState, Scorer, Violation};
@@ -15,11 +15,11 @@ pub use limits::MAX_IMPORT_BYTES;
 const LOGISTIC: &str = "logistic";
 /// Kind of linear models. Their library adds terms in the order its BLAS likes, so they are equal to
 /// rounding, not in every bit.
-const LINEAR_KIND: &str = "churn.logistic";
+pub(crate) const LINEAR_KIND: &str = "churn.logistic";
 /// Most that a logit or probability `x` of a linear model may differ by, as a share of `1 + |x|`.
 const LINEAR_ERROR: f64 = 1e-11;
 /// Key of the training facts that tell where a model came from.
-const IMPORTED: &str = "imported";
+pub(crate) const IMPORTED: &str = "imported";
 /// Key of the training facts that tell how the original library was compared with.
 const PARITY: &str = "parity";
 /// Units in the last place that an answer computed with `exp` may differ by: the library's `exp`
@@ -41,6 +41,9 @@ const MOST_ULPS_OF_SHARES: u64 = 16;
 pub fn import(format: &str, bytes: &[u8], options: &ImportOptions) -> Result<Model, Error> {
     if format == LOGISTIC {
         return import_logistic(bytes);
+    }
+    if format == import_calibrated::FORMAT {
+        return import_calibrated::import(bytes, options);
     }
     let read = import::read(format, bytes, options)?;
     let scorer: Box<dyn Scorer> = Box::new(TreeEnsemble::new(read.ensemble)?);
@@ -134,6 +137,7 @@ impl Model {
         };
         let is_narrow =
             self.settings().get("rules").and_then(|r| r.get("sum")) == Some(&json!("f32"));
+        let is_linear = self.kind() == LINEAR_KIND || import_calibrated::has_linear(&self);
         let is_shares = probe.scores.len() > 2;
         let most_ulps = if is_shares {
             MOST_ULPS_OF_SHARES
@@ -156,9 +160,9 @@ impl Model {
             for (row, ((own, theirs), _)) in cells.filter(|(_, (_, status))| status.is_ok()) {
                 let ulps = ulps(*own, *theirs, is_narrow);
                 let is_raw = name.ends_with("raw_score");
-                let fits = match self.kind() {
-                    LINEAR_KIND => (own - theirs).abs() <= LINEAR_ERROR * (1.0 + theirs.abs()),
-                    _ => ulps <= if is_raw { 0 } else { most_ulps },
+                let fits = match is_linear {
+                    true => (own - theirs).abs() <= LINEAR_ERROR * (1.0 + theirs.abs()),
+                    false => ulps <= if is_raw { 0 } else { most_ulps },
                 };
                 if !fits {
                     return Err(mismatch(&original.library, name, row, *own, *theirs));

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from cvm.churn._boosted import BoostedChurn
 from cvm.churn._calibrate import calibrate
+from cvm.churn._calibrated_mean import CalibratedMean
 from cvm.churn._cox import CoxChurn
 from cvm.churn._hazard import HazardChurn
 from cvm.churn._kaplan_meier import KaplanMeier, kaplan_meier
 from cvm.churn._logistic import LogisticChurn
 from cvm.churn._trees import TreeEnsemble
+from cvm.churn._weibull import WeibullChurn
 
 if TYPE_CHECKING:
     from cvm.churn._ebm import from_ebm
@@ -22,12 +24,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BoostedChurn",
+    "CalibratedMean",
     "CoxChurn",
     "Evaluation",
     "HazardChurn",
     "KaplanMeier",
     "LogisticChurn",
     "TreeEnsemble",
+    "WeibullChurn",
     "calibrate",
     "cross_validate",
     "evaluate",

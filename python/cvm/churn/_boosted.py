@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from cvm._base import reason_arguments
 from cvm._core import fit_watched
 from cvm._fitted import with_weight
 from cvm._frames import as_table, from_numpy, invalid
@@ -326,6 +327,8 @@ class BoostedChurn(TwoClassChurn, ExplainedModel, CalibratedByRows):
         *,
         outputs: Sequence[str] | None = None,
         columns: Sequence[str] | None = None,
+        reasons: int | None = None,
+        only_actionable: bool = False,
         threads: int = 0,
     ) -> Frame:
         """Return scores and row statuses as a table of the kind given.
@@ -338,10 +341,15 @@ class BoostedChurn(TwoClassChurn, ExplainedModel, CalibratedByRows):
             Columns wanted, in order: ``churn_probability``, ``logit``.
         columns : sequence of str, optional
             Names of the columns of a 2-D array.
+        reasons : int, optional
+            Reasons to give beside each row's scores, as `reasons` does.
+        only_actionable : bool, default False
+            Only reasons that the feature dictionary does not call out of reach.
         threads : int, default 0
             Threads to use; 0 means all. The numbers do not depend on it.
         """
-        return self._score_frame(X, outputs, columns, threads=threads)
+        asked = reason_arguments(reasons, only_actionable=only_actionable)
+        return self._score_frame(X, outputs, columns, asked, threads=threads)
 
     def _facts(self) -> dict[str, str]:
         facts = super()._facts()

@@ -7,11 +7,13 @@ that the engine reads as it reads every other file.
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cvm._frames import invalid
+from cvm.churn._calibrated_mean import CalibratedMean
 from cvm.churn._import import certified, import_bytes, level_text, originals
 from cvm.churn._linear import document as linear_document
 from cvm.churn._logistic import LogisticChurn
@@ -19,7 +21,7 @@ from cvm.churn._pipeline import Feature, Inputs, features, push_back
 from cvm.churn._trees import TreeEnsemble
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from cvm.churn._import import Probe
 
@@ -34,8 +36,8 @@ _KNOWN = (
 
 def from_sklearn(
     model: Any, *, feature_names: Sequence[str] | None = None
-) -> TreeEnsemble | LogisticChurn:
-    """Import a scikit-learn model of trees, exactly or not at all.
+) -> TreeEnsemble | LogisticChurn | CalibratedMean:
+    """Import a scikit-learn classifier or model of trees, exactly or not at all.
 
     Parameters
     ----------
@@ -44,13 +46,15 @@ def from_sklearn(
         ``GradientBoosting…`` or ``DecisionTree…``, classifier or regressor; or a ``Pipeline`` that
         ends in one, of ``ColumnTransformer``, ``StandardScaler``, ``MinMaxScaler``,
         ``SimpleImputer``, ``OneHotEncoder``, ``OrdinalEncoder`` and ``passthrough``. The model
-        reads the pipeline's own columns.
+        reads the pipeline's own columns. Or a ``LogisticRegression``; or a
+        ``CalibratedClassifierCV`` of any of these, sigmoid or isotonic, whose folds know the same
+        levels.
     feature_names : sequence of str, optional
         Names of the inputs in order; by default those of the training table, or ``x0``, ``x1`` …
 
     Returns
     -------
-    TreeEnsemble
+    TreeEnsemble, LogisticChurn or CalibratedMean
         The model. Class 1 is the second of the estimator's ``classes_``; ``labels`` among
         ``imported_`` are its labels.
 
@@ -72,6 +76,66 @@ def from_sklearn(
     >>> bool((model.predict_proba(X)[:, 1] == forest.predict_proba(X)[:, 1]).all())
     True
     """
+    if type(model).__name__ == "CalibratedClassifierCV":
+        return _calibrated(model, feature_names)
+    read = read_model(model, feature_names)
+    options = {"feature_names": None if feature_names is None else list(feature_names)}
+    given = {} if read.format == "logistic" else options
+    raw = import_bytes(read.format, json.dumps(read.document).encode(), given)
+
+    def score(probe: Probe) -> tuple[Any, Any]:
+        rows = read.rows(probe)
+        if read.format == "logistic":
+            return model.predict_proba(rows)[:, 1], model.decision_function(rows)
+        return _scores(model, read.last, rows)
+
+    found = certified(raw, "scikit-learn", score)
+    if read.format == "logistic":
+        return LogisticChurn._of_raw(found)
+    return TreeEnsemble._of_raw(found)
+
+
+@dataclass(frozen=True)
+class Read:
+    """A model as the engine takes it, and how its rows are given to the object itself."""
+
+    format: str
+    document: dict[str, Any]
+    last: Any
+    rows: Callable[[Probe], Any]
+    clipped: Callable[[str, Any], Any]
+    """Numbers of a column pulled to the largest the object takes."""
+
+
+def _calibrated(model: Any, feature_names: Sequence[str] | None) -> CalibratedMean:
+    """Import a mean of calibrated classifiers."""
+    document, reads = calibrated_document(model, feature_names)
+    options = {"feature_names": None if feature_names is None else list(feature_names)}
+    raw = import_bytes("calibrated", json.dumps(document).encode(), options)
+
+    def score(probe: Probe) -> tuple[Any, Any]:
+        for read in reads:
+            for name, column in probe.columns.items():
+                if column.dtype != object:
+                    probe.columns[name] = read.clipped(name, column)
+        rows = reads[0].rows(probe)
+        jobs = [getattr(read.last, "n_jobs", None) for read in reads]
+        for read in reads:
+            # Several threads add trees in the order they finish: not even the same bits twice.
+            if hasattr(read.last, "n_jobs"):
+                read.last.n_jobs = 1
+        try:
+            return model.predict_proba(rows)[:, 1], []
+        finally:
+            for read, own in zip(reads, jobs, strict=True):
+                if hasattr(read.last, "n_jobs"):
+                    read.last.n_jobs = own
+
+    return CalibratedMean._of_raw(certified(raw, "scikit-learn", score))
+
+
+def read_model(model: Any, feature_names: Sequence[str] | None) -> Read:
+    """Return the document of a model of trees or a logistic regression, alone or in a pipeline."""
     whole, model = model, _last(model)
     inputs, columns = _encoded(whole, model)
     name = type(model).__name__
@@ -93,31 +157,91 @@ def from_sklearn(
     document |= {"document": _DOCUMENT, "library": f"scikit-learn {name}"}
     if inputs is not None:
         document = push_back(document, columns, inputs)
-    options = {"feature_names": None if feature_names is None else list(feature_names)}
-    raw = import_bytes("arrays", json.dumps(document).encode(), options)
 
-    def score(probe: Probe) -> tuple[Any, Any]:
+    def rows(probe: Probe) -> Any:
         if inputs is None:
-            return _scores(model, model, _rows(model, probe))
-        return _scores(whole, model, _table(whole, probe, inputs, columns))
+            return _rows(model, probe)
+        return _table(whole, probe, inputs, columns)
 
-    return TreeEnsemble._of_raw(certified(raw, "scikit-learn", score))
+    return Read("arrays", document, model, rows, _puller(inputs, columns, feature_names))
 
 
-def _logistic(whole: Any, model: Any, names: Sequence[str] | None) -> LogisticChurn:
-    """Import a logistic regression, alone or behind encoders."""
+def _puller(
+    inputs: Inputs | None, columns: list[Feature], names: Sequence[str] | None
+) -> Callable[[str, Any], Any]:
+    def pulled(name: str, values: Any) -> Any:
+        if inputs is None:
+            return values
+        known = list(names) if names is not None else inputs.names
+        return inputs.clipped(known.index(name), columns, values)
+
+    return pulled
+
+
+def _logistic(whole: Any, model: Any, names: Sequence[str] | None) -> Read:
+    """Read a logistic regression, alone or behind encoders."""
     inputs, columns = _encoded(whole, model)
     if inputs is None:
         given = [field["name"] for field in _fields(model, accepts_missing=False)]
         inputs, columns = Inputs(given), [Feature(place) for place in range(len(given))]
     found = linear_document(model, columns, inputs, names)
-    raw = import_bytes("logistic", json.dumps(found).encode(), {})
 
-    def score(probe: Probe) -> tuple[Any, Any]:
-        rows = _table(whole, probe, inputs, columns)
-        return whole.predict_proba(rows)[:, 1], whole.decision_function(rows)
+    def rows(probe: Probe) -> Any:
+        return _table(whole, probe, inputs, columns)
 
-    return LogisticChurn._of_raw(certified(raw, "scikit-learn", score))
+    def as_it_is(_name: str, values: Any) -> Any:
+        return values
+
+    return Read("logistic", found, model, rows, as_it_is)
+
+
+# Calibrated classifiers.
+
+
+def calibrated_document(
+    model: Any, feature_names: Sequence[str] | None
+) -> tuple[dict[str, Any], list[Read]]:
+    """Return the document of a mean of calibrated classifiers, and its members."""
+    members = getattr(model, "calibrated_classifiers_", None)
+    if not members:
+        raise invalid(("model", "is a CalibratedClassifierCV that is not fitted"))
+    if len(model.classes_) != _BINARY:
+        why = f"has {len(model.classes_)} classes: only two are imported; calibrate each by itself"
+        raise invalid(("model", why))
+    parts, reads = [], []
+    for own in members:
+        estimator = own.estimator
+        while type(estimator).__name__ == "FrozenEstimator":
+            estimator = estimator.estimator
+        read = read_model(estimator, feature_names)
+        margin = hasattr(estimator, "decision_function")
+        margins = "logit" if read.format == "logistic" else "raw_score"
+        part = {
+            "format": read.format,
+            "model": read.document,
+            "source": margins if margin else "churn_probability",
+        }
+        parts.append(part | _map(own.calibrators[0]))
+        reads.append(read)
+    return {
+        "document": "cvm calibrated 1",
+        "library": f"scikit-learn CalibratedClassifierCV of {type(reads[0].last).__name__}",
+        "members": parts,
+    }, reads
+
+
+def _map(calibrator: Any) -> dict[str, Any]:
+    """Return the map of a calibrator to a probability."""
+    name = type(calibrator).__name__
+    if name == "_SigmoidCalibration":
+        return {"sigmoid": [float(calibrator.a_), float(calibrator.b_)]}
+    if name == "IsotonicRegression" and calibrator.out_of_bounds == "clip":
+        x, y = calibrator.X_thresholds_, calibrator.y_thresholds_
+        if x.dtype != np.float64:
+            raise invalid(("model", f"was calibrated on scores of {x.dtype}: must be float64"))
+        return {"segments": {"x": x.tolist(), "y": np.asarray(y, np.float64).tolist()}}
+    why = f"calibrates by {name}: sigmoid and isotonic are imported; use method= of those"
+    raise invalid(("model.method", why))
 
 
 def _encoded(whole: Any, last: Any) -> tuple[Inputs | None, list[Feature]]:

@@ -4,6 +4,7 @@
 //! state: [`Calibrated`] is the model with it, scored in the same path as before. Ranks are kept:
 //! no method ever puts two customers in the other order. See `docs/models/calibration.md`.
 
+mod averaged;
 mod calibrator;
 mod choose;
 mod fit;
@@ -13,6 +14,7 @@ mod sample;
 mod scorer;
 mod venn_abers;
 
+pub use averaged::{Averaged, Map, Member};
 pub use calibrator::{Calibrator, Curve, Method};
 pub use choose::{Candidate, Choice, FOLDS, choose};
 pub use fit::{MIN_CHURNERS_AUTO_ISOTONIC, MIN_CHURNERS_ISOTONIC, MIN_ROWS, fit};

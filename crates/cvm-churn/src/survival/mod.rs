@@ -13,6 +13,7 @@ mod probe;
 mod scorer;
 mod spec;
 mod state;
+mod weibull;
 
 pub use cox::{
     Cox, CoxDesign, CoxFit, CoxLikelihood, CoxSpec, PhTest, PhTestLine, PreparedCox, Ties,
@@ -21,3 +22,4 @@ pub use cox::{
 pub use hazard::{Hazard, HazardDesign, HazardLikelihood, HazardSpec, Link, PreparedHazard};
 pub use model::{Law, Survival, SurvivalFit};
 pub use spec::{Tail, TimeSpec};
+pub use weibull::{PreparedWeibull, Weibull, WeibullDesign, WeibullLikelihood, WeibullSpec};

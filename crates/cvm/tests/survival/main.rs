@@ -3,6 +3,7 @@
 mod cox;
 mod hazard;
 mod refusals;
+mod weibull;
 
 use cvm::table::{CsvOptions, CsvSource, read_csv};
 use cvm::{FitOptions, Fitted, Frame, FrameColumn, Model, ScoreOptions};

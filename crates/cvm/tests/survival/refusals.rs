@@ -2,7 +2,7 @@
 
 use super::*;
 
-const KINDS: [&str; 2] = ["churn.hazard", "churn.cox"];
+const KINDS: [&str; 3] = ["churn.hazard", "churn.cox", "churn.weibull"];
 
 fn with(frame: Frame, name: &str, row: usize, value: f64) -> Frame {
     let mut frame = frame;
@@ -82,16 +82,19 @@ fn layouts_and_roles_that_clash_are_refused() {
         ),
         (json!({ "colour": 1 }), vec!["unknown field `colour`"]),
         (json!({ "penalty": -1.0 }), vec!["settings.penalty"]),
-        (
-            json!({ "tail": "rising" }),
-            vec!["unknown variant `rising`"],
-        ),
     ];
     for kind in KINDS {
         for (more, words) in &cases {
             let message = refusal(kind, &rossi(), rossi_settings(more.clone()));
             names(&message, words, kind);
         }
+        // A Weibull law has no end of its data to go on from.
+        let word = match kind {
+            "churn.weibull" => "unknown field `tail`",
+            _ => "unknown variant `rising`",
+        };
+        let rising = rossi_settings(json!({ "tail": "rising" }));
+        names(&refusal(kind, &rossi(), rising), &[word], kind);
     }
     let message = refusal(
         "churn.cox",
