@@ -35,19 +35,23 @@ mod predict;
 mod renewal;
 mod silence;
 mod stages;
+mod steady;
 
 pub use likelihood::{CnbdLikelihood, choose_k};
+pub(crate) use steady::Steady;
 
 use crate::bg_nbd::BgNbd;
 use crate::formulas::Formulas;
-use crate::incomplete_beta::ln_incomplete_beta;
+use crate::incomplete_beta::{ln_incomplete_beta, ln_incomplete_beta_above};
 use crate::mbg_nbd::MbgNbd;
 use crate::purchase::Purchase;
 use crate::random::Random;
 use crate::rfm::Rfm;
 use crate::rising::Rising;
 use cvm_core::{Derivatives, Effect, Nested, NestedPlace, Order, ParamError, ParamSpec, Process};
-use cvm_math::{digamma, exp, ln, ln_gamma, ln_rising, log1p, sigmoid, softplus, trigamma};
+use cvm_math::{
+    digamma, exp, ln, ln_beta, ln_gamma, ln_rising, log1p, sigmoid, softplus, trigamma,
+};
 use silence::Silence;
 
 /// The BG/CNBD-k model at given parameters.
@@ -110,7 +114,8 @@ impl<const AT_FIRST: bool> CnbdK<AT_FIRST> {
         if rest == 0.0 {
             return 0.0;
         }
-        ln_incomplete_beta(self.rate_shape(row), self.k, w, rest)
+        let shape = self.rate_shape(row);
+        ln_incomplete_beta_above(ln_beta(shape, self.k), (shape, self.k), w, rest)
     }
 
     /// `ln(a/(b+c−1))`: the odds of having left at the last purchase, before the silence; minus

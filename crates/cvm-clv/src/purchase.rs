@@ -22,7 +22,7 @@ mod scorer;
 
 pub use model::Purchase;
 pub(crate) use model::ln_one_minus_exp;
-pub(crate) use numeric::integral;
+pub(crate) use numeric::{first_reaching, integral};
 pub(crate) use probe::continuous as continuous_probes;
 pub(crate) use scorer::{
     DISCOUNTED_PURCHASES_OUTPUT, EXPECTATIONS, EXPECTED_PURCHASES_OUTPUT, OUTPUTS, P_ALIVE_OUTPUT,
@@ -52,8 +52,11 @@ pub trait PurchaseFormulas: Formulas<Row = Rfm> {
     const CLOCK: Clock = Clock::Continuous;
     /// Whether a fit reads the column `log_gap_sum` (models of regular buying).
     const REGULAR: bool = false;
-    /// Whether forecasts take quadratures of tens of microseconds: fewer probe rows.
-    const COSTLY: bool = false;
+    /// Whether forecasts read that column too.
+    const RHYTHMIC: bool = false;
+    /// One in so many of the usual probe rows is enough, where forecasts are long quadratures; then
+    /// equal rows are answered once, too.
+    const PROBED_ONE_IN: usize = 1;
 
     /// Checks beyond [`Rfm::new`].
     ///
@@ -248,6 +251,7 @@ fn open<F: PurchaseFormulas>(state: &ModelState) -> Result<Box<dyn PurchaseModel
 const KINDS: &[(&str, OpenFn)] = &[
     (crate::BgNbd::KIND, open::<crate::BgNbd>),
     (crate::ParetoNbd::KIND, open::<crate::ParetoNbd>),
+    (crate::ParetoGgg::KIND, open::<crate::ParetoGgg>),
     (crate::GGompertzNbd::KIND, open::<crate::GGompertzNbd>),
     (
         crate::ParetoNbdCorrelated::KIND,

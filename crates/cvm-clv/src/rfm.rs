@@ -11,6 +11,8 @@ pub(crate) const FREQUENCY: u16 = 0;
 pub(crate) const RECENCY: u16 = 1;
 /// Index of `T`.
 pub(crate) const AGE: u16 = 2;
+/// Index of `log_gap_sum` where it is read.
+pub(crate) const LOG_GAP_SUM: u16 = 3;
 
 /// One customer's purchase summary.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,6 +51,18 @@ impl Rfm {
         })
     }
 
+    /// The same customer with the sum of the logarithms of the times between purchases; without a
+    /// repeat purchase there is none.
+    ///
+    /// # Errors
+    /// A sum that is missing or infinite.
+    pub(crate) fn with_log_gap_sum(mut self, log_gap_sum: f64) -> Result<Self, RowStatus> {
+        if self.frequency > 0.0 {
+            self.log_gap_sum = RowStatus::check(log_gap_sum, Domain::Finite, LOG_GAP_SUM)? + 0.0;
+        }
+        Ok(self)
+    }
+
     /// A legal row that stands in for a refused one inside a chunk.
     pub(crate) const PLACEHOLDER: Rfm = Rfm {
         frequency: 0.0,
@@ -74,6 +88,32 @@ pub fn rfm_schema(time_unit: Option<TimeUnit>) -> InputSchema {
             InputField::number("T", "periods", Domain::NonNegative),
         ],
         time_unit,
+    }
+}
+
+/// The column of the times between purchases.
+pub(crate) fn log_gap_sum_field() -> InputField {
+    InputField::number("log_gap_sum", "log periods", Domain::Finite)
+}
+
+/// Adds the fourth field to rows that are good so far.
+pub(crate) fn read_log_gap_sums(
+    batch: &BoundBatch<'_, '_>,
+    start: usize,
+    rows: &mut [Rfm],
+    status: &mut [RowStatus],
+) {
+    let mut sums = [0.0; CHUNK];
+    let count = rows.len().min(CHUNK);
+    batch.read_numbers(usize::from(LOG_GAP_SUM), start, &mut sums[..count]);
+    for ((row, status), sum) in rows.iter_mut().zip(status).zip(sums) {
+        if !status.is_ok() {
+            continue;
+        }
+        match row.with_log_gap_sum(sum) {
+            Ok(good) => *row = good,
+            Err(bad) => (*row, *status) = (Rfm::PLACEHOLDER, bad),
+        }
     }
 }
 

@@ -38,6 +38,23 @@ pub struct HarnessSpec {
     /// identified by such data.
     #[serde(default)]
     pub truth: BTreeMap<String, f64>,
+    /// One in so many of the usual rows is scored, for a kind whose formulas take milliseconds a row.
+    #[serde(default = "one")]
+    pub one_row_in: usize,
+    /// Most customers of a simulated sample.
+    #[serde(default = "unlimited")]
+    pub most_customers: usize,
+    /// One in so many of the usual samples is drawn.
+    #[serde(default = "one")]
+    pub one_sample_in: usize,
+}
+
+fn one() -> usize {
+    1
+}
+
+fn unlimited() -> usize {
+    usize::MAX
 }
 
 /// How a model of the corpus came to be.

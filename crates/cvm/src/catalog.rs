@@ -64,6 +64,7 @@ pub struct Harness {
 pub static CATALOG: &[Entry] = &[
     Entry::parametric::<cvm_clv::Purchase<cvm_clv::BgNbd>>(),
     Entry::parametric::<cvm_clv::Purchase<cvm_clv::ParetoNbd>>(),
+    Entry::parametric::<cvm_clv::Purchase<cvm_clv::ParetoGgg>>(),
     Entry::parametric::<cvm_clv::Purchase<cvm_clv::GGompertzNbd>>(),
     Entry::parametric::<cvm_clv::Purchase<cvm_clv::ParetoNbdCorrelated>>(),
     Entry::parametric::<cvm_clv::Purchase<cvm_clv::BgBb>>(),

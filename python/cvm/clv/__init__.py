@@ -19,6 +19,7 @@ from cvm.clv._mbg_cnbd_k import MbgCnbdK
 from cvm.clv._mbg_nbd import MbgNbd
 from cvm.clv._nbd import Nbd
 from cvm.clv._parametric import ParameterInterval
+from cvm.clv._pareto_ggg import ParetoGgg
 from cvm.clv._pareto_nbd import ParetoNbd
 from cvm.clv._pareto_nbd_correlated import ParetoNbdCorrelated
 from cvm.clv._pareto_nbd_tv import ParetoNbdTv
@@ -50,6 +51,7 @@ __all__ = [
     "MbgNbd",
     "Nbd",
     "ParameterInterval",
+    "ParetoGgg",
     "ParetoNbd",
     "ParetoNbdCorrelated",
     "ParetoNbdTv",

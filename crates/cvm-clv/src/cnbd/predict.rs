@@ -390,7 +390,7 @@ fn ln_between(
 
 impl<const AT_FIRST: bool> PurchaseFormulas for CnbdK<AT_FIRST> {
     const REGULAR: bool = true;
-    const COSTLY: bool = true;
+    const PROBED_ONE_IN: usize = 4;
 
     fn scale_periods(&self) -> f64 {
         self.alpha * self.k

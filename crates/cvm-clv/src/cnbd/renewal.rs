@@ -13,7 +13,7 @@
 //! carries the sum over `m` of whatever weights, as a power series in `v^k`.
 
 use super::stages::Stages;
-use crate::incomplete_beta::ln_incomplete_beta_with;
+use crate::incomplete_beta::{ln_incomplete_beta_above, ln_incomplete_beta_with};
 use cvm_math::quadrature::{GAUSS_LEGENDRE_16, gauss_legendre_16};
 use cvm_math::tanh_sinh::{Extent, Point, rule};
 use cvm_math::{exp, expm1, ln, ln_beta, ln_gamma, ln_rising, log1p, slice};
@@ -52,7 +52,7 @@ impl Next {
         if rest == 0.0 {
             return 0.0;
         }
-        let reach = ln_incomplete_beta_with(self.log_beta, (self.shape, self.k), w, rest);
+        let reach = ln_incomplete_beta_above(self.log_beta, (self.shape, self.k), w, rest);
         (reach - self.log_silence).min(0.0)
     }
 
@@ -155,6 +155,15 @@ pub(super) enum Worth {
     Discount(f64),
     /// `∫_0^s e^{−δq} dq`.
     Periods(f64),
+    /// `(1 + s/c)^−a e^{−δs}`: discounted, and only if the customer stays that long.
+    Alive {
+        /// `a`.
+        shape: f64,
+        /// `c`, in periods.
+        scale: f64,
+        /// `δ`.
+        delta: f64,
+    },
 }
 
 impl Worth {
@@ -163,9 +172,16 @@ impl Worth {
         matches!(self, Worth::Discount(0.0))
     }
 
-    fn delta(self) -> f64 {
-        let (Worth::Discount(delta) | Worth::Periods(delta)) = self;
-        delta
+    /// Rate at which it falls at first.
+    pub(super) fn delta(self) -> f64 {
+        match self {
+            Worth::Discount(delta) | Worth::Periods(delta) => delta,
+            Worth::Alive {
+                shape,
+                scale,
+                delta,
+            } => shape / scale + delta,
+        }
     }
 
     /// At `s`.
@@ -174,6 +190,11 @@ impl Worth {
             Worth::Discount(delta) => exp(-delta * s),
             Worth::Periods(0.0) => s,
             Worth::Periods(delta) => -expm1(-delta * s) / delta,
+            Worth::Alive {
+                shape,
+                scale,
+                delta,
+            } => exp(-shape * log1p(s / scale) - delta * s),
         }
     }
 }
@@ -240,6 +261,19 @@ impl<'a> Worthy<'a> {
             *log += weight;
             if let Worth::Discount(delta) = self.worth {
                 *log -= delta * later(since);
+            }
+        }
+        if let Worth::Alive {
+            shape,
+            scale,
+            delta,
+        } = self.worth
+        {
+            let moments: Vec<f64> = since.iter().map(later).collect();
+            let mut growth: Vec<f64> = moments.iter().map(|s| s / scale).collect();
+            slice::log1p_in_place(&mut growth);
+            for (log, (growth, s)) in logs.iter_mut().zip(growth.iter().zip(&moments)) {
+                *log -= shape * growth + delta * s;
             }
         }
         let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -325,7 +359,8 @@ impl Later {
         (z, rest): (f64, f64),
     ) -> Self {
         let reach = (shape + 12.0 * shape.sqrt() + 60.0) * (1.0 + 1.0 / shape) / (k * rest);
-        let needed = (reach * z).ceil().max(3.0) + 40.0 / k.max(0.5);
+        let needed = (reach * z).ceil().max(3.0) + 40.0 / k;
+        // Below their mean the counts of small `k` fall like `z^{km}` alone.
         // The terms are smooth in `m` on a scale of `m/√R'`.
         let terms = needed
             .min((250.0 * shape.sqrt()).clamp(FEW_TERMS, MOST_TERMS))

@@ -225,7 +225,7 @@ impl Scorer for TimedPurchases {
     /// The rows of every purchase model, with paths of one to four steps, some of them faulty.
     fn probe_rows(&self) -> Frame {
         let scale = self.core.scale_periods();
-        let mut frame = continuous_probes(scale, false);
+        let mut frame = continuous_probes(scale, 1);
         if self.covariates.is_empty() {
             return frame;
         }

@@ -3,7 +3,7 @@
 use super::{Clock, Customers, Forecast, PurchaseFormulas, PurchaseModel};
 use crate::covariates::{extend_schema, load, read_covariates, scale_params};
 use crate::merged::MergedRows;
-use crate::rfm::{Rfm, read_rows, rfm_schema};
+use crate::rfm::{Rfm, log_gap_sum_field, read_log_gap_sums, read_rows, rfm_schema};
 use crate::state::wrong_length;
 use cvm_core::{
     BoundBatch, Covariates, Derivatives, Domain, InputError, InputField, InputSchema, Likelihood,
@@ -76,6 +76,9 @@ fn schema<F: PurchaseFormulas>(time_unit: Option<TimeUnit>) -> InputSchema {
         schema.fields[1] = count("recency");
         schema.fields[2] = count("n_periods");
     }
+    if F::RHYTHMIC {
+        schema.fields.push(log_gap_sum_field());
+    }
     schema
 }
 
@@ -104,9 +107,8 @@ impl<F: PurchaseFormulas> ParametricModel for Purchase<F> {
 
     fn fit_schema(time_unit: Option<TimeUnit>) -> InputSchema {
         let mut schema = schema::<F>(time_unit);
-        if F::REGULAR {
-            let field = InputField::number("log_gap_sum", "log periods", Domain::Finite);
-            schema.fields.push(field);
+        if F::REGULAR && !F::RHYTHMIC {
+            schema.fields.push(log_gap_sum_field());
         }
         schema
     }
@@ -114,8 +116,8 @@ impl<F: PurchaseFormulas> ParametricModel for Purchase<F> {
     fn row(values: &[f64]) -> Result<Option<Rfm>, RowStatus> {
         let value = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
         let mut row = Rfm::new(value(0), value(1), value(2))?;
-        if F::REGULAR && row.frequency > 0.0 {
-            row.log_gap_sum = RowStatus::check(value(3), Domain::Finite, 3)? + 0.0;
+        if F::REGULAR {
+            row = row.with_log_gap_sum(value(3))?;
         }
         F::check(&row)?;
         Ok(Some(row))
@@ -218,6 +220,9 @@ impl<F: PurchaseFormulas> PurchaseModel for Purchase<F> {
         status: &mut [RowStatus],
     ) {
         read_rows(batch, start, rows, status);
+        if F::RHYTHMIC {
+            read_log_gap_sums(batch, start, rows, status);
+        }
         for (row, status) in rows.iter_mut().zip(status.iter_mut()) {
             if let Err(bad) = F::check(row)
                 && status.is_ok()
@@ -227,7 +232,8 @@ impl<F: PurchaseFormulas> PurchaseModel for Purchase<F> {
         }
         let width = self.covariates.columns.len();
         if width > 0 {
-            read_covariates(batch, 3..3 + width, start, covariates, status);
+            let own = self.schema.fields.len() - width;
+            read_covariates(batch, own..own + width, start, covariates, status);
         }
     }
 
@@ -254,20 +260,27 @@ impl<F: PurchaseFormulas> PurchaseModel for Purchase<F> {
 
 /// One forecast of many customers with the same parameters.
 fn answer<F: PurchaseFormulas>(formulas: &F, what: Forecast, rows: &[Rfm], out: &mut [f64]) {
-    // Customers of whole periods are few different ones: each is answered once.
-    let mut answers: HashMap<[u64; 3], f64> = HashMap::new();
+    let costly = F::PROBED_ONE_IN > 1;
+    // Customers of whole periods are few different ones, and refused rows all the same one: each is
+    // answered once.
+    let merge = costly || F::CLOCK == Clock::Discrete;
+    let mut answers: HashMap<[u64; 4], f64> = HashMap::new();
     let mut each = |formula: &dyn Fn(&Rfm) -> f64| {
         for (row, slot) in rows.iter().zip(out.iter_mut()) {
-            *slot = match F::CLOCK {
-                Clock::Continuous => formula(row),
-                Clock::Discrete => {
-                    let key = [row.frequency, row.recency, row.age].map(f64::to_bits);
-                    *answers.entry(key).or_insert_with(|| formula(row))
-                }
+            *slot = if merge {
+                let numbers = [row.frequency, row.recency, row.age, row.log_gap_sum];
+                let key = numbers.map(f64::to_bits);
+                *answers.entry(key).or_insert_with(|| formula(row))
+            } else {
+                formula(row)
             };
         }
     };
     match what {
+        Forecast::PAlive if costly => each(&|row| formulas.p_alive(row)),
+        Forecast::Purchases { t } | Forecast::Discounted { t, delta: 0.0 } if costly => {
+            each(&|row| formulas.purchases(row, t));
+        }
         Forecast::PAlive => formulas.p_alive_rows(rows, out),
         Forecast::LnPAlive => each(&|row| formulas.ln_p_alive(row)),
         Forecast::PAliveAhead { t } => each(&|row| formulas.p_alive_ahead(row, t)),

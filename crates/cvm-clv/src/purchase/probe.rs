@@ -1,10 +1,10 @@
 //! Rows that reach every formula and refusal of a purchase model.
 
-use cvm_core::Frame;
+use cvm_core::{Frame, FrameColumn};
 
 /// Rows that reach every formula and refusal of a purchase model, in multiples of its time scale.
-/// Of a `costly` model every fourth legal row stands for all.
-pub(crate) fn continuous(scale_periods: f64, costly: bool) -> Frame {
+/// Of a costly model one legal row in `every` stands for all.
+pub(crate) fn continuous(scale_periods: f64, every: usize) -> Frame {
     const NAN: f64 = f64::NAN;
     const INF: f64 = f64::INFINITY;
     /// `(frequency, recency, T)`, times in multiples of the scale.
@@ -52,7 +52,7 @@ pub(crate) fn continuous(scale_periods: f64, costly: bool) -> Frame {
     ];
     /// Legal rows come first.
     const LEGAL: usize = 29;
-    let kept = |index: &usize| !costly || index.is_multiple_of(4) || *index >= LEGAL;
+    let kept = |index: &usize| index.is_multiple_of(every) || *index >= LEGAL;
     let rows: Vec<&(f64, f64, f64)> = (0..ROWS.len()).filter(kept).map(|i| &ROWS[i]).collect();
     let column =
         |pick: fn(&(f64, f64, f64)) -> f64| rows.iter().map(|row| pick(row)).collect::<Vec<f64>>();
@@ -61,6 +61,24 @@ pub(crate) fn continuous(scale_periods: f64, costly: bool) -> Frame {
         .with_numbers("frequency", column(|row| row.0))
         .with_numbers("recency", scaled(column(|row| row.1)))
         .with_numbers("T", scaled(column(|row| row.2)))
+}
+
+/// The rows with times between purchases a little less equal than they could be.
+pub(super) fn with_log_gap_sums(frame: Frame) -> Frame {
+    let column = |name: &str| match frame.get(name) {
+        Some(FrameColumn::Numbers(values)) => values.clone(),
+        _ => Vec::new(),
+    };
+    let times = column("frequency").into_iter().zip(column("recency"));
+    let sums = times.map(|(x, recency)| {
+        if x > 0.0 {
+            x * (cvm_math::ln(recency / x) - 0.2)
+        } else {
+            0.0
+        }
+    });
+    let sums: Vec<f64> = sums.collect();
+    frame.with_numbers("log_gap_sum", sums)
 }
 
 /// The same for a model that counts whole periods.

@@ -206,9 +206,12 @@ impl<F: PurchaseFormulas> Scorer for Purchase<F> {
     fn probe_rows(&self) -> Frame {
         let scale = self.formulas.scale_periods();
         let mut frame = match F::CLOCK {
-            Clock::Continuous => probe::continuous(scale, F::COSTLY),
+            Clock::Continuous => probe::continuous(scale, F::PROBED_ONE_IN),
             Clock::Discrete => probe::discrete(),
         };
+        if F::RHYTHMIC {
+            frame = probe::with_log_gap_sums(frame);
+        }
         // A cycle of values on both sides of zero, and one that is missing.
         let cycle = [0.0, 1.0, -0.5, 2.0, f64::NAN, 0.25, -1.5];
         for (offset, name) in self.covariates.columns.iter().enumerate() {

@@ -1,0 +1,154 @@
+//! The regularity `k` of one customer: its law given what is known of them, and means over it.
+//!
+//! With `ξ = ln k`, `R = r + kx` and `A = α + k t_x` the joint density of `k` and the purchases is
+//!
+//! ```text
+//! γ^t k^t e^{−γk}/Γ(t) · Γ(R)/Γ(r) · α^r k^{kx} A^−R · Γ(k)^−x e^{(k−1)G}        per unit of ξ
+//! ```
+//!
+//! times whatever else is asked. It has one peak, which a search by halves finds; from there both ways
+//! to where nothing is left, tanh-sinh with steps as fine as the peak is narrow.
+
+use super::ParetoGgg;
+use super::gap::{Fate, Gap};
+use crate::rfm::Rfm;
+use cvm_math::tanh_sinh::{Extent, rule};
+use cvm_math::{exp, ln, ln_gamma, ln_rising, log1p};
+
+/// `e^{−x}` beyond this is nothing beside the rest.
+const NOTHING: f64 = 42.0;
+/// Steps over the width of a peak, and at least for one that falls like `e^{−γk}` to the right: what
+/// they leave out is below 1e-13.
+const FINE: f64 = 10.0;
+const LEAST: f64 = 17.0;
+/// Nodes at most.
+const MOST_NODES: u32 = 8192;
+/// No `k` beyond `e^{±700}` is a number.
+const FARTHEST: f64 = 700.0;
+
+/// One regularity, with the weight of its law.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Beat {
+    pub(super) k: f64,
+    /// Logarithm of the law's density times the node's weight.
+    pub(super) log: f64,
+}
+
+/// The law of `k` of one customer, before the silence since the last purchase is looked at.
+pub(super) struct Rhythm<'a> {
+    model: &'a ParetoGgg,
+    row: &'a Rfm,
+}
+
+/// Where a density over `ξ` lives.
+struct Peak {
+    centre: f64,
+    top: f64,
+    width: f64,
+}
+
+impl<'a> Rhythm<'a> {
+    pub(super) fn new(model: &'a ParetoGgg, row: &'a Rfm) -> Self {
+        Rhythm { model, row }
+    }
+
+    pub(super) fn gap(&self, k: f64) -> Gap<'a> {
+        Gap::new(self.model, self.row, k)
+    }
+
+    /// Nodes for integrals over the law of those whose silence has this meaning, with room for a
+    /// factor that grows at most as `k^−growth` towards 0.
+    pub(super) fn beats(&self, fate: Fate, growth: f64) -> Vec<Beat> {
+        self.beats_of(growth, |k| self.gap(k).ln_roughly(fate))
+    }
+
+    /// The same for a density that is the law's times a factor, given by its rough logarithm.
+    pub(super) fn beats_of(&self, growth: f64, ln_factor: impl Fn(f64) -> f64) -> Vec<Beat> {
+        let height = |xi: f64| {
+            let k = exp(xi);
+            self.ln_front(k, xi) + ln_factor(k)
+        };
+        let peak = Peak::find(ln(self.model.t / self.model.gamma), &height);
+        let points = rule(peak.extent(growth, &height));
+        let mut beats = Vec::with_capacity(points.len());
+        for (at, weight) in points {
+            let xi = peak.centre + at.ln_u - at.ln_rest;
+            let k = exp(xi);
+            let front = self.ln_front(k, xi);
+            let bound = peak.top - NOTHING - 4.0 - growth * (peak.centre - xi).max(0.0);
+            if front >= bound {
+                // The rule is over `u`, with `k/centre = u/(1−u)`; the density is per unit of `ξ`.
+                let log = front + weight - at.ln_u - at.ln_rest;
+                beats.push(Beat { k, log });
+            }
+        }
+        beats
+    }
+
+    /// The density per unit of `ξ`.
+    fn ln_front(&self, k: f64, xi: f64) -> f64 {
+        let (model, row) = (self.model, self.row);
+        let prior = model.ln_law_of_k(xi);
+        if row.frequency == 0.0 {
+            return prior;
+        }
+        let stages = k * row.frequency;
+        let times = ln_rising(model.r, stages)
+            - model.r * log1p(k * row.recency / model.alpha)
+            - stages * ln(model.alpha / k + row.recency)
+            - row.frequency * ln_gamma(k);
+        prior + times + (k - 1.0) * row.log_gap_sum
+    }
+}
+
+impl Peak {
+    /// Uphill in steps that are halved where both sides are lower, until a step costs little.
+    fn find(start: f64, height: &impl Fn(f64) -> f64) -> Self {
+        const MOST_STEPS: u32 = 400;
+        const SHALLOW: f64 = 0.7;
+        let mut step = 1.0;
+        let mut peak = Peak {
+            centre: start,
+            top: height(start),
+            width: 1.0,
+        };
+        for _ in 0..MOST_STEPS {
+            let [below, above] = [peak.centre - step, peak.centre + step].map(height);
+            if below > peak.top && below >= above {
+                (peak.centre, peak.top) = (peak.centre - step, below);
+            } else if above > peak.top {
+                (peak.centre, peak.top) = (peak.centre + step, above);
+            } else {
+                let fall = peak.top - 0.5 * (below + above);
+                peak.width = step / (2.0 * fall.max(1e-6)).sqrt();
+                if fall < SHALLOW {
+                    break;
+                }
+                step *= 0.5;
+            }
+        }
+        peak
+    }
+
+    /// From the peak both ways to where nothing is left.
+    fn extent(&self, growth: f64, height: &impl Fn(f64) -> f64) -> Extent {
+        let reach = |side: f64, growth: f64| {
+            let mut reach = 4.0 * self.width;
+            while reach < FARTHEST {
+                let left = height(self.centre + side * reach) - self.top + growth * reach;
+                // NaN is far out too.
+                if left.is_nan() || left < -NOTHING {
+                    break;
+                }
+                reach *= 1.25;
+            }
+            reach
+        };
+        Extent {
+            left: reach(-1.0, growth),
+            right: reach(1.0, 0.0),
+            density: (FINE / self.width).max(LEAST),
+            most_nodes: MOST_NODES,
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Pareto/GGG against trapezoid rules over other variables: see data/pareto_ggg_reference.py.
+
+mod common;
+
+use common::{binary, check_table};
+use cvm_clv::{Formulas, ParetoGgg, PurchaseFormulas, Rfm};
+
+/// t, gamma, r, alpha, s, beta, x, t_x, T, G, delta.
+const INPUTS: usize = 11;
+
+fn model(v: &[f64]) -> ParetoGgg {
+    ParetoGgg::at(&v[..6])
+}
+
+fn row(v: &[f64]) -> Rfm {
+    let mut row = Rfm::new(v[6], v[7], v[8]).unwrap();
+    row.log_gap_sum = v[9];
+    row
+}
+
+#[test]
+fn likelihood_and_p_alive_hold_ten_digits() {
+    let table = binary(include_bytes!("data/pareto_ggg.bin"), INPUTS + 2);
+    // A log-likelihood near zero is a sum of larger terms.
+    check_table("log_lik", &table, (1e-10, 1e-11), |v| {
+        (model(v).log_lik(&row(v)), v[INPUTS])
+    });
+    check_table("p_alive", &table, (1e-10, 0.0), |v| {
+        (model(v).p_alive(&row(v)), v[INPUTS + 1])
+    });
+}
+
+#[test]
+fn discounted_purchases_hold_ten_digits() {
+    let table = binary(include_bytes!("data/pareto_ggg_dert.bin"), INPUTS + 3);
+    check_table("DERT", &table, (1e-10, 0.0), |v| {
+        let got = model(v).discounted(&row(v), f64::INFINITY, v[10]);
+        (got, v[INPUTS + 2])
+    });
+}
