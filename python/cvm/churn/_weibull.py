@@ -81,7 +81,7 @@ class WeibullChurn(SurvivalModel):
     >>> model = WeibullChurn(numeric=[], categorical=inputs)
     >>> model = model.fit(telco[telco["tenure"] > 0], "tenure", "Churn", time_unit="month")
     >>> model.shape_ < 1, round(model.params_["Contract=Two year"], 2)
-    (True, -3.9)
+    (True, -3.48)
     """
 
     kind: ClassVar[str] = "churn.weibull"

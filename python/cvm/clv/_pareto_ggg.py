@@ -21,9 +21,9 @@ class ParetoGgg(PurchaseModel):
     all buy at random, and with `BgCnbdK`, whose one ``k`` holds for all and which is a thousand
     times faster.
 
-    **When not.** For live scores in much less than a millisecond: every forecast is an integral over
-    ``k`` and takes milliseconds a customer. Where most buy once or twice nothing is learned of a
-    rhythm. For a new customer expected purchases are infinite unless ``t > 1``: customers of
+    **When not.** For live scores in much less than a millisecond: every forecast is an integral
+    over ``k`` and takes milliseconds a customer. Where most buy once or twice nothing is learned of
+    a rhythm. For a new customer expected purchases are infinite unless ``t > 1``: customers of
     small ``k`` buy in clumps without bound.
 
     Parameters
