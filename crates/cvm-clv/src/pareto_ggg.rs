@@ -39,7 +39,7 @@ use crate::rfm::Rfm;
 use cvm_core::{Derivatives, Effect, Nested, NestedPlace, Order, ParamError, ParamSpec, Process};
 use cvm_math::{digamma, exp, expm1, ln, ln_gamma, log_add_exp, log1p, trigamma};
 use gap::{Fate, Slopes};
-use rhythm::Rhythm;
+use rhythm::{Beat, Rhythm};
 
 /// Number of parameters.
 const PARAMS: usize = 6;
@@ -125,10 +125,20 @@ impl ParetoGgg {
     }
 
     fn part(&self, row: &Rfm, fate: Fate) -> Part {
+        /// Regularities this unlikely, by a rough look at the fate, add nothing.
+        const NEGLIGIBLE: f64 = 40.0;
         let rhythm = Rhythm::new(self, row);
+        let rough: Vec<(Beat, f64)> = rhythm
+            .beats(fate, 0.0)
+            .into_iter()
+            .map(|beat| (beat, beat.log + rhythm.gap(beat.k).ln_roughly(fate)))
+            .collect();
+        let most = rough
+            .iter()
+            .fold(f64::NEG_INFINITY, |most, (_, log)| most.max(*log));
         let mut logs = Vec::new();
         let mut each = Vec::new();
-        for beat in rhythm.beats(fate, 0.0) {
+        for (beat, _) in rough.iter().filter(|(_, log)| *log > most - NEGLIGIBLE) {
             if let Some((log, slopes)) = rhythm.gap(beat.k).slopes(fate) {
                 logs.push(beat.log + log);
                 each.push(self.moments(beat.k, &slopes));
@@ -271,15 +281,17 @@ impl Formulas for ParetoGgg {
     ///     + s ln(β/(β+t_x)) + ln D(u) if the customer left before it + terms of k and the row
     /// ```
     fn derivatives(&self, row: &Rfm, order: Order, out: &mut Derivatives) {
-        out.value = self.log_lik(row);
         if order == Order::Value {
+            out.value = self.log_lik(row);
             return;
         }
         let silent = self.part(row, Fate::Silent);
+        out.value = self.ln_stayed(row) + silent.log;
         let mut moments = silent.moments;
         if row.age > row.recency {
             let left = self.part(row, Fate::Left);
             let total = log_add_exp(silent.log, left.log);
+            out.value = self.ln_stayed(row) + total;
             let (a, b) = (exp(silent.log - total), exp(left.log - total));
             for (moment, other) in moments.iter_mut().zip(left.moments) {
                 *moment = a * *moment + b * other;
@@ -304,7 +316,7 @@ impl Formulas for ParetoGgg {
 
     /// Those of the Pareto/NBD, with purchases a little more regular than at random.
     fn starts(likelihood: &MergedRows<Self>) -> Vec<Vec<f64>> {
-        let spreads = [[3.0, 2.0], [1.5, 1.0], [6.0, 2.0], [10.0, 10.0], [1.0, 2.0]];
+        let spreads = [[3.0, 2.0], [10.0, 10.0]];
         let start = |(start, [t, gamma]): (Start, [f64; 2])| {
             vec![t, gamma, start.r, start.alpha, start.s, start.lifetime]
         };

@@ -23,6 +23,8 @@ use std::f64::consts::PI;
 const DENSITY: f64 = 8.0;
 /// An end of the range falls like `e^{−|ξ|}` times its exponent: beyond this it is nothing.
 const FADED: f64 = 38.0;
+/// Shares below this leave no trace in a mean.
+const NEGLIGIBLE: f64 = 1e-18;
 /// Nodes of one integral at most.
 const MOST_NODES: u32 = 4096;
 
@@ -245,7 +247,7 @@ impl<'a> Gap<'a> {
         let stay = ln(model.beta) - ln(model.beta + self.row.recency);
         let mut slopes = Slopes::default();
         for (index, share) in nodes.shares.iter().enumerate() {
-            if *share == 0.0 {
+            if *share < NEGLIGIBLE * nodes.sum {
                 continue;
             }
             let inverse = nodes.kept[index] / self.scale;
