@@ -29,7 +29,8 @@ use crate::incomplete_beta::ln_incomplete_beta;
 use crate::random::Random;
 use cvm_core::{Domain, InputError};
 use cvm_math::exp;
-use ranks::{kendall, midranks, two_sided_normal};
+pub use ranks::midranks;
+use ranks::{kendall, two_sided_normal};
 
 /// How to test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

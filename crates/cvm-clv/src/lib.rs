@@ -66,7 +66,9 @@ pub use formulas::Formulas;
 pub use gamma_gamma::{GammaGamma, GammaGammaLikelihood};
 pub use geometric::Geometric;
 pub use ggompertz_nbd::GGompertzNbd;
-pub use independence::{Correlation, Independence, IndependenceSettings, SpendBin, independence};
+pub use independence::{
+    Correlation, Independence, IndependenceSettings, SpendBin, independence, midranks,
+};
 pub use lifetime_value::{Flow, LifetimeValue, Orders, StreamChunk, Subscription, ValueStream};
 pub use log_normal_spend::{LogNormalSpend, LogNormalSpendLikelihood};
 pub use mbg_nbd::MbgNbd;

@@ -12,6 +12,7 @@
 //! *Biometrika* 33(3), for mean ranks of ties; the index as in [`crate::metrics::psi`].
 
 use crate::metrics::psi;
+use cvm_clv::midranks;
 
 /// Groups of the migration matrix and bins of the stability index.
 pub const DECILES: usize = 10;
@@ -51,7 +52,7 @@ pub fn compare(base: &[f64], candidate: &[f64]) -> Comparison {
     let (base, candidate): (Vec<f64>, Vec<f64>) = both.unzip();
     let deltas: Vec<f64> = base.iter().zip(&candidate).map(|(b, c)| c - b).collect();
     let absolute: Vec<f64> = deltas.iter().map(|delta| delta.abs()).collect();
-    let (base_ranks, candidate_ranks) = (ranks(&base), ranks(&candidate));
+    let (base_ranks, candidate_ranks) = (midranks(&base), midranks(&candidate));
     let largest = absolute.iter().copied().fold(f64::NAN, f64::max);
     Comparison {
         row_count: base.len(),
@@ -68,22 +69,6 @@ pub fn compare(base: &[f64], candidate: &[f64]) -> Comparison {
 /// NaN without values.
 fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
-}
-
-/// Ranks from 1; ties share their mean rank.
-fn ranks(values: &[f64]) -> Vec<f64> {
-    let mut order: Vec<usize> = (0..values.len()).collect();
-    order.sort_by(|a, b| values[*a].total_cmp(&values[*b]));
-    let mut ranks = vec![0.0; values.len()];
-    let mut start = 0;
-    for tied in order.chunk_by(|a, b| values[*a] == values[*b]) {
-        let rank = start as f64 + (tied.len() as f64 + 1.0) / 2.0;
-        for row in tied {
-            ranks[*row] = rank;
-        }
-        start += tied.len();
-    }
-    ranks
 }
 
 /// Pearson's correlation; NaN if either side does not vary.
@@ -133,13 +118,14 @@ fn stability(base: &[f64], candidate: &[f64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{compare, ranks};
+    use super::compare;
+    use cvm_clv::midranks;
 
     #[test]
     fn ties_share_their_mean_rank() {
-        assert_eq!(ranks(&[3.0, 1.0, 3.0, 2.0]), [3.5, 1.0, 3.5, 2.0]);
-        assert_eq!(ranks(&[5.0; 4]), [2.5; 4]);
-        assert_eq!(ranks(&[0.0, -0.0]), [1.5, 1.5]);
+        assert_eq!(midranks(&[3.0, 1.0, 3.0, 2.0]), [3.5, 1.0, 3.5, 2.0]);
+        assert_eq!(midranks(&[5.0; 4]), [2.5; 4]);
+        assert_eq!(midranks(&[0.0, -0.0]), [1.5, 1.5]);
     }
 
     /// IQ and hours of television of ten people, an example in wide use: ρ = −29/165.

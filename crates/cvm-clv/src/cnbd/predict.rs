@@ -16,30 +16,21 @@
 //! gap, where the sum is a mean over `p` of `1/(1 − (1−p)φ)`.
 
 use super::forever::{Leaving, ln_quiet};
-use super::renewal::{Later, Next, Weigh, Worth, Worthy, ln_one_minus_exp};
+use super::renewal::{FADED, Later, MOST_NODES, Next, Weigh, Worth, Worthy, density};
 use super::{CnbdK, softplus};
 use crate::dropout::purchases_forever;
 use crate::incomplete_beta::{ln_incomplete_beta, ln_incomplete_beta_with};
-use crate::purchase::PurchaseFormulas;
+use crate::purchase::{PurchaseFormulas, ln_one_minus_exp};
 use crate::rfm::Rfm;
 use crate::rising::Rising;
 use cvm_math::tanh_sinh::{Extent, Point, integrals_of_one_sign, ln_integral};
 use cvm_math::{exp, expm1, ln, ln_beta, log1p, sigmoid};
 
-/// Nodes of one integral at most.
-const MOST_NODES: u32 = 16_384;
-/// An end of the range falls like `e^{−|ξ|}` times its exponent: beyond this over it is nothing.
-const FADED: f64 = 38.0;
 /// Discounting by more than `e^{−40}` forgets the horizon.
 const FORGOTTEN: f64 = 40.0;
 
 /// `S` below this is summed from what is left.
 const UNLIKELY: f64 = 0.1;
-
-/// Steps to begin with for a feature of this width, `shift` away from the centre.
-fn density(width: f64, shift: f64) -> f64 {
-    (1.2 / width).max(2.0) * (1.0 + 0.2 * shift.max(0.0))
-}
 
 impl<const AT_FIRST: bool> CnbdK<AT_FIRST> {
     /// Purchases expected in `(T, T + t]` of a customer who may have lapsed.

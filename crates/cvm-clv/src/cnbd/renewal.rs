@@ -14,17 +14,19 @@
 
 use super::stages::Stages;
 use crate::incomplete_beta::{ln_incomplete_beta_above, ln_incomplete_beta_with};
+use crate::purchase::ln_one_minus_exp;
 use cvm_math::quadrature::{GAUSS_LEGENDRE_16, gauss_legendre_16};
 use cvm_math::tanh_sinh::{Extent, Point, rule};
 use cvm_math::{exp, expm1, ln, ln_beta, ln_gamma, ln_rising, log1p, slice};
 
-/// `ln(1 − e^x)` for `x ≤ 0` (Mächler 2012).
-pub(super) fn ln_one_minus_exp(x: f64) -> f64 {
-    if x > -std::f64::consts::LN_2 {
-        ln(-expm1(x))
-    } else {
-        log1p(-exp(x))
-    }
+/// Nodes of one integral at most.
+pub(super) const MOST_NODES: u32 = 16_384;
+/// An end of the range falls like `e^{−|ξ|}` times its exponent: beyond this over it is nothing.
+pub(super) const FADED: f64 = 38.0;
+
+/// Steps to begin with for a feature of this width, `shift` away from the centre.
+pub(super) fn density(width: f64, shift: f64) -> f64 {
+    (1.2 / width).max(2.0) * (1.0 + 0.2 * shift.max(0.0))
 }
 
 /// The time to the next purchase.
@@ -214,7 +216,6 @@ impl<'a> Worthy<'a> {
         /// Steps that leave an error of `e^{−50}` in the strip of analyticity `|Im θ| < 1`; where the
         /// integrand falls like `e^{−e^ξ}`, which tames only half of it, `e^{−25}`.
         const DENSITY: f64 = 8.0;
-        const FADED: f64 = 38.0;
         let near = log1p(t * (next.shape / next.end + worth.delta()));
         let far = near.max(next.bend(t)) / std::f64::consts::PI;
         let extent = Extent {

@@ -10,16 +10,12 @@
 //! ```
 
 use super::forever::ln_quiet;
-use super::renewal::{Later, Next, Weigh, Worth, Worthy};
+use super::renewal::{FADED, Later, MOST_NODES, Next, Weigh, Worth, Worthy, density};
 use cvm_math::tanh_sinh::{Extent, Point, ln_integral, rule};
 use cvm_math::{exp, expm1, ln, ln_beta, log1p};
 
-/// An end of the range falls like `e^{−|ξ|}` times its exponent: beyond this over it is nothing.
-const FADED: f64 = 38.0;
 /// Steps over the width of a law of rates.
 const HAZARDS: f64 = 14.0;
-/// Nodes of one integral at most.
-const MOST_NODES: u32 = 16_384;
 
 /// A living customer of regularity `k`.
 pub(crate) struct Steady {
@@ -64,11 +60,6 @@ impl Steady {
         }
     }
 
-    /// Steps to begin with for a feature of this width, `shift` away from the centre.
-    fn density(width: f64, shift: f64) -> f64 {
-        (1.2 / width).max(2.0) * (1.0 + 0.2 * shift.max(0.0))
-    }
-
     /// Purchases expected within a finite `t > 0`, each discounted at `delta`.
     pub(crate) fn purchases(&self, t: f64, delta: f64) -> f64 {
         /// Below, the places of purchases leave the doubles.
@@ -101,7 +92,7 @@ impl Steady {
         let extent = Extent {
             left: FADED / next.k + shift + 3.0,
             right: FADED + log1p(next.k),
-            density: Self::density(later.width(z, rest), shift),
+            density: density(later.width(z, rest), shift),
             most_nodes: MOST_NODES,
         };
         let ln_z = ln(z);
@@ -129,7 +120,7 @@ impl Steady {
         let extent = Extent {
             left: FADED / stages + shift + 12.0 * width + 3.0,
             right: FADED + near + log1p(stages) + 3.0,
-            density: Self::density(width, shift.max(near).max(next.bend(t))),
+            density: density(width, shift.max(near).max(next.bend(t))),
             most_nodes: MOST_NODES,
         };
         let ln_z = ln(z);
@@ -154,7 +145,7 @@ impl Steady {
         let extent = Extent {
             left: FADED + near + 3.0,
             right: FADED + near + 3.0,
-            density: Self::density(next.width(), near),
+            density: density(next.width(), near),
             most_nodes: MOST_NODES,
         };
         let left = ln_integral(extent, |at| {
@@ -183,18 +174,13 @@ impl Steady {
         };
         let hazards = self.hazards(delta, centre);
         let (mut total, mut made) = (0.0, 0.0);
-        let points = rule(rates);
-        let mass = |at: &Point| {
-            let rate = centre * at.u / at.rest;
-            let quiet = ln_quiet(next.k, rate * next.silent);
-            let log = shape * (at.ln_u - at.ln_rest) - next.last * rate + quiet;
-            (rate, quiet, log - at.ln_u - at.ln_rest)
-        };
-        let masses: Vec<(f64, f64, f64)> = points
+        let masses: Vec<(f64, f64, f64)> = rule(rates)
             .iter()
             .map(|(at, weight)| {
-                let (rate, quiet, log) = mass(at);
-                (rate, quiet, log + weight)
+                let rate = centre * at.u / at.rest;
+                let quiet = ln_quiet(next.k, rate * next.silent);
+                let log = shape * (at.ln_u - at.ln_rest) - next.last * rate + quiet;
+                (rate, quiet, log - at.ln_u - at.ln_rest + weight)
             })
             .collect();
         let most = masses

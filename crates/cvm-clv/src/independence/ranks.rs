@@ -3,7 +3,8 @@
 use cvm_math::exp;
 
 /// Ranks from 1; equal values share the mean of theirs.
-pub(super) fn midranks(values: &[f64]) -> Vec<f64> {
+#[must_use]
+pub fn midranks(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_unstable_by(|a, b| values[*a].total_cmp(&values[*b]));
     let mut ranks = vec![0.0; values.len()];

@@ -88,7 +88,7 @@ impl ParetoGgg {
         let living = self.living(row, 1.0);
         let log = |(log, steady): &(f64, Steady)| log - ln(steady.k());
         let most = living.iter().map(log).fold(f64::NEG_INFINITY, f64::max);
-        let total = ln_sum(&living.iter().map(|(log, _)| *log).collect::<Vec<f64>>());
+        let total = ln_weight(&living);
         let kept = living.iter().filter(|beat| log(beat) > most - NEGLIGIBLE);
         kept.map(|(log, steady)| exp(log - total) * forecast(steady))
             .sum()
@@ -104,9 +104,13 @@ impl ParetoGgg {
         };
         let beats = rhythm.beats_of(0.0, factor);
         let logs: Vec<f64> = beats.iter().map(|beat| beat.log + factor(beat.k)).collect();
-        let total: Vec<f64> = self.living(row, 0.0).iter().map(|(log, _)| *log).collect();
-        (ln_sum(&logs) - ln_sum(&total)).min(0.0)
+        (ln_sum(&logs) - ln_weight(&self.living(row, 0.0))).min(0.0)
     }
+}
+
+/// `ln` of the weight of all regularities together.
+fn ln_weight(living: &[(f64, Steady)]) -> f64 {
+    ln_sum(&living.iter().map(|(log, _)| *log).collect::<Vec<f64>>())
 }
 
 impl PurchaseFormulas for ParetoGgg {
@@ -180,7 +184,7 @@ impl PurchaseFormulas for ParetoGgg {
     /// As the default, with the customer's regularities found once.
     fn next_purchase(&self, row: &Rfm, p: f64) -> f64 {
         let living = self.living(row, 0.0);
-        let total = ln_sum(&living.iter().map(|(log, _)| *log).collect::<Vec<f64>>());
+        let total = ln_weight(&living);
         let ln_once = |t: f64| {
             let logs = living
                 .iter()
