@@ -24,6 +24,7 @@ pub enum Domain {
 impl Domain {
     /// Whether `value` lies in the set. NaN never does; infinities only in `Any`.
     #[must_use]
+    #[inline]
     pub fn contains(self, value: f64) -> bool {
         const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
         if self == Domain::Any {
@@ -34,7 +35,10 @@ impl Domain {
                 Domain::Finite | Domain::Any => true,
                 Domain::Positive => value > 0.0,
                 Domain::NonNegative => value >= 0.0,
-                Domain::Count => (0.0..=LARGEST_EXACT).contains(&value) && value.fract() == 0.0,
+                // To a whole number and back: `fract` would be a call of the C library.
+                Domain::Count => {
+                    (0.0..=LARGEST_EXACT).contains(&value) && value as i64 as f64 == value
+                }
                 Domain::Probability => (0.0..=1.0).contains(&value),
             }
     }

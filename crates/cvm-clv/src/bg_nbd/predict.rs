@@ -45,25 +45,26 @@ impl<const AT_FIRST: bool> BetaGeometricNbd<AT_FIRST> {
         let (mut argument, mut log_ratio) = ([0.0; CHUNK], [0.0; CHUNK]);
         let (mut stay, mut log_stay) = ([1.0; CHUNK], [0.0; CHUNK]);
         let count = rows.len();
-        for (index, row) in rows.iter().enumerate() {
-            argument[index] = (row.age - row.recency) / (self.alpha + row.recency);
+        let (argument, log_ratio) = (&mut argument[..count], &mut log_ratio[..count]);
+        let (stay, log_stay) = (&mut stay[..count], &mut log_stay[..count]);
+        // Selections, not branches: whether a customer came back is as hard to guess as it gets.
+        for ((row, argument), stay) in rows.iter().zip(&mut *argument).zip(&mut *stay) {
+            *argument = (row.age - row.recency) / (self.alpha + row.recency);
             let chances = Self::chances(row.frequency);
-            if chances > 0.0 {
-                stay[index] = self.b + (chances - 1.0);
-            }
+            let shape = self.b + (chances - 1.0);
+            *stay = if chances > 0.0 { shape } else { 1.0 };
         }
-        slice::log1p(&argument[..count], &mut log_ratio[..count]);
-        slice::ln(&stay[..count], &mut log_stay[..count]);
+        slice::log1p(argument, log_ratio);
+        slice::ln(stay, log_stay);
         let log_a = ln(self.a);
-        for (index, row) in rows.iter().enumerate() {
-            let log_odds = log_a - log_stay[index] + (self.r + row.frequency) * log_ratio[index];
-            argument[index] = -log_odds;
+        let logs = log_ratio.iter().zip(&*log_stay);
+        for ((row, argument), (log_ratio, log_stay)) in rows.iter().zip(&mut *argument).zip(logs) {
+            *argument = -(log_a - log_stay + (self.r + row.frequency) * log_ratio);
         }
-        slice::sigmoid(&argument[..count], out);
+        slice::sigmoid(argument, out);
         for (row, slot) in rows.iter().zip(out) {
-            if Self::chances(row.frequency) == 0.0 {
-                *slot = 1.0;
-            }
+            let never_could = Self::chances(row.frequency) == 0.0;
+            *slot = if never_could { 1.0 } else { *slot };
         }
     }
 
