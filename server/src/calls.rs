@@ -100,6 +100,12 @@ impl Calls {
         METHODS.len() + 1 + own.unwrap_or(HTTP.len() - 1)
     }
 
+    /// The name of a path of HTTP.
+    pub(crate) fn http_name(path: &str) -> &'static str {
+        let own = HTTP.iter().find(|(start, _)| path.starts_with(start));
+        own.map_or(OTHER, |(_, name)| name)
+    }
+
     /// A call of the method at `place` has its answer.
     pub(crate) fn answered(&self, place: usize, code: Code, time: Duration) {
         let Some((_, method)) = self.methods.get(place) else {
@@ -146,6 +152,11 @@ const NAMES: [&str; CODES] = [
     "DATA_LOSS",
     "UNAUTHENTICATED",
 ];
+
+/// The name of the method at a place.
+pub(crate) fn method_name(place: usize) -> &'static str {
+    METHODS.get(place).map_or(OTHER, |(name, _)| name)
+}
 
 /// The name of a code in the protocol.
 pub(crate) fn code_name(code: Code) -> &'static str {

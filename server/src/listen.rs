@@ -1,20 +1,23 @@
 //! The life of a server: load, accept, drain, end.
 
 use crate::admission::{Admission, Own};
-use crate::api::{Api, Shared, not_serving};
+use crate::api::{Api, Shared};
 use crate::calls::Calls;
 use crate::compute::Compute;
 use crate::connection::Limits;
 use crate::control::{Command, Verb, control};
-use crate::drain::{Signal, signal};
+use crate::drain::{Signal, Trigger, signal};
 use crate::folder::Folder;
+use crate::health::{Health, Readiness};
 use crate::http::{self, Http};
-use crate::identity::{Identity, Tls, TlsFiles, Tokens, Watched};
+use crate::identity::{Identity, Jwt, Tls, TlsFiles, Tokens, Watched};
+use crate::journal::Journal;
 use crate::plane::Plane;
 use crate::registry::Registry;
 use crate::settings::Settings;
 use crate::shadow::{self, Shadows};
 use crate::trust::Trust;
+use crate::web;
 use crate::worker::{self, Accepted, Context, Worker};
 use std::future::Future;
 use std::io;
@@ -24,7 +27,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
-use tonic_health::server::HealthReporter;
+use tokio::task::JoinHandle;
+use tower_http::cors::CorsLayer;
 
 /// Pause after a failed accept: the usual cause is that the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -109,19 +113,24 @@ pub async fn run(
         secrets.clone(),
     ));
     let (shadows, queue) = shadow::shadows();
-    let plane = Arc::new(plane(registry, shadows, secrets.trust.clone(), &settings));
+    let plane = Arc::new(plane(registry, shadows, &secrets, &settings));
     let shadowing = tokio::spawn(shadow::run(queue, Arc::clone(&plane)));
     let (drain, draining) = signal();
     let (cut, cutting) = signal();
+    let (leave, leaving) = signal();
     let shared = Shared {
         plane: Arc::clone(&plane),
         control,
         calls: Arc::new(Calls::default()),
-        identity: secrets.identity(),
+        identity: secrets.identity.clone(),
         max_message_bytes: settings.max_message_bytes(),
         drain: draining.clone(),
+        ready: Readiness {
+            registry: Arc::clone(&plane.registry),
+            leaving,
+        },
+        cors: Arc::new(web::cors(&settings.cors_origins)),
     };
-    start_http(http, &shared, &settings, cutting.clone())?;
     let house = House {
         shared,
         settings: &settings,
@@ -129,18 +138,11 @@ pub async fn run(
         draining,
         cutting,
     };
-    let (mut workers, health) = house.scoring().await?;
-    let mut reporters = vec![health];
-    if let Some(listener) = admin {
-        let (worker, health) = house.admin(listener).await?;
-        workers.push(worker);
-        reporters.push(health);
-    }
+    let (workers, healths) = house.open(http, admin).await?;
     let scoring = workers.iter().take(settings.worker_count());
     let scoring = scoring.map(|worker| worker.connections.clone()).collect();
-    accept(&grpc, scoring, settings.max_connections, shutdown).await;
-    tracing::info!(seconds = settings.drain_seconds, "shutting down");
-    not_serving(&reporters).await;
+    let left = left(shutdown, &leave, healths, &settings);
+    accept(&grpc, scoring, settings.max_connections, left).await;
     drop(grpc);
     drain.give();
     let cut_count = finish(workers, settings.drain_deadline(), || cut.give()).await;
@@ -151,7 +153,43 @@ pub async fn run(
     Ok(())
 }
 
-fn plane(registry: Arc<Registry>, shadows: Shadows, trust: Trust, settings: &Settings) -> Plane {
+/// Ends once the server is told to stop, health has told so, and those who send requests have had the
+/// time to learn of it.
+async fn left(
+    shutdown: impl Future<Output = ()>,
+    leave: &Trigger,
+    healths: Vec<JoinHandle<()>>,
+    settings: &Settings,
+) {
+    shutdown.await;
+    tracing::info!(seconds = settings.drain_seconds, "shutting down");
+    leave.give();
+    for told in healths {
+        let _ = told.await;
+    }
+    tokio::time::sleep(settings.drain_delay()).await;
+}
+
+/// Whether every file that the settings name can be used.
+///
+/// # Errors
+/// Which one cannot, and why.
+pub(crate) fn check(settings: &Settings) -> Result<(), RunError> {
+    let models = settings.models.clone();
+    std::fs::read_dir(&models).map_err(|source| RunError::Models {
+        path: models,
+        source,
+    })?;
+    Secrets::read(settings).map_err(RunError::Identity)?;
+    Ok(())
+}
+
+fn plane(
+    registry: Arc<Registry>,
+    shadows: Shadows,
+    secrets: &Secrets,
+    settings: &Settings,
+) -> Plane {
     Plane {
         registry,
         admission: Admission::new(
@@ -159,7 +197,8 @@ fn plane(registry: Arc<Registry>, shadows: Shadows, trust: Trust, settings: &Set
         ),
         compute: Compute::new(settings.worker_count()),
         shadows,
-        trust,
+        trust: secrets.trust.clone(),
+        journal: secrets.journal.clone(),
         max_rows: usize::try_from(settings.max_rows).unwrap_or(usize::MAX),
     }
 }
@@ -168,25 +207,30 @@ fn start_http(
     listener: Option<TcpListener>,
     shared: &Shared,
     settings: &Settings,
+    api: &Api,
     cut: Signal,
 ) -> Result<(), RunError> {
     let Some(listener) = listener else {
         return Ok(());
     };
+    let own = Own::default();
+    let web = web::web(api.of_caller(own.clone()), &shared.cors);
     let http = Http {
         plane: Arc::clone(&shared.plane),
         calls: Arc::clone(&shared.calls),
         identity: shared.identity.clone(),
         drain: shared.drain.clone(),
+        ready: shared.ready.clone(),
+        cors: CorsLayer::clone(&shared.cors),
         started: Instant::now(),
-        own: Own::default(),
+        own,
     };
     let limits = http::Limits {
         max_body_bytes: shared.max_message_bytes,
         max_connections: usize::try_from(settings.max_connections).unwrap_or(usize::MAX),
         head_timeout: Duration::from_secs(settings.handshake_timeout_seconds.into()),
     };
-    http::start(listener, http, limits, cut).map_err(RunError::Worker)
+    http::start(listener, http, web, limits, cut).map_err(RunError::Worker)
 }
 
 /// What the ports of a server have in common.
@@ -199,11 +243,35 @@ struct House<'a> {
 }
 
 impl House<'_> {
-    /// Workers that serve scoring.
-    async fn scoring(&self) -> Result<(Vec<Worker>, HealthReporter), RunError> {
+    /// Opens every port but that of gRPC, and tells of health from then on.
+    async fn open(
+        &self,
+        http: Option<TcpListener>,
+        admin: Option<TcpListener>,
+    ) -> Result<(Vec<Worker>, Vec<JoinHandle<()>>), RunError> {
+        let ready = &self.shared.ready;
+        let (mut workers, health) = self.scoring(http)?;
+        let mut healths = vec![health.start(ready.clone()).await];
+        if let Some(listener) = admin {
+            let (worker, health) = self.admin(listener)?;
+            workers.push(worker);
+            healths.push(health.start(ready.clone()).await);
+        }
+        Ok((workers, healths))
+    }
+
+    /// Workers that serve scoring, and the thread that serves HTTP.
+    fn scoring(&self, http: Option<TcpListener>) -> Result<(Vec<Worker>, Health), RunError> {
         let allowed = self.settings.allow_model_control;
         let control = self.shared.control.only_if(allowed);
-        let (api, health) = Api::scoring(&self.shared, control).await?;
+        let (api, health) = Api::scoring(&self.shared, control)?;
+        start_http(
+            http,
+            &self.shared,
+            self.settings,
+            &api,
+            self.cutting.clone(),
+        )?;
         let context = self.context(api);
         let workers = (0..self.settings.worker_count())
             .map(|index| worker::start(&format!("cvm-worker-{index}"), context.clone()))
@@ -213,8 +281,8 @@ impl House<'_> {
     }
 
     /// A worker of its own for administration, so that it answers when scoring is busy.
-    async fn admin(&self, listener: TcpListener) -> Result<(Worker, HealthReporter), RunError> {
-        let (api, health) = Api::admin(&self.shared).await?;
+    fn admin(&self, listener: TcpListener) -> Result<(Worker, Health), RunError> {
+        let (api, health) = Api::admin(&self.shared)?;
         let worker = worker::start("cvm-admin", self.context(api)).map_err(RunError::Worker)?;
         let (workers, drain) = (vec![worker.connections.clone()], self.draining.clone());
         tokio::spawn(async move {
@@ -243,19 +311,27 @@ impl House<'_> {
 /// What tells callers apart, and what calls travel under.
 #[derive(Debug, Clone)]
 struct Secrets {
-    tokens: Option<Arc<Watched<Tokens>>>,
+    identity: Identity,
     tls: Option<Tls>,
     trust: Trust,
+    journal: Option<Arc<Journal>>,
 }
 
 impl Secrets {
     fn read(settings: &Settings) -> Result<Secrets, String> {
+        settings.check_whole()?;
         let tokens = settings.tokens.clone().map(|path| {
             let read = {
                 let path = path.clone();
                 move || Tokens::read(&path)
             };
             Watched::new("tokens", vec![path], read).map(Arc::new)
+        });
+        let files = settings.jwt.clone().zip(settings.jwks.clone());
+        let jwt = files.map(|(rules, keys)| {
+            let watched = vec![rules.clone(), keys.clone()];
+            let read = move || Jwt::read(&rules, &keys);
+            Watched::new("JSON Web Tokens", watched, read).map(Arc::new)
         });
         let files = settings.tls_cert.clone().zip(settings.tls_key.clone());
         let tls = files.map(|(certificate, key)| {
@@ -265,8 +341,15 @@ impl Secrets {
                 client_authorities: settings.tls_client_ca.clone(),
             })
         });
+        let told = settings.log_requests || settings.otlp_endpoint.is_some();
+        let key = settings.log_key_file.as_deref();
+        let journal = told.then(|| Journal::new(key).map(Arc::new));
         Ok(Secrets {
-            tokens: tokens.transpose()?,
+            journal: journal.transpose()?,
+            identity: Identity {
+                tokens: tokens.transpose()?,
+                jwt: jwt.transpose()?,
+            },
             tls: tls.transpose()?,
             trust: Trust::new(
                 settings.trust_policy,
@@ -276,14 +359,13 @@ impl Secrets {
         })
     }
 
-    fn identity(&self) -> Identity {
-        Identity::new(self.tokens.clone())
-    }
-
     /// Takes up changed files.
     fn look(&self) {
-        if let Some(tokens) = &self.tokens {
+        if let Some(tokens) = &self.identity.tokens {
             tokens.look();
+        }
+        if let Some(jwt) = &self.identity.jwt {
+            jwt.look();
         }
         if let Some(tls) = &self.tls {
             tls.look();

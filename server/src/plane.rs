@@ -3,6 +3,7 @@
 use crate::admission::Admission;
 use crate::compute::{Compute, Next, Steps};
 use crate::deadline::Deadline;
+use crate::journal::{Asked, Journal};
 use crate::registry::{Registry, Served};
 use crate::shadow::Shadows;
 use crate::trust::Trust;
@@ -25,6 +26,8 @@ pub(crate) struct Plane {
     pub(crate) shadows: Shadows,
     /// Whose model files are served.
     pub(crate) trust: Trust,
+    /// Where requests are told of, if they are.
+    pub(crate) journal: Option<Arc<Journal>>,
     /// Most rows of one request.
     pub(crate) max_rows: usize,
 }
@@ -66,6 +69,11 @@ impl Plane {
         } = job;
         let route = self.registry.route(&model)?;
         let served = Arc::clone(&route.served);
+        let asked = self.journal.as_ref().map(|journal| Asked {
+            customers: journal.customers(&row_keys),
+            request_id: request_id.clone(),
+            ..Asked::of(&served, frame.row_count, begun)
+        });
         let size = frame.row_count.saturating_mul(weight(&options));
         let work = Work {
             route,
@@ -83,6 +91,9 @@ impl Plane {
         let answer = self.compute.run(size, deadline, work).await;
         if answer.is_err() {
             served.meter.refused(begun);
+        }
+        if let (Some(journal), Some(asked)) = (&self.journal, asked) {
+            journal.tell(&asked, answer.as_ref().map(|_| ()));
         }
         answer
     }

@@ -1,4 +1,4 @@
-//! Settings of a server: from flags, from the environment, or from code.
+//! Settings of a server: from flags, the environment, a file ([`crate::config`]), or code.
 
 use crate::trust::TrustPolicy;
 use clap::{Parser, ValueEnum};
@@ -10,6 +10,9 @@ use std::time::Duration;
 ///
 /// Exit codes: 0 after a shutdown signal; 2 for wrong settings, an address that cannot be bound
 /// included; 3 if the folder of models does not exist; 70 for a defect.
+///
+/// Every flag is also an environment variable, and a key of the file that --config names: `--max-rows`
+/// is CVM_MAX_ROWS and max_rows. Flags win over the environment, and that over the file.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "cvm-server", version, about)]
 pub struct Settings {
@@ -60,6 +63,12 @@ pub struct Settings {
           value_parser = clap::value_parser!(u16).range(0..=3600))]
     pub drain_seconds: u16,
 
+    /// How long a shutdown goes on taking requests while health says NOT_SERVING, in seconds: as long
+    /// as those who send them need to learn of it.
+    #[arg(long, env = "CVM_DRAIN_DELAY_SECONDS", value_name = "S", default_value_t = 0,
+          value_parser = clap::value_parser!(u16).range(0..=3600))]
+    pub drain_delay_seconds: u16,
+
     /// Threads that serve connections, and as many that score large requests; 0 means one of each
     /// per processor.
     #[arg(long, env = "CVM_WORKERS", value_name = "N", default_value_t = 0,
@@ -101,22 +110,26 @@ pub struct Settings {
     #[arg(long, env = "CVM_TOKENS", value_name = "FILE")]
     pub tokens: Option<PathBuf>,
 
+    /// Rules for bearer tokens that are JSON Web Tokens (TOML: issuer, audience, algorithms, and which
+    /// claim gives which roles). Read again when it changes.
+    #[arg(long, env = "CVM_JWT", value_name = "FILE")]
+    pub jwt: Option<PathBuf>,
+
+    /// Public keys of their issuer, as a JSON Web Key Set. Read again when it changes.
+    #[arg(long, env = "CVM_JWKS", value_name = "FILE")]
+    pub jwks: Option<PathBuf>,
+
     /// Certificate for TLS, with those between it and its authority, in PEM. Read again when it
     /// changes.
-    #[arg(long, env = "CVM_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    #[arg(long, env = "CVM_TLS_CERT", value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
 
     /// Private key of the certificate, in PEM.
-    #[arg(long, env = "CVM_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    #[arg(long, env = "CVM_TLS_KEY", value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
 
     /// Authorities whose certificates callers must show (mutual TLS), in PEM.
-    #[arg(
-        long,
-        env = "CVM_TLS_CLIENT_CA",
-        value_name = "FILE",
-        requires = "tls_cert"
-    )]
+    #[arg(long, env = "CVM_TLS_CLIENT_CA", value_name = "FILE")]
     pub tls_client_ca: Option<PathBuf>,
 
     /// Public keys in PEM whose signatures of model files (`FILE.sig`, made by `cvm sign`) are trusted.
@@ -125,23 +138,37 @@ pub struct Settings {
     pub trusted_keys: Option<PathBuf>,
 
     /// Whether every model file must have a trusted signature, or only one that has any.
-    #[arg(long, env = "CVM_TRUST_POLICY", value_enum, default_value_t = TrustPolicy::Required,
-          requires = "trusted_keys")]
+    #[arg(long, env = "CVM_TRUST_POLICY", value_enum, default_value_t = TrustPolicy::Required)]
     pub trust_policy: TrustPolicy,
 
     /// File in which the highest counters of signatures outlive a restart, so that no older file is
     /// served after it. Keep it where whoever brings models cannot write.
-    #[arg(
-        long,
-        env = "CVM_TRUST_STATE",
-        value_name = "FILE",
-        requires = "trusted_keys"
-    )]
+    #[arg(long, env = "CVM_TRUST_STATE", value_name = "FILE")]
     pub trust_state: Option<PathBuf>,
+
+    /// Origins whose pages may read answers in a browser (CORS), such as https://app.example, or `*`;
+    /// several with commas between them. They call by gRPC-Web or JSON.
+    #[arg(long, env = "CVM_CORS_ORIGINS", value_name = "ORIGIN", value_delimiter = ',',
+          value_parser = crate::web::origin)]
+    pub cors_origins: Vec<String>,
 
     /// Serve beyond this machine although calls travel in clear, or callers are not told apart.
     #[arg(long, env = "CVM_ALLOW_INSECURE_NETWORK")]
     pub allow_insecure_network: bool,
+
+    /// Tell the log of every request that reaches a model: which model, how many rows, what became of it.
+    #[arg(long, env = "CVM_LOG_REQUESTS")]
+    pub log_requests: bool,
+
+    /// File with a secret of 32 bytes or more: with it those lines name customers, by a keyed hash of
+    /// their row keys.
+    #[arg(long, env = "CVM_LOG_KEY_FILE", value_name = "FILE")]
+    pub log_key_file: Option<PathBuf>,
+
+    /// Collector of traces (OTLP over gRPC), such as http://127.0.0.1:4317; needs a build with the cargo
+    /// feature `otel`.
+    #[arg(long, env = "CVM_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
 
     /// Form of the log on standard error.
     #[arg(long, env = "CVM_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
@@ -175,6 +202,7 @@ impl Settings {
             max_rows_in_flight: 1_000_000,
             max_message_mib: 64,
             drain_seconds: 10,
+            drain_delay_seconds: 0,
             workers: 0,
             max_connections: 1024,
             max_concurrent_streams: 256,
@@ -182,15 +210,67 @@ impl Settings {
             handshake_timeout_seconds: 5,
             allow_model_control: false,
             tokens: None,
+            jwt: None,
+            jwks: None,
             tls_cert: None,
             tls_key: None,
             tls_client_ca: None,
             trusted_keys: None,
             trust_policy: TrustPolicy::Required,
             trust_state: None,
+            cors_origins: Vec::new(),
             allow_insecure_network: false,
+            log_requests: false,
+            log_key_file: None,
+            otlp_endpoint: None,
             log_format: LogFormat::Text,
         }
+    }
+
+    /// Settings that mean nothing without another are refused: a certificate without its key must not
+    /// serve in clear.
+    ///
+    /// # Errors
+    /// What is set, and what it needs.
+    pub fn check_whole(&self) -> Result<(), String> {
+        let (cert, key) = (self.tls_cert.is_some(), self.tls_key.is_some());
+        let trusted = self.trusted_keys.is_some();
+        let told = self.log_requests || self.otlp_endpoint.is_some();
+        let optional = self.trust_policy != TrustPolicy::Required;
+        let needs = [
+            (cert, "--tls-cert", key, "--tls-key"),
+            (key, "--tls-key", cert, "--tls-cert"),
+            (
+                self.tls_client_ca.is_some(),
+                "--tls-client-ca",
+                cert,
+                "--tls-cert",
+            ),
+            (
+                self.log_key_file.is_some(),
+                "--log-key-file",
+                told,
+                "--log-requests",
+            ),
+            (self.jwt.is_some(), "--jwt", self.jwks.is_some(), "--jwks"),
+            (self.jwks.is_some(), "--jwks", self.jwt.is_some(), "--jwt"),
+            (
+                optional,
+                "--trust-policy optional",
+                trusted,
+                "--trusted-keys",
+            ),
+            (
+                self.trust_state.is_some(),
+                "--trust-state",
+                trusted,
+                "--trusted-keys",
+            ),
+        ];
+        let lacking = needs.into_iter().find(|(set, _, met, _)| *set && !met);
+        lacking.map_or(Ok(()), |(_, flag, _, needed)| {
+            Err(format!("{flag} needs {needed}"))
+        })
     }
 
     /// Beyond loopback calls travel under TLS and callers are told apart, or the settings say in so
@@ -202,7 +282,8 @@ impl Settings {
         if self.allow_insecure_network {
             return Ok(());
         }
-        let told_apart = self.tokens.is_some() || self.tls_client_ca.is_some();
+        let told_apart =
+            self.tokens.is_some() || self.jwt.is_some() || self.tls_client_ca.is_some();
         let outside = |address: &SocketAddr| !address.ip().is_loopback();
         let grpc = [
             ("--listen", Some(self.listen)),
@@ -216,7 +297,7 @@ impl Settings {
         if let Some((flag, address)) = exposed {
             let missing = match self.tls_cert {
                 None => "calls would travel in clear (--tls-cert, --tls-key)",
-                Some(_) => "anyone could call (--tokens, or --tls-client-ca)",
+                Some(_) => "anyone could call (--tokens, --jwt, or --tls-client-ca)",
             };
             return Err(format!(
                 "{flag} {address} is reachable from outside this machine, and {missing}; \
@@ -238,6 +319,10 @@ impl Settings {
 
     pub(crate) fn drain_deadline(&self) -> Duration {
         Duration::from_secs(self.drain_seconds.into())
+    }
+
+    pub(crate) fn drain_delay(&self) -> Duration {
+        Duration::from_secs(self.drain_delay_seconds.into())
     }
 
     pub(crate) fn max_message_bytes(&self) -> usize {
@@ -311,12 +396,30 @@ mod tests {
             ["--drain-seconds", "-1"],
             ["--listen", "nowhere"],
             ["--log-format", "xml"],
-            ["--trust-policy", "optional"],
-            ["--trust-state", "counters.json"],
         ];
         for [flag, value] in wrong {
             let line = ["cvm-server", "--models", "m", flag, value];
             assert!(Settings::try_parse_from(line).is_err(), "{flag} {value}");
         }
+    }
+
+    #[test]
+    fn settings_that_need_another_are_refused_alone() {
+        for (flags, needed) in [
+            (["--trust-policy", "optional"], "--trusted-keys"),
+            (["--trust-state", "counters.json"], "--trusted-keys"),
+            (["--tls-cert", "c.pem"], "--tls-key"),
+            (["--tls-key", "k.pem"], "--tls-cert"),
+            (["--tls-client-ca", "a.pem"], "--tls-cert"),
+            (["--log-key-file", "k"], "--log-requests"),
+            (["--jwt", "j.toml"], "--jwks"),
+            (["--jwks", "j.json"], "--jwt"),
+        ] {
+            let line = [&["cvm-server", "--models", "m"], &flags[..]].concat();
+            let settings = Settings::try_parse_from(line).unwrap();
+            let why = settings.check_whole().unwrap_err();
+            assert!(why.contains(flags[0]) && why.ends_with(needed), "{why}");
+        }
+        assert!(Settings::for_folder("m").check_whole().is_ok());
     }
 }

@@ -60,7 +60,7 @@ pub(super) async fn json(State(http): State<Http>) -> Json<Value> {
     });
     Json(json!({
         "server": env!("CARGO_PKG_VERSION"),
-        "ready": !http.drain.is_given(),
+        "ready": http.ready.why_not().is_none(),
         "up_seconds": http.started.elapsed().as_secs(),
         "swaps": registry.swap_count(),
         "models": models.collect::<Vec<_>>(),

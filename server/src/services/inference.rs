@@ -5,6 +5,7 @@ use crate::admission::Own;
 use crate::control::{Control, Verb};
 use crate::deadline::Deadline;
 use crate::drain::Signal;
+use crate::health::Readiness;
 use crate::meter::Tally;
 use crate::plane::Plane;
 use crate::registry::Served;
@@ -25,6 +26,7 @@ pub(crate) struct Inference {
     pub(crate) plane: Arc<Plane>,
     pub(crate) control: Control,
     pub(crate) drain: Signal,
+    pub(crate) ready: Readiness,
 }
 
 #[tonic::async_trait]
@@ -40,7 +42,7 @@ impl GrpcInferenceService for Inference {
         &self,
         _request: Request<oip::ServerReadyRequest>,
     ) -> Result<Response<oip::ServerReadyResponse>, Status> {
-        let ready = !self.drain.is_given();
+        let ready = self.ready.why_not().is_none();
         Ok(Response::new(oip::ServerReadyResponse { ready }))
     }
 

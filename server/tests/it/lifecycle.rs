@@ -37,6 +37,77 @@ async fn health_is_told_per_service() {
     );
 }
 
+/// Waits until health says this.
+async fn becomes(server: &TestServer, service: &str, want: Result<ServingStatus, Code>) {
+    let want = want.map(|status| status as i32);
+    let mut seen = Err(Code::Unknown);
+    for _ in 0..200 {
+        seen = health(server.channel().await, service).await;
+        if seen == want {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("{service}: {seen:?}, never {want:?}");
+}
+
+#[tokio::test]
+async fn health_is_told_per_model_and_liveness_apart_from_readiness() {
+    let folder = folder();
+    let server = TestServer::start_with_http(folder.path(), |settings| {
+        settings.drain_delay_seconds = 1;
+    })
+    .await;
+    let serving = Ok(ServingStatus::Serving);
+    for service in ["models/retail", "readiness", "liveness"] {
+        becomes(&server, service, serving).await;
+    }
+    becomes(&server, "models/absent", Err(Code::NotFound)).await;
+    crate::http::get(&server, "/readyz").await;
+    // The model goes, and comes back under another name.
+    let (old, new) = (
+        folder.path().join("retail.cvm"),
+        folder.path().join("b2b.cvm"),
+    );
+    std::fs::rename(&old, folder.path().join("retail.gone")).unwrap();
+    becomes(&server, "models/retail", Err(Code::NotFound)).await;
+    becomes(&server, "readiness", Ok(ServingStatus::NotServing)).await;
+    becomes(&server, "liveness", serving).await;
+    becomes(&server, "", serving).await;
+    assert_eq!(crate::http::code(&server, "/readyz").await, 503);
+    assert_eq!(crate::http::code(&server, "/livez").await, 200);
+    std::fs::rename(folder.path().join("retail.gone"), &new).unwrap();
+    becomes(&server, "models/b2b", serving).await;
+    becomes(&server, "readiness", serving).await;
+
+    // While those who send requests learn that this server goes, it goes on answering.
+    let (open, address) = (server.channel().await, server.address);
+    let watched = HealthCheckRequest {
+        service: "models/b2b".to_owned(),
+    };
+    let watch = HealthClient::new(open.clone()).watch(watched).await;
+    let mut watch = watch.unwrap().into_inner();
+    let told = watch.message().await.unwrap().unwrap().status;
+    assert_eq!(told, ServingStatus::Serving as i32);
+    let start = Instant::now();
+    let served = server.stop();
+    let told = watch.message().await.unwrap().unwrap().status;
+    assert_eq!(told, ServingStatus::NotServing as i32);
+    for service in ["", "readiness", "cvm.v1.ScoringService"] {
+        let status = health(open.clone(), service).await;
+        assert_eq!(status, Ok(ServingStatus::NotServing as i32), "{service}");
+    }
+    let alive = health(open.clone(), "liveness").await;
+    assert_eq!(alive, Ok(ServingStatus::Serving as i32));
+    let mut late = ScoringServiceClient::new(channel(address).await);
+    let answer = late.score(request(customers(3), Encoding::Doubles)).await;
+    assert_eq!(answer.unwrap().into_inner().row_count, 3);
+    drop((watch, late, open));
+    served.await.unwrap().unwrap();
+    let took = start.elapsed();
+    assert!(took >= Duration::from_secs(1), "{took:?}");
+}
+
 #[tokio::test]
 async fn reflection_lists_the_services_in_both_versions() {
     use tonic_reflection::pb::{v1, v1alpha};

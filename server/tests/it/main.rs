@@ -1,10 +1,15 @@
 //! The server as its callers meet it: over a socket, in this process or as the built binary.
 
+mod config;
 mod http;
 mod identity;
 mod inference;
+mod jwt;
 mod lifecycle;
 mod limits;
+mod log;
+#[cfg(feature = "otel")]
+mod otel;
 mod refusals;
 mod scoring;
 mod support;
@@ -12,3 +17,4 @@ mod swap;
 mod traffic;
 mod trust;
 mod versions;
+mod web;
