@@ -26,7 +26,14 @@ test-slow: build $(VENV)/browser/.installed
 	$(CARGO) clippy --locked -p cvm-server --features otel --all-targets -- -D warnings
 	$(CARGO) test --locked -p cvm-server --features otel --test it -- otel
 	CVM_SLOW=1 PROPTEST_CASES=5000 $(CARGO) test --locked --workspace --exclude cvm-python
-	CVM_SLOW=1 $(PY) -m pytest -q tests/python
+	CVM_SLOW=1 $(CARGO) test --locked --release -p cvm-server --test it a_thousand_swaps -- --nocapture
+	$(CARGO) clippy --locked -p cvm-server -p cvm-cli --features cvm-server/s3,cvm-cli/s3 --all-targets -- -D warnings
+	$(CARGO) test --locked -p cvm-server --features object-store --test it store
+	$(CARGO) build --locked --release -p cvm-server -p cvm-cli --features cvm-server/s3,cvm-cli/s3 --target-dir target/stores
+	$(PYTHON) -m venv $(VENV)/stores
+	$(VENV)/stores/bin/pip install -q --disable-pip-version-check "moto[server]" -c constraints-stores.txt
+	CVM_SLOW=1 CVM_STORE_BINS=$(CURDIR)/target/stores/release CVM_MOTO_PYTHON=$(CURDIR)/$(VENV)/stores/bin/python \
+		$(PY) -m pytest -q tests/python
 
 ## bench: speed beside peers, each ratio measured in one run
 bench: build

@@ -1,15 +1,19 @@
 //! How much is in flight: a request is let in by its rows, before it is decoded, or told to come back.
 //!
-//! One connection may hold three quarters of it: the rest is for others, however much the one asks.
+//! One caller may hold three quarters of it: the rest is for others, however much the one asks. A caller is
+//! whom its token names, over all its connections; where callers are not told apart, a connection.
 
 use cvm_proto::{Reason, Refusal};
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// Rows that a call counts as beside its own: what it costs without any.
 const CALL_ROWS: usize = 32;
 /// Bytes of a message that count as a row, whatever it claims.
 const ROW_BYTES: usize = 256;
+/// Names of callers that are kept, idle ones among them.
+const MANY_CALLERS: usize = 4_096;
 
 /// Rows in flight, and how many there may be.
 #[derive(Debug)]
@@ -17,9 +21,11 @@ pub(crate) struct Admission {
     rows: AtomicUsize,
     most: usize,
     shed: AtomicU64,
+    /// What known callers have in flight, by name.
+    callers: Mutex<HashMap<String, Own>>,
 }
 
-/// What one connection has in flight.
+/// What one caller has in flight.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Own(Arc<AtomicUsize>);
 
@@ -37,7 +43,26 @@ impl Admission {
             rows: AtomicUsize::new(0),
             most,
             shed: AtomicU64::new(0),
+            callers: Mutex::default(),
         })
+    }
+
+    /// What a caller has in flight: of its name, or of its `connection` where callers have none.
+    pub(crate) fn own_of(&self, name: Option<&str>, connection: &Own) -> Own {
+        let Some(name) = name else {
+            return connection.clone();
+        };
+        let Ok(mut callers) = self.callers.lock() else {
+            return connection.clone();
+        };
+        if let Some(own) = callers.get(name) {
+            return own.clone();
+        }
+        if callers.len() >= MANY_CALLERS {
+            // Whoever has a call under way holds a second reference.
+            callers.retain(|_, own| Arc::strong_count(&own.0) > 1);
+        }
+        callers.entry(name.to_owned()).or_default().clone()
     }
 
     /// Lets in a message of `bytes` that claims `rows`. Alone every request is let in: the first of all,
@@ -66,7 +91,7 @@ impl Admission {
             (true, true) => return Ok(ticket),
             (false, _) => format!("about {before} rows are in flight, {} may be", self.most),
             (true, false) => {
-                format!("about {own_before} rows of this connection are in flight, {share} may be")
+                format!("about {own_before} rows of this caller are in flight, {share} may be")
             }
         };
         self.shed.fetch_add(1, Ordering::Relaxed);
@@ -93,7 +118,7 @@ impl Drop for Ticket {
 
 #[cfg(test)]
 mod tests {
-    use super::{Admission, CALL_ROWS, Own};
+    use super::{Admission, CALL_ROWS, MANY_CALLERS, Own};
     use tonic::Code;
 
     #[test]
@@ -115,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn one_connection_leaves_a_quarter_to_others() {
+    fn one_caller_leaves_a_quarter_to_others() {
         let admission = Admission::new(1_000);
         let [greedy, modest] = [Own::default(), Own::default()];
         let mut held = Vec::new();
@@ -127,10 +152,27 @@ mod tests {
             held.push(admission.admit(&modest, 68, 0).unwrap());
         }
         let error = admission.admit(&greedy, 68, 0).unwrap_err();
-        assert!(error.message.contains("of this connection"), "{error}");
+        assert!(error.message.contains("of this caller"), "{error}");
         held.clear();
         assert_eq!(admission.in_flight(), 0);
         admission.admit(&greedy, 68, 0).unwrap();
+    }
+
+    #[test]
+    fn a_caller_is_one_over_all_its_connections_and_idle_ones_are_forgotten() {
+        let admission = Admission::new(1_000);
+        let own_of = |name: &str| admission.own_of(Some(name), &Own::default());
+        let held = admission.admit(&own_of("a"), 600, 0).unwrap();
+        let error = admission.admit(&own_of("a"), 200, 0).unwrap_err();
+        assert!(error.message.contains("of this caller"), "{error}");
+        admission.admit(&own_of("b"), 200, 0).unwrap();
+        for name in 0..2 * MANY_CALLERS {
+            own_of(&format!("caller {name}"));
+        }
+        assert!(admission.callers.lock().unwrap().len() <= MANY_CALLERS + 1);
+        admission.admit(&own_of("a"), 200, 0).unwrap_err();
+        drop(held);
+        admission.admit(&own_of("a"), 700, 0).unwrap();
     }
 
     #[test]

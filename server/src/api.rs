@@ -192,13 +192,17 @@ impl Api {
     {
         let deadline = Deadline::of(request.headers());
         request.extensions_mut().insert(deadline);
-        request.extensions_mut().insert(self.own.clone());
         let (begun, place) = (Instant::now(), self.calls.place(request.uri().path()));
         let access = access(place, request.uri().path());
         let who = self.identity.check(access, request.headers());
         let span = self.span(place, &who, request.headers());
         let answer = match who {
-            Ok(_) => self.route(request),
+            Ok(who) => {
+                let name = who.as_ref().map(|caller| caller.name.as_str());
+                let own = self.admission.own_of(name, &self.own);
+                request.extensions_mut().insert(own.clone());
+                self.route(request, own)
+            }
             Err(refusal) => Box::pin(async { Ok(Status::from(refusal).into_http()) }),
         };
         let answer = match deadline.0 {
@@ -230,8 +234,8 @@ impl Api {
 
     /// The answer; its one message is let in by its rows before it is decoded. Messages of streams are
     /// decoded later, and let in one by one where they are answered.
-    fn admitted(&self, rows: fn(&[u8]) -> u64, answer: Answer) -> Answer {
-        let (admission, own) = (Arc::clone(&self.admission), self.own.clone());
+    fn admitted(&self, own: Own, rows: fn(&[u8]) -> u64, answer: Answer) -> Answer {
+        let admission = Arc::clone(&self.admission);
         let held = Mutex::new(None);
         let gate = Gate::new(move |message| {
             let ticket = admission.admit(&own, rows(message), message.len())?;
@@ -243,7 +247,7 @@ impl Api {
         Box::pin(gate.before(answer))
     }
 
-    fn route<B>(&self, request: Request<B>) -> Answer
+    fn route<B>(&self, request: Request<B>, own: Own) -> Answer
     where
         B: hyper::body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
@@ -253,11 +257,11 @@ impl Api {
         match (&self.hot, service.map(|(service, _)| service)) {
             (Some(hot), Some(SCORING)) => {
                 let answer = hot.scoring.clone().call(request);
-                return self.admitted(score_rows, answer);
+                return self.admitted(own, score_rows, answer);
             }
             (Some(hot), Some(INFERENCE)) => {
                 let answer = hot.inference.clone().call(request);
-                return self.admitted(infer_rows, answer);
+                return self.admitted(own, infer_rows, answer);
             }
             _ => {}
         }

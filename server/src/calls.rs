@@ -14,7 +14,7 @@ const ADMIN: Access = Access::Needs(Role::Admin);
 
 /// Every method as its path, and what it asks of a caller; a test holds the table against the
 /// compiled descriptors, so that a new method cannot be without its row.
-pub(crate) const METHODS: [(&str, Access); 26] = [
+pub(crate) const METHODS: [(&str, Access); 27] = [
     ("cvm.v1.ScoringService/Score", SCORE),
     ("cvm.v1.ScoringService/StreamScore", SCORE),
     ("cvm.v1.ModelService/ListModels", READ),
@@ -29,6 +29,7 @@ pub(crate) const METHODS: [(&str, Access); 26] = [
     ("cvm.admin.v1.AdminService/SetShadows", ADMIN),
     ("cvm.admin.v1.AdminService/CompareShadows", READ),
     ("cvm.admin.v1.AdminService/DiffModelVersions", ADMIN),
+    ("cvm.admin.v1.AdminService/ReplayScore", ADMIN),
     ("inference.GRPCInferenceService/ServerLive", OPEN),
     ("inference.GRPCInferenceService/ServerReady", OPEN),
     ("inference.GRPCInferenceService/ModelReady", READ),

@@ -18,6 +18,7 @@
 
 mod admission;
 mod api;
+mod audit;
 mod calls;
 mod compute;
 mod config;
@@ -47,8 +48,10 @@ mod settings;
 mod shadow;
 mod shelf;
 mod split;
+mod store;
 mod stream;
 mod trust;
+mod unloaded;
 mod web;
 mod work;
 mod worker;
@@ -56,5 +59,5 @@ mod worker;
 pub use config::{Asked, Config, asked};
 pub use listen::{Listeners, RunError, run};
 pub use log::Log;
-pub use settings::{LogFormat, Settings};
+pub use settings::{AuditContent, LogFormat, Settings};
 pub use trust::TrustPolicy;

@@ -2,6 +2,7 @@
 
 use crate::admission::{Admission, Own};
 use crate::api::{Api, Shared};
+use crate::audit::Audit;
 use crate::calls::Calls;
 use crate::compute::Compute;
 use crate::connection::Limits;
@@ -16,6 +17,7 @@ use crate::plane::Plane;
 use crate::registry::Registry;
 use crate::settings::Settings;
 use crate::shadow::{self, Shadows};
+use crate::store::Store;
 use crate::trust::Trust;
 use crate::web;
 use crate::worker::{self, Accepted, Context, Worker};
@@ -53,6 +55,12 @@ pub enum RunError {
     /// Tokens or certificates cannot be used.
     #[error("{0}")]
     Identity(String),
+    /// The store of models cannot be used.
+    #[error("{0}")]
+    Store(String),
+    /// The log of predictions cannot be written.
+    #[error("{0}")]
+    Audit(String),
     /// A worker thread cannot be started.
     #[error("a worker cannot be started: {0}")]
     Worker(#[source] io::Error),
@@ -102,8 +110,10 @@ pub async fn run(
 ) -> Result<(), RunError> {
     let Listeners { grpc, http, admin } = listeners.into();
     let secrets = Secrets::read(&settings).map_err(RunError::Identity)?;
+    let audit = Audit::start(&settings).map_err(RunError::Audit)?;
     let registry = Arc::new(Registry::default());
-    let folder = first_look(&settings, &secrets.trust, &registry).await?;
+    let store = Store::start(&settings).await.map_err(RunError::Store)?;
+    let folder = first_look(&settings, &secrets.trust, &store, &registry).await?;
     let (control, commands) = control();
     let watcher = tokio::spawn(watch(
         folder,
@@ -113,7 +123,8 @@ pub async fn run(
         secrets.clone(),
     ));
     let (shadows, queue) = shadow::shadows();
-    let plane = Arc::new(plane(registry, shadows, &secrets, &settings));
+    let plane = plane(&settings, &secrets, registry, shadows, audit.clone(), store);
+    let plane = Arc::new(plane);
     let shadowing = tokio::spawn(shadow::run(queue, Arc::clone(&plane)));
     let (drain, draining) = signal();
     let (cut, cutting) = signal();
@@ -149,6 +160,7 @@ pub async fn run(
     cut.give();
     watcher.abort();
     shadowing.abort();
+    audit.finish().await;
     tracing::info!(connections_cut = cut_count, "shut down");
     Ok(())
 }
@@ -175,32 +187,40 @@ async fn left(
 /// # Errors
 /// Which one cannot, and why.
 pub(crate) fn check(settings: &Settings) -> Result<(), RunError> {
-    let models = settings.models.clone();
-    std::fs::read_dir(&models).map_err(|source| RunError::Models {
-        path: models,
-        source,
-    })?;
+    let models = settings.model_folder().map_err(RunError::Store)?;
+    if settings.store_url().is_none() {
+        std::fs::read_dir(models).map_err(|source| RunError::Models {
+            path: models.to_owned(),
+            source,
+        })?;
+    }
     Secrets::read(settings).map_err(RunError::Identity)?;
     Ok(())
 }
 
 fn plane(
+    settings: &Settings,
+    secrets: &Secrets,
     registry: Arc<Registry>,
     shadows: Shadows,
-    secrets: &Secrets,
-    settings: &Settings,
+    audit: Audit,
+    store: Store,
 ) -> Plane {
     Plane {
         registry,
-        admission: Admission::new(
-            usize::try_from(settings.max_rows_in_flight).unwrap_or(usize::MAX),
-        ),
-        compute: Compute::new(settings.worker_count()),
+        admission: Admission::new(rows(settings.max_rows_in_flight)),
+        compute: Compute::new(settings.worker_count(), settings.max_queue()),
         shadows,
+        audit,
+        store,
         trust: secrets.trust.clone(),
         journal: secrets.journal.clone(),
-        max_rows: usize::try_from(settings.max_rows).unwrap_or(usize::MAX),
+        max_rows: rows(settings.max_rows),
     }
+}
+
+fn rows(count: u32) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
 }
 
 fn start_http(
@@ -378,16 +398,18 @@ impl Secrets {
 async fn first_look(
     settings: &Settings,
     trust: &Trust,
+    store: &Store,
     registry: &Arc<Registry>,
 ) -> Result<Folder, RunError> {
-    let trust = trust.clone();
-    let (path, registry) = (settings.models.clone(), Arc::clone(registry));
+    let (trust, store) = (trust.clone(), store.clone());
+    let path = settings.model_folder().map_err(RunError::Store)?.to_owned();
+    let registry = Arc::clone(registry);
     let look = tokio::task::spawn_blocking(move || {
         std::fs::read_dir(&path).map_err(|source| RunError::Models {
             path: path.clone(),
             source,
         })?;
-        let mut folder = Folder::new(path, trust);
+        let mut folder = Folder::new(path, trust, store);
         folder.look(&registry);
         if registry.snapshot().is_empty() {
             tracing::warn!("no model is loaded; every call is answered with NOT_FOUND");

@@ -68,12 +68,14 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
     settings
         .check_exposure()
         .map_err(|why| (why, WRONG_SETTINGS))?;
-    std::fs::read_dir(&settings.models).map_err(|source| {
-        failure(RunError::Models {
-            path: settings.models.clone(),
-            source,
-        })
-    })?;
+    if settings.store_url().is_none() {
+        std::fs::read_dir(&settings.models).map_err(|source| {
+            failure(RunError::Models {
+                path: settings.models.clone(),
+                source,
+            })
+        })?;
+    }
     let handler = |kind| signal(kind).map_err(|e| (format!("no signal handler: {e}"), DEFECT));
     let terminate = handler(SignalKind::terminate())?;
     let interrupt = handler(SignalKind::interrupt())?;
@@ -118,7 +120,7 @@ async fn told_to_stop(mut terminate: Signal, mut interrupt: Signal) {
 fn failure(error: RunError) -> Failure {
     let code = match &error {
         RunError::Models { .. } => NO_SUCH_FOLDER,
-        RunError::Identity(_) => WRONG_SETTINGS,
+        RunError::Identity(_) | RunError::Audit(_) | RunError::Store(_) => WRONG_SETTINGS,
         RunError::Worker(_) | RunError::Description(_) | RunError::Aborted => DEFECT,
     };
     (error.to_string(), code)

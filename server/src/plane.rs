@@ -1,11 +1,13 @@
 //! From a request to its answer, whatever service it came through.
 
 use crate::admission::Admission;
+use crate::audit::Audit;
 use crate::compute::{Compute, Next, Steps};
 use crate::deadline::Deadline;
 use crate::journal::{Asked, Journal};
 use crate::registry::{Registry, Served};
 use crate::shadow::Shadows;
+use crate::store::Store;
 use crate::trust::Trust;
 use crate::work::{Part, Work, weight};
 use cvm::{Frame, ScoreOptions, Scores, Violation};
@@ -24,6 +26,10 @@ pub(crate) struct Plane {
     pub(crate) compute: Compute,
     /// Where batches go that shadows are to score.
     pub(crate) shadows: Shadows,
+    /// Where predictions are recorded.
+    pub(crate) audit: Audit,
+    /// Where models come from, if not from a folder alone.
+    pub(crate) store: Store,
     /// Whose model files are served.
     pub(crate) trust: Trust,
     /// Where requests are told of, if they are.
@@ -78,6 +84,7 @@ impl Plane {
         let work = Work {
             route,
             shadows: self.shadows.clone(),
+            audit: self.audit.clone(),
             frame: Some(frame),
             options,
             row_keys,

@@ -8,6 +8,7 @@ use crate::trust::Signed;
 use arc_swap::ArcSwap;
 use cvm_proto::{ModelCard, ModelName, ModelOutput, ModelParam, ModelStamp, Reason, Refusal};
 use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 use tokio::sync::watch;
@@ -230,6 +231,7 @@ fn version_of(id: &str, model: &cvm::Model) -> String {
 pub(crate) struct Registry {
     models: ArcSwap<Models>,
     refused: ArcSwap<Refused>,
+    refusals: AtomicU64,
     /// How often the set of models changed; whoever follows it is told.
     swaps: watch::Sender<u64>,
     /// Versions taken out of service; held here so that no thread that serves has to free one.
@@ -283,9 +285,20 @@ impl Registry {
         self.refused.load_full()
     }
 
-    /// Replaces the refusals.
+    /// Replaces the refusals, and counts those that are new.
     pub(crate) fn refuse(&self, refused: Refused) {
+        let before = self.refused.load();
+        let new = refused
+            .iter()
+            .filter(|(key, why)| before.get(*key) != Some(*why));
+        self.refusals
+            .fetch_add(new.count() as u64, Ordering::Relaxed);
         self.refused.store(Arc::new(refused));
+    }
+
+    /// Refusals so far.
+    pub(crate) fn refusal_count(&self) -> u64 {
+        self.refusals.load(Ordering::Relaxed)
     }
 
     /// The version of a model that a name means.

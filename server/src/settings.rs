@@ -3,7 +3,7 @@
 use crate::trust::TrustPolicy;
 use clap::{Parser, ValueEnum};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Serves every model file of a folder over gRPC.
@@ -17,9 +17,20 @@ use std::time::Duration;
 #[command(name = "cvm-server", version, about)]
 pub struct Settings {
     /// Folder of models: files (`retail.cvm`), and folders with a manifest of versions
-    /// (`retail/manifest.json`); each is served under its name without the ending.
-    #[arg(long, env = "CVM_MODELS", value_name = "DIR")]
+    /// (`retail/manifest.json`); each is served under its name without the ending. Or a URL of such
+    /// folders in an object store: s3://bucket/prefix, gs://…, az://…, file:///folder.
+    #[arg(long, env = "CVM_MODELS", value_name = "DIR|URL")]
     pub models: PathBuf,
+
+    /// Folder in which models of an object store are kept; they are served from it, over a restart
+    /// without the store too.
+    #[arg(long, env = "CVM_MODELS_CACHE", value_name = "DIR")]
+    pub models_cache: Option<PathBuf>,
+
+    /// How often an object store is looked at, in seconds.
+    #[arg(long, env = "CVM_STORE_POLL_SECONDS", value_name = "S", default_value_t = 30,
+          value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub store_poll_seconds: u32,
 
     /// Address to listen on; port 0 takes a free one. The bound address is the first line on
     /// standard output: `listening on 127.0.0.1:50051`.
@@ -52,6 +63,12 @@ pub struct Settings {
     #[arg(long, env = "CVM_MAX_ROWS_IN_FLIGHT", value_name = "ROWS", default_value_t = 1_000_000,
           value_parser = clap::value_parser!(u32).range(1..))]
     pub max_rows_in_flight: u32,
+
+    /// How long a large request may wait for a thread, in milliseconds; then it is answered with
+    /// RESOURCE_EXHAUSTED, to be tried again.
+    #[arg(long, env = "CVM_MAX_QUEUE_MS", value_name = "MS", default_value_t = 10_000,
+          value_parser = clap::value_parser!(u32).range(1..=3_600_000))]
+    pub max_queue_ms: u32,
 
     /// Largest request message, in MiB.
     #[arg(long, env = "CVM_MAX_MESSAGE_MIB", value_name = "MIB", default_value_t = 64,
@@ -152,6 +169,26 @@ pub struct Settings {
           value_parser = crate::web::origin)]
     pub cors_origins: Vec<String>,
 
+    /// Folder of a log of predictions: inputs, scores in every bit, and who answered; unset keeps none.
+    /// `cvm replay` computes them again.
+    #[arg(long, env = "CVM_AUDIT_LOG", value_name = "DIR")]
+    pub audit_log: Option<PathBuf>,
+
+    /// Share of rows in that log, above 0 and at most 1: always the same customers, by their row key; by
+    /// the request's id where there are no row keys.
+    #[arg(long, env = "CVM_AUDIT_SAMPLE", value_name = "SHARE", default_value_t = 0.01,
+          value_parser = share)]
+    pub audit_sample: f64,
+
+    /// What a record holds of the inputs.
+    #[arg(long, env = "CVM_AUDIT_CONTENT", value_enum, default_value_t = AuditContent::Inputs)]
+    pub audit_content: AuditContent,
+
+    /// Size at which a file of the log is closed and another begun, in MiB.
+    #[arg(long, env = "CVM_AUDIT_FILE_MIB", value_name = "MIB", default_value_t = 256,
+          value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    pub audit_file_mib: u32,
+
     /// Serve beyond this machine although calls travel in clear, or callers are not told apart.
     #[arg(long, env = "CVM_ALLOW_INSECURE_NETWORK")]
     pub allow_insecure_network: bool,
@@ -179,6 +216,24 @@ pub struct Settings {
 const DEFAULT_LISTEN: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 50051);
 
+/// What the log of predictions holds of the inputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AuditContent {
+    /// Every value that the model reads, and the row keys: a record can be computed again.
+    Inputs,
+    /// Their digest: a record can be computed again by whoever has the inputs.
+    Digest,
+}
+
+/// A share of rows.
+fn share(text: &str) -> Result<f64, String> {
+    let share: f64 = text.parse().map_err(|_| "must be a number".to_owned())?;
+    match cvm::audit::Sample::new(share) {
+        Ok(_) => Ok(share),
+        Err(_) => Err("must be above 0 and at most 1".to_owned()),
+    }
+}
+
 /// Form of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -194,12 +249,15 @@ impl Settings {
     pub fn for_folder(models: impl Into<PathBuf>) -> Settings {
         Settings {
             models: models.into(),
+            models_cache: None,
+            store_poll_seconds: 30,
             listen: DEFAULT_LISTEN,
             http_listen: None,
             admin_listen: None,
             poll_interval_ms: 1000,
             max_rows: 100_000,
             max_rows_in_flight: 1_000_000,
+            max_queue_ms: 10_000,
             max_message_mib: 64,
             drain_seconds: 10,
             drain_delay_seconds: 0,
@@ -219,6 +277,10 @@ impl Settings {
             trust_policy: TrustPolicy::Required,
             trust_state: None,
             cors_origins: Vec::new(),
+            audit_log: None,
+            audit_sample: 0.01,
+            audit_content: AuditContent::Inputs,
+            audit_file_mib: 256,
             allow_insecure_network: false,
             log_requests: false,
             log_key_file: None,
@@ -251,6 +313,12 @@ impl Settings {
                 "--log-key-file",
                 told,
                 "--log-requests",
+            ),
+            (
+                self.audit_content == AuditContent::Digest,
+                "--audit-content digest",
+                self.audit_log.is_some(),
+                "--audit-log",
             ),
             (self.jwt.is_some(), "--jwt", self.jwks.is_some(), "--jwks"),
             (self.jwks.is_some(), "--jwks", self.jwt.is_some(), "--jwt"),
@@ -313,8 +381,33 @@ impl Settings {
         }
     }
 
+    /// The URL of the models, if they are in an object store.
+    #[must_use]
+    pub fn store_url(&self) -> Option<String> {
+        let text = self.models.to_str()?;
+        text.contains("://").then(|| text.to_owned())
+    }
+
+    /// The folder whose models are served.
+    ///
+    /// # Errors
+    /// Models of an object store need a folder of their own.
+    pub(crate) fn model_folder(&self) -> Result<&Path, String> {
+        match (self.store_url(), &self.models_cache) {
+            (None, _) => Ok(&self.models),
+            (Some(_), Some(cache)) => Ok(cache),
+            (Some(url), None) => Err(format!(
+                "models of {url} need a folder to be kept in: --models-cache"
+            )),
+        }
+    }
+
     pub(crate) fn poll_interval(&self) -> Duration {
         Duration::from_millis(self.poll_interval_ms)
+    }
+
+    pub(crate) fn max_queue(&self) -> Duration {
+        Duration::from_millis(self.max_queue_ms.into())
     }
 
     pub(crate) fn drain_deadline(&self) -> Duration {
@@ -396,6 +489,9 @@ mod tests {
             ["--drain-seconds", "-1"],
             ["--listen", "nowhere"],
             ["--log-format", "xml"],
+            ["--audit-sample", "0"],
+            ["--audit-sample", "1.5"],
+            ["--audit-content", "all"],
         ];
         for [flag, value] in wrong {
             let line = ["cvm-server", "--models", "m", flag, value];

@@ -8,7 +8,7 @@ use cvm_tests::sources::{Source, files, hits, rust};
 use std::collections::BTreeMap;
 
 /// What each package may declare of the workspace. A new package must be placed here first.
-const MAY_KNOW: [(&str, &[&str]); 14] = [
+const MAY_KNOW: [(&str, &[&str]); 15] = [
     ("cvm-core", &[]),
     ("cvm-math", &[]),
     ("cvm-clv", &["cvm-core", "cvm-math"]),
@@ -29,8 +29,9 @@ const MAY_KNOW: [(&str, &[&str]); 14] = [
         ],
     ),
     ("cvm-proto", &["cvm"]),
-    ("cvm-cli", &["cvm"]),
-    ("cvm-server", &["cvm", "cvm-proto"]),
+    ("cvm-store", &["cvm"]),
+    ("cvm-cli", &["cvm", "cvm-store"]),
+    ("cvm-server", &["cvm", "cvm-proto", "cvm-store"]),
     ("cvm-python", &["cvm", "cvm-proto"]),
     ("cvm-testkit", &["cvm-core", "cvm-math", "cvm"]),
     (

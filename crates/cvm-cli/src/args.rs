@@ -47,6 +47,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Check model files: checksums, their own probe rows scored again, signatures.
     Verify(VerifyArgs),
+    /// Compute the predictions of an audit log again and compare in every bit.
+    Replay(ReplayArgs),
     /// Add a model file as a version to a folder that a server serves.
     Publish(PublishArgs),
     /// Make a pair of keys for signatures.
@@ -498,12 +500,33 @@ pub struct VerifyArgs {
     pub model: Option<String>,
 }
 
+/// Arguments of `cvm replay`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Exit codes: 0 if every record is reproduced in every bit, or says nothing that could be; 4 if a score
+differs, a record was changed or a line is none; 3 if the model of a record is not found.
+
+Example:
+  cvm replay audit/ --models models/")]
+pub struct ReplayArgs {
+    /// Logs of `cvm-server --audit-log`: files, or folders of them.
+    #[arg(required = true)]
+    pub logs: Vec<PathBuf>,
+    /// Folder of models, as a server serves it: files, and folders with a manifest.
+    #[arg(long, value_name = "DIR")]
+    pub models: PathBuf,
+    /// Write the report as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Arguments of `cvm publish`.
 #[derive(Debug, Args)]
 pub struct PublishArgs {
     /// Model file.
     pub model: PathBuf,
-    /// Folder of the model, such as `models/churn`; made if it is not there.
+    /// Folder of the model, such as `models/churn`, made if it is not there; or, in a build with object
+    /// stores, its URL, such as `s3://bucket/models/churn`.
     pub folder: PathBuf,
     /// Name of the version; unset takes the author's, or the first 12 digits of the fingerprint.
     #[arg(long)]

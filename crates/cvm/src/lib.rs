@@ -4,6 +4,7 @@
 //! scoring path. It knows every kind of model through the [`catalog`]; it knows no wire type, no
 //! async runtime and no Python.
 
+pub mod audit;
 mod bootstrap;
 mod catalog;
 pub mod compare;

@@ -146,9 +146,18 @@ fn code_of(status: StatusCode) -> Code {
 }
 
 /// Lets a request through if its caller has the role.
-async fn admit(State((http, role)): State<(Http, Role)>, request: Request, next: Next) -> Response {
+async fn admit(
+    State((http, role)): State<(Http, Role)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     match http.identity.check(Access::Needs(role), request.headers()) {
-        Ok(who) => told(&http, who.as_deref(), request, next).await,
+        Ok(who) => {
+            let name = who.as_ref().map(|caller| caller.name.as_str());
+            let own = http.plane.admission.own_of(name, &http.own);
+            request.extensions_mut().insert(own);
+            told(&http, who.as_deref(), request, next).await
+        }
         Err(refusal) => refused(refusal),
     }
 }

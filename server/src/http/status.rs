@@ -64,6 +64,17 @@ pub(super) async fn json(State(http): State<Http>) -> Json<Value> {
             .collect();
         json!({ "method": name, "codes": codes, "time": times(&method.time) })
     });
+    let audit = http
+        .plane
+        .audit
+        .counts()
+        .map(|c| json!({ "written": c.written, "dropped": c.dropped, "failed": c.failed }));
+    let store = http.plane.store.state().map(|state| {
+        json!({
+            "url": state.shown, "looks": state.successes + state.failures,
+            "failures": state.failures, "success_s": state.success_s, "problem": state.problem,
+        })
+    });
     Json(json!({
         "server": env!("CARGO_PKG_VERSION"),
         "ready": http.ready.why_not().is_none(),
@@ -74,6 +85,8 @@ pub(super) async fn json(State(http): State<Http>) -> Json<Value> {
         "shadows": shadows.collect::<Vec<_>>(),
         "splits": splits.collect::<Vec<_>>(),
         "refused": refused.collect::<Vec<_>>(),
+        "audit": audit,
+        "store": store,
         "calls": calls.collect::<Vec<_>>(),
     }))
 }

@@ -83,6 +83,8 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
+    /// Lets a caller in, and says who it is, if callers are told apart.
+    ///
     /// # Errors
     /// `UNAUTHENTICATED` without a token that is known; `PERMISSION_DENIED` for one without the role.
     pub(crate) fn check(&self, access: Access, headers: &HeaderMap) -> Result<Who, Refusal> {

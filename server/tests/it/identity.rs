@@ -2,6 +2,8 @@
 
 use crate::support::{TestServer, customers, folder, request};
 use cvm_proto::Encoding;
+use cvm_proto::admin::v1 as admin;
+use cvm_proto::admin::v1::admin_service_client::AdminServiceClient;
 use cvm_proto::inference as oip;
 use cvm_proto::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
 use cvm_proto::v1 as pb;
@@ -186,7 +188,11 @@ async fn start(models: &Path, files: &Files, mutual: bool) -> TestServer {
 }
 
 async fn connect(server: &TestServer, tls: ClientTlsConfig) -> Result<Channel, String> {
-    let target = format!("https://localhost:{}", server.address.port());
+    connect_to(server.address.port(), tls).await
+}
+
+async fn connect_to(port: u16, tls: ClientTlsConfig) -> Result<Channel, String> {
+    let target = format!("https://localhost:{port}");
     let endpoint = Endpoint::from_shared(target)
         .unwrap()
         .tls_config(tls)
@@ -258,6 +264,49 @@ async fn mutual_tls_lets_in_only_its_own() {
             assert_ne!(code_of_score(&channel, "any").await, Code::Ok);
         }
     }
+}
+
+#[tokio::test]
+async fn administration_is_under_the_tls_of_scoring() {
+    let models = folder();
+    let files = Files {
+        folder: TempDir::new().unwrap(),
+    };
+    let (servers, clients, strangers) = (Authority::new(), Authority::new(), Authority::new());
+    files.certificate(&servers.sign("localhost"));
+    files.write("clients.pem", &clients.pem);
+    let server = start(models.path(), &files, true).await;
+    let list = async |channel: Result<Channel, String>| -> Result<usize, String> {
+        let mut client = AdminServiceClient::new(channel?);
+        let answer = client
+            .list_versions(admin::ListVersionsRequest::default())
+            .await;
+        let answer = answer.map_err(|status| status.to_string())?;
+        Ok(answer.into_inner().models.len())
+    };
+    let port = server.admin.port();
+    let showing = |authority: &Authority| {
+        let (certificate, key) = authority.sign("caller");
+        trusting(&servers).identity(Identity::from_pem(certificate, key))
+    };
+    assert_eq!(list(connect_to(port, showing(&clients)).await).await, Ok(1));
+    for wrong in [
+        trusting(&servers),
+        showing(&strangers),
+        trusting(&strangers),
+    ] {
+        list(connect_to(port, wrong).await).await.unwrap_err();
+    }
+    let clear = Endpoint::from_shared(format!("http://{}", server.admin)).unwrap();
+    let clear = clear.connect().await.map_err(|error| error.to_string());
+    list(clear).await.unwrap_err();
+    // A peer that says nothing is let go in the time of a handshake.
+    let mut silent = tokio::net::TcpStream::connect(server.admin).await.unwrap();
+    let mut end = Vec::new();
+    let closed = tokio::io::AsyncReadExt::read_to_end(&mut silent, &mut end);
+    let closed = tokio::time::timeout(Duration::from_secs(5), closed).await;
+    assert!(closed.is_ok(), "still open");
+    assert_eq!(list(connect_to(port, showing(&clients)).await).await, Ok(1));
 }
 
 #[tokio::test]

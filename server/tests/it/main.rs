@@ -1,5 +1,6 @@
 //! The server as its callers meet it: over a socket, in this process or as the built binary.
 
+mod audit;
 mod config;
 mod http;
 mod identity;
@@ -12,6 +13,8 @@ mod log;
 mod otel;
 mod refusals;
 mod scoring;
+#[cfg(feature = "object-store")]
+mod store;
 mod support;
 mod swap;
 mod traffic;
