@@ -21,16 +21,19 @@ demo: build
 test: build lint-rust test-rust lint-python test-python
 	@echo "make test: all suites passed"
 
-## test-slow: a thousand hot swaps under load, long property tests, coverage of the intervals
+## test-slow: a thousand hot swaps and fifty drains under load, hostile peers, long property tests,
+## coverage of the intervals
 test-slow: build
 	CVM_SLOW=1 PROPTEST_CASES=5000 $(CARGO) test --locked --workspace --exclude cvm-python
 	CVM_SLOW=1 $(PY) -m pytest -q tests/python
 
-## bench: speed beside peers, each ratio measured in one run
+## bench: speed beside peers, each ratio measured in one run. MLSERVER_PYTHON names the Python of an
+## environment with mlserver and mlserver-lightgbm, to have it among the servers
 bench: build
 	$(CARGO) bench --locked -p cvm-math
 	$(CARGO) bench --locked -p cvm-record
 	$(CARGO) bench --locked -p cvm-server
+	$(PY) benches/server_peers.py $(if $(MLSERVER_PYTHON),--mlserver $(MLSERVER_PYTHON))
 	$(PY) -m pip install -q --disable-pip-version-check --group bench -c constraints.txt
 	$(PY) benches/clv_peers.py
 	$(PY) benches/tree_scoring_peers.py

@@ -2,20 +2,26 @@
 //!
 //! One connection may hold three quarters of it: the rest is for others, however much the one asks.
 
+use crate::turn::Waiting;
 use cvm_proto::{Reason, Refusal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// Rows that a call counts as beside its own: what it costs without any.
 const CALL_ROWS: usize = 32;
 /// Bytes of a message that count as a row, whatever it claims.
 const ROW_BYTES: usize = 256;
+/// Rows from which on an answer is in flight until it is taken: below, many of them are little.
+const LARGE_ROWS: usize = 256;
 
 /// Rows in flight, and how many there may be.
 #[derive(Debug)]
 pub(crate) struct Admission {
     rows: AtomicUsize,
     most: usize,
+    /// What a newcomer may have to wait for its turn on a thread that does not keep up.
+    max_wait: Option<Duration>,
     shed: AtomicU64,
 }
 
@@ -32,11 +38,24 @@ pub(crate) struct Ticket {
 }
 
 impl Admission {
-    pub(crate) fn new(most: usize) -> Arc<Admission> {
+    pub(crate) fn new(most: usize, max_wait: Option<Duration>) -> Arc<Admission> {
         Arc::new(Admission {
             rows: AtomicUsize::new(0),
             most,
+            max_wait,
             shed: AtomicU64::new(0),
+        })
+    }
+
+    /// A place in the queue of this thread.
+    ///
+    /// # Errors
+    /// `RESOURCE_EXHAUSTED`, to be tried again: the thread does not keep up, and the wait would be long.
+    pub(crate) fn queue(&self) -> Result<Waiting, Refusal> {
+        Waiting::join(self.max_wait).ok_or_else(|| {
+            self.shed.fetch_add(1, Ordering::Relaxed);
+            let why = "more is asked than can be done in time";
+            Refusal::new(Reason::Overloaded, why)
         })
     }
 
@@ -84,6 +103,13 @@ impl Admission {
     }
 }
 
+impl Ticket {
+    /// Whether the answer is worth counting until it is taken.
+    pub(crate) fn is_large(&self) -> bool {
+        self.rows >= LARGE_ROWS
+    }
+}
+
 impl Drop for Ticket {
     fn drop(&mut self) {
         self.admission.rows.fetch_sub(self.rows, Ordering::Relaxed);
@@ -98,7 +124,7 @@ mod tests {
 
     #[test]
     fn rows_count_while_their_ticket_is_held() {
-        let admission = Admission::new(1_000);
+        let admission = Admission::new(1_000, None);
         let [one, other] = [Own::default(), Own::default()];
         let first = admission.admit(&one, 600, 0).unwrap();
         assert_eq!(admission.in_flight(), 600 + CALL_ROWS);
@@ -116,7 +142,7 @@ mod tests {
 
     #[test]
     fn one_connection_leaves_a_quarter_to_others() {
-        let admission = Admission::new(1_000);
+        let admission = Admission::new(1_000, None);
         let [greedy, modest] = [Own::default(), Own::default()];
         let mut held = Vec::new();
         while let Ok(ticket) = admission.admit(&greedy, 68, 0) {
@@ -135,7 +161,7 @@ mod tests {
 
     #[test]
     fn alone_every_request_is_let_in() {
-        let admission = Admission::new(1_000);
+        let admission = Admission::new(1_000, None);
         for rows in [5_000, u64::MAX] {
             let ticket = admission.admit(&Own::default(), rows, 1 << 30).unwrap();
             assert!(admission.admit(&Own::default(), 1, 0).is_err());

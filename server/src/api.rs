@@ -1,10 +1,11 @@
 //! The HTTP side of a call: its deadline, and the service it goes to.
 
-use crate::admission::{Admission, Own};
+use crate::admission::{Admission, Own, Ticket};
 use crate::calls::Calls;
 use crate::control::Control;
 use crate::deadline::{self, Deadline};
 use crate::drain::Signal;
+use crate::held::Held;
 use crate::identity::{Identity, access};
 use crate::plane::Plane;
 use crate::services::{Admin, Inference, Models, Scoring};
@@ -19,7 +20,10 @@ use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex};
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Instant;
 use tonic::body::Body;
 use tonic::service::Routes;
@@ -199,19 +203,38 @@ impl hyper::service::Service<Request<Incoming>> for Api {
 }
 
 impl Api {
-    /// The answer; its one message is let in by its rows before it is decoded. Messages of streams are
-    /// decoded later, and let in one by one where they are answered.
-    fn admitted(&self, rows: fn(&[u8]) -> u64, answer: Answer) -> Answer {
-        let (admission, own) = (Arc::clone(&self.admission), self.own.clone());
-        let held = Mutex::new(None);
-        let gate = Gate::new(move |message| {
-            let ticket = admission.admit(&own, rows(message), message.len())?;
-            if let Ok(mut held) = held.lock() {
-                *held = Some(ticket);
-            }
-            Ok(())
-        });
-        Box::pin(gate.before(answer))
+    /// The answer, unless too many wait already; its one message is let in by its rows before it is
+    /// decoded. Messages of streams are decoded later, and let in one by one where they are answered.
+    fn admitted(&self, rows: fn(&[u8]) -> u64, call: impl FnOnce() -> Answer) -> Answer {
+        let waiting = match self.admission.queue() {
+            Ok(waiting) => waiting,
+            Err(refusal) => return Box::pin(async { Ok(Status::from(refusal).into_http()) }),
+        };
+        let (admission, own, answer) = (Arc::clone(&self.admission), self.own.clone(), call());
+        Box::pin(async move {
+            let turn = waiting.turn();
+            let held = Arc::new(Mutex::new(None));
+            let place = Arc::clone(&held);
+            let gate = Gate::new(move |message| {
+                let ticket = admission.admit(&own, rows(message), message.len())?;
+                *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(ticket);
+                Ok(())
+            });
+            let mut answer = pin!(gate.before(answer));
+            let at_once = poll_fn(|context| Poll::Ready(answer.as_mut().poll(context))).await;
+            let answer = match at_once {
+                Poll::Ready(answer) => {
+                    turn.done();
+                    answer?
+                }
+                Poll::Pending => answer.await?,
+            };
+            let ticket = held.lock().unwrap_or_else(PoisonError::into_inner).take();
+            Ok(match ticket.filter(Ticket::is_large) {
+                Some(ticket) => answer.map(|body| Held::body(body, ticket)),
+                None => answer,
+            })
+        })
     }
 
     fn route(&self, request: Request<Incoming>) -> Answer {
@@ -219,12 +242,10 @@ impl Api {
         let service = path.strip_prefix('/').and_then(|path| path.split_once('/'));
         match (&self.hot, service.map(|(service, _)| service)) {
             (Some(hot), Some(SCORING)) => {
-                let answer = hot.scoring.clone().call(request);
-                return self.admitted(score_rows, answer);
+                return self.admitted(score_rows, || hot.scoring.clone().call(request));
             }
             (Some(hot), Some(INFERENCE)) => {
-                let answer = hot.inference.clone().call(request);
-                return self.admitted(infer_rows, answer);
+                return self.admitted(infer_rows, || hot.inference.clone().call(request));
             }
             _ => {}
         }

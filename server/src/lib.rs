@@ -26,6 +26,7 @@ mod deadline;
 mod drain;
 mod file_state;
 mod folder;
+mod held;
 mod http;
 mod identity;
 mod linger;
@@ -43,6 +44,7 @@ mod shelf;
 mod split;
 mod stream;
 mod trust;
+mod turn;
 mod work;
 mod worker;
 

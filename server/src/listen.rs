@@ -156,6 +156,7 @@ fn plane(registry: Arc<Registry>, shadows: Shadows, trust: Trust, settings: &Set
         registry,
         admission: Admission::new(
             usize::try_from(settings.max_rows_in_flight).unwrap_or(usize::MAX),
+            settings.max_wait(),
         ),
         compute: Compute::new(settings.worker_count()),
         shadows,

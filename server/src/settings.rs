@@ -50,6 +50,12 @@ pub struct Settings {
           value_parser = clap::value_parser!(u32).range(1..))]
     pub max_rows_in_flight: u32,
 
+    /// Longest time that a request may have to wait for its turn on a thread that is not keeping up, in
+    /// milliseconds; when more is likely, it is answered with RESOURCE_EXHAUSTED. 0 is without end.
+    #[arg(long, env = "CVM_MAX_WAIT_MS", value_name = "MS", default_value_t = 10,
+          value_parser = clap::value_parser!(u32).range(0..=60_000))]
+    pub max_wait_ms: u32,
+
     /// Largest request message, in MiB.
     #[arg(long, env = "CVM_MAX_MESSAGE_MIB", value_name = "MIB", default_value_t = 64,
           value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -173,6 +179,7 @@ impl Settings {
             poll_interval_ms: 1000,
             max_rows: 100_000,
             max_rows_in_flight: 1_000_000,
+            max_wait_ms: 10,
             max_message_mib: 64,
             drain_seconds: 10,
             workers: 0,
@@ -238,6 +245,11 @@ impl Settings {
 
     pub(crate) fn drain_deadline(&self) -> Duration {
         Duration::from_secs(self.drain_seconds.into())
+    }
+
+    pub(crate) fn max_wait(&self) -> Option<Duration> {
+        let limit = Some(self.max_wait_ms).filter(|ms| *ms > 0);
+        limit.map(|ms| Duration::from_millis(ms.into()))
     }
 
     pub(crate) fn max_message_bytes(&self) -> usize {

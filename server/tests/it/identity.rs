@@ -131,13 +131,13 @@ async fn becomes<F: Future<Output = Code>>(code: Code, call: impl Fn() -> F) {
 }
 
 /// An authority, and what it signs.
-struct Authority {
+pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
 }
 
 impl Authority {
-    fn new() -> Authority {
+    pub fn new() -> Authority {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -149,7 +149,7 @@ impl Authority {
     }
 
     /// A certificate for `name` and its key.
-    fn sign(&self, name: &str) -> (String, String) {
+    pub fn sign(&self, name: &str) -> (String, String) {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new([name.to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
@@ -157,8 +157,8 @@ impl Authority {
     }
 }
 
-struct Files {
-    folder: TempDir,
+pub struct Files {
+    pub folder: TempDir,
 }
 
 impl Files {
@@ -168,7 +168,7 @@ impl Files {
         path
     }
 
-    fn certificate(&self, (certificate, key): &(String, String)) {
+    pub fn certificate(&self, (certificate, key): &(String, String)) {
         self.write("cert.pem", certificate);
         self.write("key.pem", key);
     }
@@ -197,7 +197,7 @@ async fn connect(server: &TestServer, tls: ClientTlsConfig) -> Result<Channel, S
         .map_err(|error| format!("{error:?}"))
 }
 
-fn trusting(authority: &Authority) -> ClientTlsConfig {
+pub fn trusting(authority: &Authority) -> ClientTlsConfig {
     ClientTlsConfig::new()
         .ca_certificate(Certificate::from_pem(&authority.pem))
         .domain_name("localhost")

@@ -1,11 +1,12 @@
 //! Start, health, reflection, limits on connections, and an end in bounded time.
 
+use crate::binary::{Binary, command};
 use crate::support::{TestServer, channel, customers, folder, request};
+use cvm_load::never_sent;
 use cvm_proto::Encoding;
 use cvm_proto::v1 as pb;
 use cvm_proto::v1::scoring_service_client::ScoringServiceClient;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -216,69 +217,11 @@ async fn calls_in_flight_at_a_shutdown_are_answered() {
     assert!(never_sent(&end), "{end:?}");
 }
 
-/// Whether a call failed before the server had it. An answer that is cut off is another error:
-/// `UNKNOWN`, "error reading a body from connection".
-fn never_sent(status: &tonic::Status) -> bool {
-    let text = format!("{status:?}");
-    match status.code() {
-        // Nobody listens any more.
-        Code::Unavailable => true,
-        // This client's words for a call that met the GOAWAY, or the end, in its own queue.
-        Code::Internal => text.contains("GoAway"),
-        Code::Cancelled => text.contains("connection closed"),
-        _ => false,
-    }
-}
-
-/// The built binary, and the address it says it listens on.
-struct Binary {
-    child: Child,
-    address: std::net::SocketAddr,
-}
-
-fn command() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_cvm-server"))
-}
-
-fn start_binary(arguments: &[&str], folder: &std::path::Path) -> Binary {
-    let mut child = command()
-        .args(["--listen", "127.0.0.1:0", "--models"])
-        .arg(folder)
-        .args(arguments)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    let mut output = BufReader::new(child.stdout.take().unwrap());
-    output.read_line(&mut line).unwrap();
-    let address = line.trim().strip_prefix("listening on ").unwrap();
-    Binary {
-        address: address.parse().unwrap(),
-        child,
-    }
-}
-
-impl Binary {
-    fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        let done = Command::new("kill").args(["-s", name, &id]).status();
-        assert!(done.unwrap().success());
-    }
-
-    /// The exit code, and how long the end took.
-    fn end(&mut self) -> (Option<i32>, Duration) {
-        let start = Instant::now();
-        let status = self.child.wait().unwrap();
-        (status.code(), start.elapsed())
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_binary_serves_and_ends_on_both_signals_whoever_is_connected() {
     let folder = folder();
     for name in ["TERM", "INT"] {
-        let mut binary = start_binary(&["--drain-seconds", "1"], folder.path());
+        let mut binary = Binary::start(&["--drain-seconds", "1"], folder.path());
         let mut client = ScoringServiceClient::new(channel(binary.address).await);
         client
             .score(request(customers(1), Encoding::Doubles))
