@@ -260,7 +260,7 @@ pub struct ImportArgs {
     /// Model file of the library.
     pub file: PathBuf,
     /// An option of the import, as NAME=JSON: feature_names, missing, iterations, categorical,
-    /// unseen; may be repeated.
+    /// levels, unseen; may be repeated.
     #[arg(long = "set", value_name = "NAME=JSON")]
     pub settings: Vec<String>,
     /// Where to save.
