@@ -13,7 +13,7 @@ pub(crate) fn fit(batch: &Batch<'_>, options: &FitOptions) -> Result<Fitted, Err
     let mut spec = CoxSpec::from_settings(options.settings.clone())?;
     merge(&mut spec.inputs, options);
     let prepared = CoxDesign::prepare(batch, &spec)?;
-    let settings = estimator(options, prepared.penalty.clone());
+    let settings = estimator(options, prepared.penalty.clone(), prepared.l1.clone());
     let (likelihood, starts) = (&prepared.likelihood, &prepared.starts);
     let mut fit = run_with(likelihood, &prepared.transforms, starts, options, &settings)?;
     let CoxFit {

@@ -14,7 +14,7 @@ pub(crate) fn fit(batch: &Batch<'_>, options: &FitOptions) -> Result<Fitted, Err
     let mut spec = HazardSpec::from_settings(options.settings.clone())?;
     merge(&mut spec.inputs, options);
     let prepared = HazardDesign::prepare(batch, &spec)?;
-    let settings = estimator(options, prepared.penalty.clone());
+    let settings = estimator(options, prepared.penalty.clone(), prepared.l1.clone());
     let (likelihood, starts) = (&prepared.likelihood, &prepared.starts);
     let mut fit = run_with(likelihood, &prepared.transforms, starts, options, &settings)?;
     let finished = prepared.finish(&fit.params, fit.covariance.view(), options.time_unit)?;
@@ -46,11 +46,12 @@ pub(crate) fn merge(inputs: &mut LogisticSpec, options: &FitOptions) {
 }
 
 /// Settings of the estimator.
-pub(crate) fn estimator(options: &FitOptions, penalty: Vec<f64>) -> Settings {
+pub(crate) fn estimator(options: &FitOptions, penalty: Vec<f64>, l1: Vec<f64>) -> Settings {
     Settings {
         max_iterations: options.max_iterations,
         gradient_tolerance: options.gradient_tolerance,
         penalty,
+        l1,
         threads: thread_count(options.threads),
         ..Settings::default()
     }

@@ -168,7 +168,7 @@ fn losses(
     let mut start = prepared.starts[0].clone();
     let mut losses = Vec::with_capacity(penalties_of.len());
     for penalty in penalties_of {
-        let (l2, l1) = penalties(penalty * share, spec.l1_ratio, start.len());
+        let (l2, l1) = penalties(penalty * share, spec.l1_ratio, 1, start.len());
         let settings = Settings {
             max_iterations: options.max_iterations,
             // Choosing a penalty needs no more digits than a loss has.

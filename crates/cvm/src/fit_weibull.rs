@@ -12,7 +12,7 @@ pub(crate) fn fit(batch: &Batch<'_>, options: &FitOptions) -> Result<Fitted, Err
     let mut spec = WeibullSpec::from_settings(options.settings.clone())?;
     merge(&mut spec.inputs, options);
     let prepared = WeibullDesign::prepare(batch, &spec)?;
-    let settings = estimator(options, prepared.penalty.clone());
+    let settings = estimator(options, prepared.penalty.clone(), prepared.l1.clone());
     let (likelihood, starts) = (&prepared.likelihood, &prepared.starts);
     let mut fit = run_with(likelihood, &prepared.transforms, starts, options, &settings)?;
     let finished = prepared.finish(&fit.params, fit.covariance.view(), options.time_unit)?;

@@ -26,6 +26,7 @@ mod import_calibrated;
 mod independence;
 mod inspect;
 mod interval;
+mod interval_cox;
 mod model;
 mod param_intervals;
 mod params;
