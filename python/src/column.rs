@@ -215,7 +215,7 @@ fn of_matrix<'a>(
         ));
     }
     // Not `columns()`: its views would borrow from the local one.
-    let column = |place: usize| view.clone().index_axis_move(Axis(1), place);
+    let column = |place: usize| view.index_axis_move(Axis(1), place);
     let named = names.iter().zip(0..);
     Ok(named
         .map(|(name, place)| (name.as_str(), Column::Numbers(column(place))))
