@@ -106,8 +106,6 @@ class RawColumn:
 @final
 class RawModel:
     @staticmethod
-    def fit(kind: str, columns: _Columns, options: FitArgs) -> RawModel: ...
-    @staticmethod
     def from_params(kind: str, params: list[tuple[str, float]], unit: str | None) -> RawModel: ...
     @staticmethod
     def lifetime_value(purchase: RawModel, spend: RawModel, currency: str | None) -> RawModel: ...
@@ -228,7 +226,10 @@ def param_intervals(
     progress: Callable[[int, int], object],
 ) -> list[tuple[str, float, float | None, float | None, float | None, str]]: ...
 def fit_watched(
-    kind: str, columns: _Columns, options: FitArgs, progress: Callable[[int, int], object]
+    kind: str,
+    columns: _Columns,
+    options: FitArgs,
+    progress: Callable[[int, int], object] | Callable[[int, float], object],
 ) -> RawModel: ...
 def partial_objective(
     kind: str, columns: _Columns, options: FitArgs, params: list[float]

@@ -255,13 +255,6 @@ impl From<Model> for RawModel {
 
 #[pymethods]
 impl RawModel {
-    /// Fits a model of `kind`.
-    #[staticmethod]
-    fn fit(py: Python<'_>, kind: &str, columns: Columns<'_>, options: FitArgs) -> PyResult<Self> {
-        let (batch, options) = (columns.batch()?, options.options()?);
-        enter(py, || cvm::fit(kind, &batch, &options)).map(|fitted| fitted.model.into())
-    }
-
     /// A model of `kind` at known parameters.
     #[staticmethod]
     fn from_params(

@@ -163,7 +163,9 @@ Examples:
   cvm fit clv.gamma_gamma customers.csv -o spend.cvm
   cvm fit churn.logistic telco.csv --target Churn --set 'ignore=[\"customerID\"]' -o churn.cvm
   cvm fit churn.boosted telco.csv --target Churn --set 'ignore=[\"customerID\"]' \\
-      --set interaction_order=2 -o trees.cvm")]
+      --set interaction_order=2 -o trees.cvm
+  cvm fit clv.pareto_nbd_tv customers.csv --set 'dropout_covariates=[\"price\"]' \\
+      --covariates prices.csv --observation-end 2024-06-30 --time-unit week -o timed.cvm")]
 pub struct FitArgs {
     /// Kind of the model; `cvm kinds` lists them.
     pub kind: String,
@@ -193,6 +195,9 @@ pub struct FitArgs {
     /// Threads, 0 for all; the result does not depend on it.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub threads: usize,
+    /// Covariates over time.
+    #[command(flatten)]
+    pub paths: PathArgs,
     /// How the text is written.
     #[command(flatten)]
     pub text: TextArgs,
@@ -205,6 +210,32 @@ pub struct FitArgs {
     /// Intervals of the parameters, besides those of the standard errors.
     #[command(flatten)]
     pub intervals: IntervalArgs,
+}
+
+/// Covariates over time, for the kinds that read paths of them.
+#[derive(Debug, Args)]
+pub struct PathArgs {
+    /// Long table of covariates over time: one row per customer and period, in any order, with
+    /// `start`, the covariates and (else a period lasts to the next) `end`. Without the column of
+    /// the customer its periods are those of everybody.
+    #[arg(long, value_name = "FILE")]
+    pub covariates: Option<PathBuf>,
+    /// The log behind the summaries, with the column of the customer: what a fit with covariates of
+    /// the purchase rate reads besides.
+    #[arg(long, value_name = "FILE", requires = "covariates")]
+    pub transactions: Option<PathBuf>,
+    /// Column of the customer in all tables.
+    #[arg(long, value_name = "COLUMN", default_value = "customer_id")]
+    pub customer_id: String,
+    /// Column of the log with the time of a transaction.
+    #[arg(long, value_name = "COLUMN", default_value = "date")]
+    pub date: String,
+    /// Column of the customers with the date of each one's start, where periods start at dates.
+    #[arg(long, value_name = "COLUMN", requires = "covariates")]
+    pub origin: Option<String>,
+    /// Or the end of observation, from which T (or tenure) leads back to the start.
+    #[arg(long, value_name = "DATE", requires = "covariates")]
+    pub observation_end: Option<String>,
 }
 
 /// How to make intervals of parameters.
@@ -435,6 +466,9 @@ pub struct ScoreArgs {
     /// Threads, 0 for all; the scores do not depend on it.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub threads: usize,
+    /// Covariates over time.
+    #[command(flatten)]
+    pub paths: PathArgs,
     /// How the text is written.
     #[command(flatten)]
     pub text: TextArgs,

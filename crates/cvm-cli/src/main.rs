@@ -19,6 +19,7 @@ mod intervals;
 mod kinds;
 mod models;
 mod options;
+mod paths;
 mod progress;
 mod publish;
 mod render;

@@ -38,7 +38,7 @@ pub use catalog::{Entry, Harness, catalog, entry};
 pub use dictionary::{FeatureDictionary, FieldWords, GroupWords};
 pub use error::Error;
 pub use explain::ExplainOptions;
-pub use fit::{FitFinding, FitOptions, FitReport, Fitted, fit, fit_watched};
+pub use fit::{FitFinding, FitOptions, FitProgress, FitReport, FitWatch, Fitted, fit, fit_watched};
 pub use fit_nested::NestedTest;
 pub use import::{FORMATS, ImportOptions, MAX_IMPORT_BYTES, OriginalScores, import};
 pub use independence::spend_independence;
@@ -82,7 +82,8 @@ pub mod metrics {
 pub mod table {
     pub use cvm_record::{
         ColumnKind, CsvChunks, CsvOptions, CsvSource, CsvWriter, Delimiter, ParquetChunks,
-        ParquetOptions, ParquetWriter, RecordError, from_arrow, from_record_batch, numbers_slice,
-        read_csv, read_parquet, to_record_batch, write_csv, write_parquet,
+        ParquetOptions, ParquetWriter, PathOptions, RecordError, covariate_path_columns,
+        from_arrow, from_record_batch, numbers_slice, read_csv, read_parquet, to_record_batch,
+        write_csv, write_parquet,
     };
 }
