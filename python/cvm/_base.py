@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
-from cvm._core import ROW_STATUS, RawModel
-from cvm._frames import Frame, Input, Numbers, Table, as_table, invalid, is_unnamed
+from cvm._core import ROW_STATUS, RawModel, RawNames
+from cvm._frames import Frame, Numbers, Table, as_table, invalid, is_unnamed, own_table
 from cvm._summary import ParameterTable, Row
 from cvm.errors import NotFittedError, RowWarning
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cvm._core import ReasonArgs, Reasons, ScoreArgs, Scores
+    from cvm._core import Columns, ReasonArgs, Reasons, ScoreArgs, Scores
 
 _STATUS_NAMES = np.array(ROW_STATUS)
 _OK = ROW_STATUS.index("ok")
@@ -54,6 +54,8 @@ class BaseModel:
     title: ClassVar[str]
     _fitted: RawModel | None = None
     _features: list[str]
+    _names: RawNames
+    _outputs: tuple[str, ...] | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -120,6 +122,8 @@ class BaseModel:
         """Take over a fitted model."""
         self._fitted = raw
         self._features = [field["name"] for field in json.loads(raw.schema_json)["fields"]]
+        self._names = RawNames(self._features)
+        self._outputs = None
         return self
 
     @property
@@ -135,7 +139,9 @@ class BaseModel:
     @property
     def output_names_(self) -> tuple[str, ...]:
         """Columns the model can compute, in its order."""
-        return tuple(output[0] for output in self._raw.outputs)
+        if self._raw and self._outputs is None:
+            self._outputs = tuple(output[0] for output in self._raw.outputs)
+        return self._outputs or ()
 
     @property
     def fingerprint_(self) -> str:
@@ -212,10 +218,10 @@ class BaseModel:
     def _table(self, data: Frame, columns: Sequence[str] | None) -> Table:
         """Return the data as a table; a 2-D array of the model's width has the model's columns."""
         needs = self._inputs()
+        if (own := own_table(data, needs, columns)) is not None:
+            return own
         if columns is None and is_unnamed(data):
             width = data.shape[1]
-            if width == len(needs):
-                return as_table(data, needs)
             # Of a matrix with columns x0, x1 … the model may leave some out, but not the last: one
             # column too many must not be scored by place.
             if f"x{width - 1}" not in needs:
@@ -223,9 +229,11 @@ class BaseModel:
                 raise invalid(("data", why))
         return as_table(data, columns)
 
-    def _columns(self, table: Table) -> list[tuple[str, Input]]:
+    def _columns(self, table: Table) -> Columns:
         """Return the columns that the model reads of a table, each step of a path among them."""
         own = self._inputs()
+        if (matrix := table.matrix(own)) is not None:
+            return self._names, matrix
         if _PATH_START not in own:
             return table.columns(own)
         first = own.index(_PATH_START) + 1
@@ -263,9 +271,22 @@ class BaseModel:
         **options: float | None,
     ) -> Numbers:
         """Return one output column; rows without a score are NaN, with one warning."""
-        _, scores, status, issues = self._scores(data, [output], columns, **options)
-        warn_rows(status, issues, stacklevel=4)
-        return scores[output]
+        (values,) = self._several(data, [output], columns, stacklevel=5, **options)
+        return values
+
+    def _several(
+        self,
+        data: Frame,
+        outputs: Sequence[str],
+        columns: Sequence[str] | None = None,
+        *,
+        stacklevel: int = 4,
+        **options: float | None,
+    ) -> list[Numbers]:
+        """Return output columns of one pass; rows without a score are NaN, with one warning."""
+        _, scores, status, issues = self._scores(data, outputs, columns, **options)
+        warn_rows(status, issues, stacklevel=stacklevel)
+        return [scores[output] for output in outputs]
 
     def _score_frame(
         self,
@@ -418,10 +439,10 @@ def score_arguments(
 
 def warn_rows(status: NDArray[np.uint8], issues: Sequence[str], *, stacklevel: int) -> None:
     """Warn once if rows have no score: how many, why, and the first in words."""
+    if (status == _OK).all():
+        return
     counts = np.bincount(status, minlength=len(ROW_STATUS))
     bad = len(status) - int(counts[_OK])
-    if bad == 0:
-        return
     causes = ", ".join(
         f"{count} {name}"
         for name, count in zip(ROW_STATUS, counts.tolist(), strict=True)

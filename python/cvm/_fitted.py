@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from cvm._base import BaseModel, count, number, required_number
-from cvm._core import RawModel
+from cvm._core import RawModel, fit_watched
 from cvm._frames import Input, Numbers, Table, from_numpy, invalid
+from cvm._progress import search_callback
 from cvm._summary import Row
 from cvm.errors import ConvergenceWarning, FitWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -44,9 +45,14 @@ class FittedModel(BaseModel):
         time_unit: str | None = None,
         weight_column: str | None = None,
         settings: Mapping[str, Any] | None = None,
+        progress: bool | Callable[[int, float], object] = True,
     ) -> Self:
         arguments = self._fit_arguments(time_unit, weight_column, settings)
-        self._adopt(RawModel.fit(self.kind, columns, arguments))
+        tell, close = search_callback(progress)
+        try:
+            self._adopt(fit_watched(self.kind, columns, arguments, tell))
+        finally:
+            close()
         self._warn_fit()
         return self
 

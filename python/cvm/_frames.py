@@ -34,6 +34,9 @@ Numbers: TypeAlias = NDArray[np.float64]
 Input: TypeAlias = "Numbers | RawColumn"
 
 LARGEST_EXACT = 2**53
+_FLOAT64 = np.dtype(np.float64)
+# Rows up to which columns are put side by side: one array is handed over sooner than many.
+_FEW_ROWS = 256
 _ITEM_BYTES = 8
 # Dimensions of a matrix.
 _MATRIX = 2
@@ -65,6 +68,18 @@ class Table:
         """Return the column of that name as the engine reads it."""
         return from_numpy(name, np.asanyarray(self.values(name)))
 
+    def matrix(self, names: list[str]) -> Numbers | None:
+        """Return the named columns as one array, if that costs less than one by one.
+
+        The numbers are those of `columns`.
+        """
+        if self.row_count > _FEW_ROWS or not names:
+            return None
+        found = [self.data.get(name) for name in names]
+        if not all(type(own) is np.ndarray and own.dtype is _FLOAT64 for own in found):
+            return None
+        return np.array(found).T
+
     def wrap(self, columns: Mapping[str, NDArray[Any]]) -> Frame:
         """Return columns as a table of the caller's kind."""
         return dict(columns)
@@ -76,7 +91,8 @@ class Table:
     def columns(self, names: Iterable[str]) -> list[tuple[str, Input]]:
         """Return the named columns; every absent one is an error, all at once."""
         wanted = list(names)
-        absent = [name for name in wanted if name not in self.names]
+        known = frozenset(self.names)
+        absent = [name for name in wanted if name not in known]
         if absent:
             given = ", ".join(self.names[:40])
             why = f"is missing; needed are [{', '.join(wanted)}], the data has [{given}]"
@@ -84,7 +100,15 @@ class Table:
         return [(name, self.column(name)) for name in wanted]
 
 
-class _Structured(Table):
+class _Unlike(Table):
+    """A table whose columns are handed over one by one."""
+
+    def matrix(self, names: list[str]) -> Numbers | None:
+        del names
+        return None
+
+
+class _Structured(_Unlike):
     """A structured numpy array, or a 2-D one with names for its columns."""
 
     def wrap(self, columns: Mapping[str, NDArray[Any]]) -> Frame:
@@ -100,8 +124,23 @@ class _Matrix(_Structured):
     def values(self, name: str) -> Any:
         return self.data[:, self.names.index(name)]
 
+    def matrix(self, names: list[str]) -> Numbers | None:
+        array = self.data
+        if array.dtype.kind != "f" or names != self.names or isinstance(array, np.ma.MaskedArray):
+            return None
+        return _floats(array)
 
-class _Pandas(Table):
+
+class _Pandas(_Unlike):
+    def matrix(self, names: list[str]) -> Numbers | None:
+        if self.row_count > _FEW_ROWS or names != self.names:
+            return None
+        values = self.data.to_numpy()
+        if values.dtype != _FLOAT64 or not values.size:
+            return None
+        # Beyond, whole numbers of a column may have become their neighbours.
+        return values if np.fmax.reduce(np.abs(values), axis=None) < LARGEST_EXACT else None
+
     def column(self, name: str) -> Input:
         return _from_pandas(name, self.values(name))
 
@@ -113,7 +152,7 @@ class _Pandas(Table):
         return importlib.import_module("pandas").DataFrame(dict(columns), copy=False)
 
 
-class _Polars(Table):
+class _Polars(_Unlike):
     def column(self, name: str) -> Input:
         return RawColumn.from_arrow(name, self.data.get_column(name))
 
@@ -122,7 +161,7 @@ class _Polars(Table):
         return polars.DataFrame({name: _or_list(v) for name, v in columns.items()})
 
 
-class _PyArrow(Table):
+class _PyArrow(_Unlike):
     def column(self, name: str) -> Input:
         return RawColumn.from_arrow(name, self.values(name))
 
@@ -134,11 +173,20 @@ class _PyArrow(Table):
         return pyarrow.table({name: _or_list(v) for name, v in columns.items()})
 
 
-class _Capsule(Table):
+class _Capsule(_Unlike):
     """A table that only speaks the Arrow PyCapsule interface, read once; answers are a `dict`."""
 
     def column(self, name: str) -> Input:
         return self.data[name]
+
+
+def own_table(data: Frame, needs: list[str], columns: Sequence[str] | None) -> Table | None:
+    """Return the table of a 2-D array that has a model's columns and no others, in its order."""
+    if not is_unnamed(data) or data.shape[1] != len(needs):
+        return None
+    if columns is None or columns is needs or list(columns) == needs:
+        return _Matrix(data, needs, len(data))
+    return None
 
 
 def as_table(data: Frame, columns: Sequence[str] | None = None) -> Table:
@@ -173,7 +221,7 @@ def is_unnamed(data: Frame) -> bool:
 def _from_library(data: Frame) -> Table:
     match _family(data):
         case "pandas", "DataFrame":
-            return _Pandas(data, _checked_names(data.columns), len(data))
+            return _Pandas(data, _checked_names(data.columns.tolist()), len(data))
         case "polars", "DataFrame":
             return _Polars(data, _checked_names(data.columns), data.height)
         case "pyarrow", "Table" | "RecordBatch":
@@ -260,6 +308,9 @@ def _from_array(data: NDArray[Any], columns: Sequence[str] | None) -> Table:
 
 
 def _checked_names(names: Iterable[Any]) -> list[str]:
+    names = list(names)
+    if set(map(type, names)) <= {str} and len(set(names)) == len(names):
+        return names
     checked: list[str] = []
     for name in names:
         if not isinstance(name, str):
@@ -293,8 +344,8 @@ def from_numpy(name: str, array: NDArray[Any]) -> Input:
 
 
 def _floats(array: NDArray[Any]) -> Numbers:
-    readable = array.flags.aligned and all(s % _ITEM_BYTES == 0 for s in array.strides)
-    if array.dtype == np.float64 and array.dtype.isnative and readable:
+    readable = array.flags.aligned and not any(s % _ITEM_BYTES for s in array.strides)
+    if array.dtype == _FLOAT64 and array.dtype.isnative and readable:
         return array.view(np.ndarray)
     return np.ascontiguousarray(array, dtype=np.float64)
 

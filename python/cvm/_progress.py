@@ -17,6 +17,31 @@ def _is_watched() -> bool:
     return sys.stderr.isatty() or "ipykernel" in sys.modules
 
 
+class SearchLine:
+    """A callback ``(step, log_likelihood)`` that tells of a fit after two seconds of it."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+        self._shown = False
+
+    def __call__(self, step: int, log_likelihood: float) -> None:
+        """Write the line anew."""
+        elapsed = time.monotonic() - self._started
+        if not self._shown and (elapsed < _PATIENCE_SECONDS or not _is_watched()):
+            return
+        self._shown = True
+        sys.stderr.write(
+            f"\rfitting: step {step}, log-likelihood {log_likelihood:.3f}, {elapsed:.0f} s   "
+        )
+        sys.stderr.flush()
+
+    def close(self) -> None:
+        """Clear the line."""
+        if self._shown:
+            sys.stderr.write("\r" + " " * 79 + "\r")
+            sys.stderr.flush()
+
+
 class ProgressLine:
     """A callback ``(done, total)`` that draws a bar after two seconds of work.
 
@@ -60,4 +85,16 @@ def callback(
     if not progress:
         return lambda _done, _total: None, lambda: None
     line = ProgressLine(label)
+    return line, line.close
+
+
+def search_callback(
+    progress: bool | Callable[[int, float], object],  # noqa: FBT001 - as the public argument is
+) -> tuple[Callable[[int, float], object], Callable[[], None]]:
+    """Return what to call with ``(step, log_likelihood)`` and what to call at the end."""
+    if callable(progress):
+        return progress, lambda: None
+    if not progress:
+        return lambda _step, _value: None, lambda: None
+    line = SearchLine()
     return line, line.close

@@ -6,8 +6,8 @@ use crate::objects::column_from_objects;
 use arrow_array::{Array, ArrayRef, Float64Array, StructArray};
 use cvm::table::from_arrow;
 use cvm::{Batch, Column, FrameColumn, number_to_level};
-use ndarray::ArrayView1;
-use numpy::{PyReadonlyArray1, PyUntypedArrayMethods};
+use ndarray::{ArrayView1, Axis};
+use numpy::{PyArray, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 
 /// Bytes of one number.
@@ -130,7 +130,7 @@ impl RawColumn {
 
 /// One column of a call.
 #[derive(FromPyObject)]
-enum Input<'py> {
+pub(crate) enum Input<'py> {
     Numbers(PyReadonlyArray1<'py, f64>),
     Raw(Bound<'py, RawColumn>),
 }
@@ -143,40 +143,93 @@ impl Input<'_> {
         }
     }
 
-    /// A view cannot step through memory in parts of a number.
     fn is_readable(&self) -> bool {
         match self {
-            Input::Numbers(array) => {
-                let whole = |stride: &isize| stride % NUMBER_BYTES == 0;
-                array.is_empty() || (array.is_aligned() && array.strides().iter().all(whole))
-            }
+            Input::Numbers(array) => is_readable(array),
             Input::Raw(_) => true,
         }
     }
 }
 
-/// Named columns of a call, in order.
+/// Distinct names of the columns of a matrix: turned into text once, not at every call.
+#[pyclass(frozen, module = "cvm._core")]
+pub(crate) struct RawNames {
+    names: Vec<String>,
+}
+
+#[pymethods]
+impl RawNames {
+    #[new]
+    fn new(names: Vec<String>) -> Self {
+        RawNames { names }
+    }
+}
+
+/// Named columns of a call, in order: the columns of one matrix, or each by itself.
 #[derive(FromPyObject)]
-pub(crate) struct Columns<'py>(Vec<(String, Input<'py>)>);
+pub(crate) enum Columns<'py> {
+    Matrix((Bound<'py, RawNames>, PyReadonlyArray2<'py, f64>)),
+    Each(Vec<(String, Input<'py>)>),
+}
 
 impl Columns<'_> {
     /// A batch that borrows every column.
     pub(crate) fn batch(&self) -> PyResult<Batch<'_>> {
-        let row_count = self.0.first().map_or(0, |(_, input)| input.view().len());
-        let mut batch = Batch::new(row_count);
-        for (name, input) in &self.0 {
-            if !input.is_readable() {
-                return Err(invalid(
-                    &format!("columns.{name}"),
-                    "is not aligned to 8 bytes",
-                ));
-            }
-            batch
-                .push(name, input.view())
-                .map_err(|error| to_py(error.into()))?;
-        }
-        Ok(batch)
+        let columns = match self {
+            Columns::Matrix((names, matrix)) => of_matrix(&names.get().names, matrix)?,
+            Columns::Each(columns) => of_each(columns)?,
+        };
+        let row_count = match self {
+            Columns::Matrix((_, matrix)) => matrix.as_array().nrows(),
+            Columns::Each(columns) => columns.first().map_or(0, |(_, input)| input.view().len()),
+        };
+        Batch::of_columns(row_count, columns).map_err(|error| to_py(error.into()))
     }
+}
+
+type Views<'a> = Vec<(&'a str, Column<'a>)>;
+
+fn of_each<'a>(columns: &'a [(String, Input<'_>)]) -> PyResult<Views<'a>> {
+    let view = |(name, input): &'a (String, Input<'_>)| {
+        if input.is_readable() {
+            return Ok((name.as_str(), input.view()));
+        }
+        Err(misaligned(&format!("columns.{name}")))
+    };
+    columns.iter().map(view).collect()
+}
+
+fn of_matrix<'a>(
+    names: &'a [String],
+    matrix: &'a PyReadonlyArray2<'_, f64>,
+) -> PyResult<Views<'a>> {
+    if !is_readable(matrix) {
+        return Err(misaligned("data"));
+    }
+    let view = matrix.as_array();
+    if names.len() != view.ncols() {
+        let (got, want) = (view.ncols(), names.len());
+        return Err(invalid(
+            "data",
+            &format!("has {got} columns, expected {want}"),
+        ));
+    }
+    // Not `columns()`: its views would borrow from the local one.
+    let column = |place: usize| view.index_axis_move(Axis(1), place);
+    let named = names.iter().zip(0..);
+    Ok(named
+        .map(|(name, place)| (name.as_str(), Column::Numbers(column(place))))
+        .collect())
+}
+
+fn misaligned(field: &str) -> PyErr {
+    invalid(field, "is not aligned to 8 bytes")
+}
+
+/// A view cannot step through memory in parts of a number.
+fn is_readable<D>(array: &Bound<'_, PyArray<f64, D>>) -> bool {
+    let whole = |stride: &isize| stride % NUMBER_BYTES == 0;
+    array.is_empty() || (array.is_aligned() && array.strides().iter().all(whole))
 }
 
 /// The columns of a table with `__arrow_c_stream__` (a stream of struct arrays).
@@ -205,10 +258,12 @@ pub(crate) fn table_from_arrow(data: &Bound<'_, PyAny>) -> PyResult<Vec<(String,
 /// Address of the first value of each column as the engine sees it, 0 for text: a hook for the
 /// tests that prove float64 columns are not copied.
 #[pyfunction]
-pub(crate) fn column_addresses(columns: Columns<'_>) -> Vec<usize> {
-    let address = |input: &Input<'_>| match input.view() {
+pub(crate) fn column_addresses(columns: Columns<'_>) -> PyResult<Vec<usize>> {
+    let address = |column: &Column<'_>| match column {
         Column::Numbers(view) => view.as_ptr() as usize,
         Column::Text(_) => 0,
     };
-    columns.0.iter().map(|(_, input)| address(input)).collect()
+    let batch = columns.batch()?;
+    let columns = batch.names().filter_map(|name| batch.get(name));
+    Ok(columns.map(address).collect())
 }

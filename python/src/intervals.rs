@@ -4,7 +4,8 @@ use crate::column::Columns;
 use crate::door::enter;
 use crate::errors::invalid;
 use crate::model::{FitArgs, RawModel};
-use cvm::{IntervalMethod, ParamInterval};
+use cvm::{FitProgress, IntervalMethod, ParamInterval};
+use pyo3::call::PyCallArgs;
 use pyo3::prelude::*;
 use std::ops::ControlFlow;
 use std::sync::{Mutex, PoisonError};
@@ -76,9 +77,26 @@ impl Watch {
 
     /// Calls it.
     pub(crate) fn tell(&self, done: usize, total: usize) -> ControlFlow<()> {
+        self.call((done, total))
+    }
+
+    /// Calls it with the steps and trees at most, or with the steps and the log-likelihood.
+    fn tell_fit(&self, progress: FitProgress) -> ControlFlow<()> {
+        match progress {
+            FitProgress::Steps { done, total } => self.call((done, total)),
+            FitProgress::Search {
+                steps,
+                log_likelihood,
+                ..
+            } => self.call((steps, log_likelihood)),
+            _ => ControlFlow::Continue(()),
+        }
+    }
+
+    fn call(&self, arguments: impl for<'py> PyCallArgs<'py>) -> ControlFlow<()> {
         let told = Python::attach(|py| {
             py.check_signals()?;
-            self.progress.call1(py, (done, total))
+            self.progress.call1(py, arguments)
         });
         match told {
             Ok(_) => ControlFlow::Continue(()),
@@ -98,7 +116,8 @@ impl Watch {
     }
 }
 
-/// Fits a model of `kind`; `progress(done, total)` is called now and then.
+/// Fits a model of `kind`; before every step `progress(step, log_likelihood)` is called, of trees
+/// `progress(done, total)`.
 #[pyfunction]
 pub(crate) fn fit_watched(
     py: Python<'_>,
@@ -110,7 +129,7 @@ pub(crate) fn fit_watched(
     let (batch, options) = (columns.batch()?, options.options()?);
     let watch = Watch::new(progress);
     let fitted = enter(py, || {
-        let tell = |done, total| watch.tell(done, total);
+        let tell = |progress| watch.tell_fit(progress);
         cvm::fit_watched(kind, &batch, &options, &tell)
     });
     Ok(watch.finish(fitted)?.model.into())

@@ -34,7 +34,7 @@ mod _core {
     #[pymodule_export]
     use crate::client::RawClient;
     #[pymodule_export]
-    use crate::column::{RawColumn, column_addresses, table_from_arrow};
+    use crate::column::{RawColumn, RawNames, column_addresses, table_from_arrow};
     #[pymodule_export]
     use crate::independence::spend_independence;
     #[pymodule_export]

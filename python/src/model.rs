@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use serde_json::{Map, Value};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A model of any kind; immutable and shared between threads.
 #[pyclass(frozen, module = "cvm._core")]
@@ -255,13 +255,6 @@ impl From<Model> for RawModel {
 
 #[pymethods]
 impl RawModel {
-    /// Fits a model of `kind`.
-    #[staticmethod]
-    fn fit(py: Python<'_>, kind: &str, columns: Columns<'_>, options: FitArgs) -> PyResult<Self> {
-        let (batch, options) = (columns.batch()?, options.options()?);
-        enter(py, || cvm::fit(kind, &batch, &options)).map(|fitted| fitted.model.into())
-    }
-
     /// A model of `kind` at known parameters.
     #[staticmethod]
     fn from_params(
@@ -667,10 +660,12 @@ pub(crate) fn explain_method(name: &str) -> PyResult<cvm::ExplainMethod> {
     })
 }
 
-/// 0 means every thread the machine offers.
+/// 0 means every thread the machine offers, asked once: the question takes longer than a row.
 fn all_threads(requested: usize) -> usize {
+    static OFFERED: OnceLock<usize> = OnceLock::new();
+    let ask = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     match requested {
-        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        0 => *OFFERED.get_or_init(ask),
         some => some,
     }
 }

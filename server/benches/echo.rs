@@ -3,25 +3,33 @@
 //! Both servers are children of this process and take turns, round by round. The echo decodes the
 //! same request and returns an answer made beforehand, on tonic's own server with one
 //! single-threaded runtime, as `cvm-server` with one worker has. What is compared is the processor
-//! time of the server process per request; wall figures depend on what else the machine does.
+//! time of the server process per request, in whole and without the kernel's part; wall figures depend
+//! on what else the machine does.
 
-use cvm::{Frame, ScoreOptions, TimeUnit};
+#[path = "../tests/it/models.rs"]
+mod models;
+// Each bench uses a part of it.
+#[allow(dead_code)]
+mod process;
+
+use cvm::{Frame, ScoreOptions};
 use cvm_proto::v1 as pb;
 use cvm_proto::v1::scoring_service_client::ScoringServiceClient;
 use cvm_proto::v1::scoring_service_server::{ScoringService, ScoringServiceServer};
 use cvm_proto::{Encoding, ModelName, ScoreJob};
-use std::error::Error;
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, Stdio};
+use process::{Cpu, Fallible, Peer, listen, median, parent_gone, single_threaded, start};
 use std::time::{Duration, Instant};
-use tokio::net::TcpListener;
-use tonic::transport::{Channel, Endpoint, Server};
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::{Channel, Server};
 use tonic::{Request, Response, Status, Streaming};
-
-type Fallible<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// The goal: processor time of a score over that of an echo.
 const GOAL: f64 = 1.3;
+/// The goal of a message in a pipelined stream: a unary call costs this many.
+const STREAM_GOAL: f64 = 10.0;
+/// Messages under way in a pipelined stream.
+const PIPELINED: usize = 64;
 const ROUNDS: usize = 7;
 
 fn main() -> Fallible<()> {
@@ -34,70 +42,60 @@ fn main() -> Fallible<()> {
     }
 }
 
-fn single_threaded() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
+/// What is asked, and of which model.
+struct Case {
+    name: &'static str,
+    model: cvm::Model,
+    request: pb::ScoreRequest,
 }
 
-/// BG/NBD with the parameters published for CDNOW (Fader, Hardie & Lee 2005).
-fn model() -> Result<cvm::Model, cvm::Error> {
-    let params = [
-        ("r", 0.2426),
-        ("alpha", 4.4136),
-        ("a", 0.7929),
-        ("b", 2.4259),
-    ];
-    let params = params.map(|(name, value)| (name.to_owned(), value));
-    cvm::from_params("clv.bg_nbd", &params, Some(TimeUnit::Week))
-}
-
-fn request() -> pb::ScoreRequest {
-    let frame = Frame::new(1)
+fn cases() -> [Case; 2] {
+    let customer = Frame::new(1)
         .with_numbers("frequency", vec![2.0])
         .with_numbers("recency", vec![30.43])
         .with_numbers("T", vec![38.86]);
-    let options = ScoreOptions {
-        horizon_periods: Some(39.0),
-        ..Default::default()
+    let churn = (0..20).fold(Frame::new(1), |frame, column| {
+        frame.with_numbers(format!("x{column}"), vec![f64::from(column) / 20.0])
+    });
+    let case = |name, id: &str, model, frame, horizon_periods| {
+        let options = ScoreOptions {
+            horizon_periods,
+            ..Default::default()
+        };
+        let job = ScoreJob {
+            model: ModelName::Served { id: id.to_owned() },
+            frame,
+            options,
+            encoding: Encoding::Doubles,
+            row_keys: Vec::new(),
+            request_id: String::new(),
+        };
+        let request = job.into();
+        Case {
+            name,
+            model,
+            request,
+        }
     };
-    ScoreJob {
-        model: ModelName::Served {
-            id: "retail".to_owned(),
-        },
-        frame,
-        options,
-        encoding: Encoding::Doubles,
-        row_keys: Vec::new(),
-        request_id: String::new(),
-    }
-    .into()
-}
-
-async fn listen() -> Fallible<TcpListener> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    println!("{}", listener.local_addr()?);
-    std::io::stdout().flush()?;
-    Ok(listener)
+    [
+        case("CLV", "retail", models::bg_nbd(1.0), customer, Some(39.0)),
+        case("churn", "churn", models::boosted(), churn, None),
+    ]
 }
 
 async fn serve_cvm() -> Fallible<()> {
     let folder = tempfile::TempDir::new()?;
-    model()?.save(&folder.path().join("retail.cvm"))?;
+    for (case, file) in cases().iter().zip(["retail.cvm", "churn.cvm"]) {
+        case.model.save(&folder.path().join(file))?;
+    }
     let mut settings = cvm_server::Settings::for_folder(folder.path());
     settings.workers = 1;
     cvm_server::run(listen().await?, settings, parent_gone()).await?;
     Ok(())
 }
 
-/// Ends with the pipe to the parent, so that a child never outlives the bench.
-async fn parent_gone() {
-    let wait = || std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
-    let _ = tokio::task::spawn_blocking(wait).await;
-}
-
-/// Answers every call with what it was given at the start.
-struct Echo(pb::ScoreResponse);
+/// Answers every call of a model with what it was given at the start.
+struct Echo([(String, pb::ScoreResponse); 2]);
 
 #[tonic::async_trait]
 impl ScoringService for Echo {
@@ -105,8 +103,10 @@ impl ScoringService for Echo {
         &self,
         request: Request<pb::ScoreRequest>,
     ) -> Result<Response<pb::ScoreResponse>, Status> {
-        std::hint::black_box(request.into_inner());
-        Ok(Response::new(self.0.clone()))
+        let request = std::hint::black_box(request.into_inner());
+        let [one, other] = &self.0;
+        let (_, answer) = if one.0 == request.model { one } else { other };
+        Ok(Response::new(answer.clone()))
     }
 
     type StreamScoreStream = tokio_stream::Empty<Result<pb::StreamScoreResponse, Status>>;
@@ -120,12 +120,13 @@ impl ScoringService for Echo {
 }
 
 /// An answer of the size that the score has.
-fn answer() -> Fallible<pb::ScoreResponse> {
-    let model = model()?;
-    let job = ScoreJob::try_from(request())?;
+fn answer(case: &Case) -> Fallible<pb::ScoreResponse> {
+    let model = &case.model;
+    let job = ScoreJob::try_from(case.request.clone())?;
     let scores = model.score(&job.frame.batch().map_err(cvm::Error::from)?, &job.options)?;
+    let version = model.fingerprint().short();
     let stamp = pb::ModelStamp {
-        model_version: format!("models/retail/versions/{}", model.fingerprint().short()),
+        model_version: format!("{}/versions/{version}", case.request.model),
         fingerprint: model.fingerprint().to_string(),
         kind: model.kind().to_owned(),
     };
@@ -147,74 +148,57 @@ fn answer() -> Fallible<pb::ScoreResponse> {
 
 async fn serve_echo() -> Fallible<()> {
     let incoming = tokio_stream::wrappers::TcpListenerStream::new(listen().await?);
+    let [one, other] = cases();
+    let answers = [
+        (one.request.model.clone(), answer(&one)?),
+        (other.request.model.clone(), answer(&other)?),
+    ];
     Server::builder()
-        .add_service(ScoringServiceServer::new(Echo(answer()?)))
+        .add_service(ScoringServiceServer::new(Echo(answers)))
         .serve_with_incoming_shutdown(incoming, parent_gone())
         .await?;
     Ok(())
 }
 
-/// A server process and a channel to it.
-struct Peer {
-    child: Child,
-    channel: Channel,
-}
-
-async fn start(role: &str) -> Fallible<Peer> {
-    let mut child = Command::new(std::env::current_exe()?)
-        .env("CVM_BENCH_ROLE", role)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let mut address = String::new();
-    let output = child.stdout.take().ok_or("no output")?;
-    BufReader::new(output).read_line(&mut address)?;
-    let endpoint = Endpoint::from_shared(format!("http://{}", address.trim()))?;
-    let channel = endpoint.connect().await?;
-    Ok(Peer { child, channel })
-}
-
-/// Processor time of all threads of a process: the first figure of `schedstat`, in nanoseconds.
-fn cpu_time(process: u32) -> Fallible<Duration> {
-    let mut nanoseconds = 0;
-    for task in std::fs::read_dir(format!("/proc/{process}/task"))? {
-        let text = std::fs::read_to_string(task?.path().join("schedstat"))?;
-        let first = text.split(' ').next().unwrap_or_default();
-        nanoseconds += first.parse::<u64>()?;
-    }
-    Ok(Duration::from_nanos(nanoseconds))
-}
-
 /// What a round showed.
 struct Round {
-    cpu_us: f64,
+    cpu: Cpu,
     requests_per_second: f64,
     latencies: Vec<Duration>,
 }
 
-async fn round(peer: &Peer, callers: usize, length: Duration) -> Fallible<Round> {
-    let before = cpu_time(peer.child.id())?;
+async fn round(peer: &Peer, case: &Case, callers: usize, length: Duration) -> Fallible<Round> {
+    let before = peer.cpu()?;
     let start = Instant::now();
+    let until = start + length;
     let tasks: Vec<_> = (0..callers)
-        .map(|_| tokio::spawn(call_until(peer.channel.clone(), start + length)))
+        .map(|_| {
+            tokio::spawn(call_until(
+                peer.channel.clone(),
+                case.request.clone(),
+                until,
+            ))
+        })
         .collect();
     let mut latencies = Vec::new();
     for task in tasks {
         latencies.extend(task.await??);
     }
     let wall = start.elapsed().as_secs_f64();
-    let cpu = cpu_time(peer.child.id())? - before;
     let count = latencies.len() as f64;
     Ok(Round {
-        cpu_us: cpu.as_secs_f64() * 1e6 / count,
+        cpu: peer.cpu()?.since(before).each(count),
         requests_per_second: count / wall,
         latencies,
     })
 }
 
-async fn call_until(channel: Channel, end: Instant) -> Fallible<Vec<Duration>> {
+async fn call_until(
+    channel: Channel,
+    request: pb::ScoreRequest,
+    end: Instant,
+) -> Fallible<Vec<Duration>> {
     let mut client = ScoringServiceClient::new(channel);
-    let request = request();
     let mut latencies = Vec::new();
     while Instant::now() < end {
         let start = Instant::now();
@@ -224,9 +208,30 @@ async fn call_until(channel: Channel, end: Instant) -> Fallible<Vec<Duration>> {
     Ok(latencies)
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+/// Processor time of a message in a stream with many under way.
+async fn stream_round(peer: &Peer, case: &Case, length: Duration) -> Fallible<Cpu> {
+    let (sender, receiver) = tokio::sync::mpsc::channel(PIPELINED);
+    let mut client = ScoringServiceClient::new(peer.channel.clone());
+    let request = pb::StreamScoreRequest {
+        sequence: 0,
+        request: Some(case.request.clone()),
+    };
+    let before = peer.cpu()?;
+    let end = Instant::now() + length;
+    let feed =
+        async move { while Instant::now() < end && sender.send(request.clone()).await.is_ok() {} };
+    let read = async {
+        let answers = client.stream_score(ReceiverStream::new(receiver)).await?;
+        let mut answers = answers.into_inner();
+        let mut count = 0.0;
+        while let Some(answer) = answers.next().await {
+            std::hint::black_box(answer?);
+            count += 1.0;
+        }
+        Ok::<f64, Status>(count)
+    };
+    let ((), count) = tokio::join!(feed, read);
+    Ok(peer.cpu()?.since(before).each(count?))
 }
 
 fn quantile_us(latencies: &[Duration], share: f64) -> f64 {
@@ -235,41 +240,66 @@ fn quantile_us(latencies: &[Duration], share: f64) -> f64 {
 }
 
 fn report(name: &str, callers: usize, rounds: Vec<Round>) -> f64 {
-    let cpu_us = median(rounds.iter().map(|round| round.cpu_us).collect());
-    let rate = median(
-        rounds
-            .iter()
-            .map(|round| round.requests_per_second)
-            .collect(),
-    );
+    let mid = |part: fn(&Round) -> f64| median(rounds.iter().map(part).collect());
+    let cpu_us = mid(|round| round.cpu.all_us);
+    let user_us = mid(|round| round.cpu.user_us);
+    let rate = mid(|round| round.requests_per_second);
     let mut latencies: Vec<Duration> = rounds.into_iter().flat_map(|r| r.latencies).collect();
     latencies.sort_unstable();
     let (p50, p99) = (quantile_us(&latencies, 0.5), quantile_us(&latencies, 0.99));
-    println!("{name:<5} {callers:>7} {rate:>9.0} {p50:>8.0} {p99:>8.0} {cpu_us:>14.2}");
+    println!(
+        "{name:<5} {callers:>7} {rate:>9.0} {p50:>8.0} {p99:>8.0} {cpu_us:>8.2} {user_us:>8.2}"
+    );
     cpu_us
 }
 
-async fn compare(length: Duration) -> Fallible<()> {
-    let (mut echo, mut cvm) = (start("echo").await?, start("cvm").await?);
-    println!("      callers     req/s   p50 us   p99 us  server CPU us");
+async fn one_case(peers: &[Peer; 2], case: &Case, length: Duration) -> Fallible<()> {
+    let [echo, cvm] = peers;
+    println!("{}: one row", case.name);
+    println!("      callers     req/s   p50 us   p99 us   CPU us  user us   (server, per request)");
+    let mut unary = Vec::new();
     for callers in [1, 8, 64] {
-        round(&echo, callers, length / 4).await?;
-        round(&cvm, callers, length / 4).await?;
+        round(echo, case, callers, length / 4).await?;
+        round(cvm, case, callers, length / 4).await?;
         let (mut bare, mut scored) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
-            bare.push(round(&echo, callers, length).await?);
-            scored.push(round(&cvm, callers, length).await?);
+            bare.push(round(echo, case, callers, length).await?);
+            scored.push(round(cvm, case, callers, length).await?);
         }
-        let ratios = bare.iter().zip(&scored).map(|(a, b)| b.cpu_us / a.cpu_us);
-        let ratio = median(ratios.collect());
+        let ratio = |part: fn(&Cpu) -> f64| {
+            let pairs = bare.iter().zip(&scored);
+            median(pairs.map(|(a, b)| part(&b.cpu) / part(&a.cpu)).collect())
+        };
+        let (all, user) = (ratio(|cpu| cpu.all_us), ratio(|cpu| cpu.user_us));
         report("echo", callers, bare);
-        report("cvm", callers, scored);
-        let verdict = if ratio <= GOAL { "met" } else { "missed" };
-        println!("ratio {callers:>7} {ratio:>47.3}  (goal {GOAL}: {verdict})");
+        unary.push(report("cvm", callers, scored));
+        let verdict = if all <= GOAL { "met" } else { "missed" };
+        println!("ratio {callers:>7} {all:>37.3} {user:>8.3}   goal {GOAL}: {verdict}");
     }
-    for peer in [&mut echo, &mut cvm] {
-        drop(peer.child.stdin.take());
-        peer.child.wait()?;
+    let mut streamed = Vec::new();
+    for _ in 0..ROUNDS {
+        streamed.push(stream_round(cvm, case, length).await?);
+    }
+    let message = median(streamed.iter().map(|cpu| cpu.all_us).collect());
+    println!("a message of a stream with {PIPELINED} under way: {message:.2} us");
+    for (callers, call) in [1, 8, 64].into_iter().zip(unary) {
+        let times = call / message;
+        let verdict = if times >= STREAM_GOAL {
+            "met"
+        } else {
+            "missed"
+        };
+        println!(
+            "  a call of {callers} costs {times:.1} times that   goal {STREAM_GOAL}: {verdict}"
+        );
     }
     Ok(())
+}
+
+async fn compare(length: Duration) -> Fallible<()> {
+    let peers = [start("echo").await?, start("cvm").await?];
+    for case in cases() {
+        one_case(&peers, &case, length).await?;
+    }
+    peers.into_iter().try_for_each(Peer::end)
 }

@@ -1,34 +1,41 @@
 //! The HTTP side of a call: its deadline, and the service it goes to.
 
-use crate::admission::{Admission, Own};
-use crate::calls::Calls;
+use crate::admission::{Admission, Own, Ticket};
+use crate::calls::{Calls, method_name};
 use crate::control::Control;
 use crate::deadline::{self, Deadline};
 use crate::drain::Signal;
-use crate::identity::{Identity, access};
+use crate::health::{Health, Readiness};
+use crate::identity::{Identity, Who, access};
+use crate::journal;
 use crate::plane::Plane;
 use crate::services::{Admin, Inference, Models, Scoring};
+use crate::taken::Taken;
+use crate::web::{is_from_browser, web};
 use cvm_proto::admin::v1::admin_service_server::{AdminServiceServer, SERVICE_NAME as ADMIN};
 use cvm_proto::inference::grpc_inference_service_server::{
     GrpcInferenceServiceServer, SERVICE_NAME as INFERENCE,
 };
 use cvm_proto::v1::model_service_server::{ModelServiceServer, SERVICE_NAME as MODELS};
 use cvm_proto::v1::scoring_service_server::{SERVICE_NAME as SCORING, ScoringServiceServer};
-use cvm_proto::{Gate, infer_rows, score_rows};
+use cvm_proto::{Gate, Refusal, infer_rows, score_rows};
 use futures_util::future::BoxFuture;
-use http::{Request, Response};
-use hyper::body::Incoming;
+use http::{HeaderMap, Request, Response};
+use hyper::body::{Bytes, Incoming};
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex};
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Instant;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tonic::{Code, Status};
-use tonic_health::ServingStatus;
-use tonic_health::server::HealthReporter;
+use tower_http::cors::CorsLayer;
 use tower_service::Service;
+use tracing::{Instrument, Span};
 
-type Answer = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+pub(crate) type Answer = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 
 /// The services of one port. Cheap to clone: one per connection.
 #[derive(Clone)]
@@ -40,6 +47,9 @@ pub(crate) struct Api {
     identity: Identity,
     admission: Arc<Admission>,
     own: Own,
+    cors: Arc<CorsLayer>,
+    /// Whether calls are told of.
+    told: bool,
 }
 
 /// Scoring, typed and by the Open Inference Protocol.
@@ -58,6 +68,8 @@ pub(crate) struct Shared {
     pub(crate) identity: Identity,
     pub(crate) max_message_bytes: usize,
     pub(crate) drain: Signal,
+    pub(crate) ready: Readiness,
+    pub(crate) cors: Arc<CorsLayer>,
 }
 
 impl Api {
@@ -65,16 +77,17 @@ impl Api {
     ///
     /// # Errors
     /// The compiled descriptors cannot be read: a defect.
-    pub(crate) async fn scoring(
+    pub(crate) fn scoring(
         shared: &Shared,
         control: Control,
-    ) -> Result<(Api, HealthReporter), tonic_reflection::server::Error> {
+    ) -> Result<(Api, Health), tonic_reflection::server::Error> {
         let size = shared.max_message_bytes;
         let plane = &shared.plane;
         let inference = GrpcInferenceServiceServer::new(Inference {
             plane: Arc::clone(plane),
             control,
             drain: shared.drain.clone(),
+            ready: shared.ready.clone(),
         });
         let scoring = ScoringServiceServer::new(Scoring {
             plane: Arc::clone(plane),
@@ -86,31 +99,34 @@ impl Api {
             scoring: scoring.max_decoding_message_size(size),
             inference: inference.max_decoding_message_size(size),
         };
-        let (routes, reporter) = described(models, &[SCORING, MODELS, INFERENCE]).await?;
+        let (routes, health) = described(models, &[SCORING, MODELS, INFERENCE])?;
         let api = Api::of(shared, Some(hot), routes);
-        Ok((api, reporter))
+        Ok((api, health))
     }
 
     /// Administration.
     ///
     /// # Errors
     /// The compiled descriptors cannot be read: a defect.
-    pub(crate) async fn admin(
-        shared: &Shared,
-    ) -> Result<(Api, HealthReporter), tonic_reflection::server::Error> {
+    pub(crate) fn admin(shared: &Shared) -> Result<(Api, Health), tonic_reflection::server::Error> {
         let admin = AdminServiceServer::new(Admin {
             plane: Arc::clone(&shared.plane),
             control: shared.control.clone(),
         });
         let admin = admin.max_decoding_message_size(shared.max_message_bytes);
-        let (routes, reporter) = described(Routes::new(admin), &[ADMIN]).await?;
-        Ok((Api::of(shared, None, routes), reporter))
+        let (routes, health) = described(Routes::new(admin), &[ADMIN])?;
+        Ok((Api::of(shared, None, routes), health))
     }
 
     /// The same services for a new connection.
     pub(crate) fn connection(&self) -> Api {
+        self.of_caller(Own::default())
+    }
+
+    /// The same services for a caller that has in flight what `own` says.
+    pub(crate) fn of_caller(&self, own: Own) -> Api {
         Api {
-            own: Own::default(),
+            own,
             ..self.clone()
         }
     }
@@ -123,36 +139,24 @@ impl Api {
             identity: shared.identity.clone(),
             admission: Arc::clone(&shared.plane.admission),
             own: Own::default(),
+            cors: Arc::clone(&shared.cors),
+            told: shared.plane.journal.is_some(),
         }
     }
 }
 
 /// Routes with health of `services` and reflection of them.
-async fn described(
+fn described(
     routes: Routes,
-    services: &[&'static str],
-) -> Result<(Routes, HealthReporter), tonic_reflection::server::Error> {
+    services: &'static [&'static str],
+) -> Result<(Routes, Health), tonic_reflection::server::Error> {
     let (reporter, health) = tonic_health::server::health_reporter();
-    for service in services.iter().chain([&""]) {
-        let serves = ServingStatus::Serving;
-        reporter.set_service_status(*service, serves).await;
-    }
     let routes = routes
         .add_service(health)
         .add_service(reflection(services).build_v1()?)
         .add_service(reflection(services).build_v1alpha()?)
         .prepare();
-    Ok((routes, reporter))
-}
-
-/// Says of every service, and of the server as a whole, that it no longer serves.
-pub(crate) async fn not_serving(reporters: &[HealthReporter]) {
-    for reporter in reporters {
-        for service in ["", SCORING, MODELS, INFERENCE, ADMIN] {
-            let over = ServingStatus::NotServing;
-            reporter.set_service_status(service, over).await;
-        }
-    }
+    Ok((routes, Health { reporter, services }))
 }
 
 fn reflection(services: &[&'static str]) -> tonic_reflection::server::Builder<'static> {
@@ -175,14 +179,34 @@ impl hyper::service::Service<Request<Incoming>> for Api {
     type Error = Infallible;
     type Future = Answer;
 
-    fn call(&self, mut request: Request<Incoming>) -> Answer {
+    fn call(&self, request: Request<Incoming>) -> Answer {
+        match is_from_browser(request.method(), request.headers()) {
+            false => self.answer(request),
+            true => Box::pin(web(self.clone(), &self.cors).call(request)),
+        }
+    }
+}
+
+impl Api {
+    /// The answer to one call of gRPC.
+    pub(crate) fn answer<B>(&self, mut request: Request<B>) -> Answer
+    where
+        B: hyper::body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+    {
         let deadline = Deadline::of(request.headers());
         request.extensions_mut().insert(deadline);
-        request.extensions_mut().insert(self.own.clone());
         let (begun, place) = (Instant::now(), self.calls.place(request.uri().path()));
         let access = access(place, request.uri().path());
-        let answer = match self.identity.check(access, request.headers()) {
-            Ok(()) => self.route(request),
+        let who = self.identity.check(access, request.headers());
+        let span = self.span(place, &who, request.headers());
+        let answer = match who {
+            Ok(who) => {
+                let name = who.as_ref().map(|caller| caller.name.as_str());
+                let own = self.admission.own_of(name, &self.own);
+                request.extensions_mut().insert(own.clone());
+                self.route(request, own)
+            }
             Err(refusal) => Box::pin(async { Ok(Status::from(refusal).into_http()) }),
         };
         let answer = match deadline.0 {
@@ -191,40 +215,74 @@ impl hyper::service::Service<Request<Incoming>> for Api {
         };
         let calls = Arc::clone(&self.calls);
         Box::pin(async move {
-            let answer = answer.await?;
-            calls.answered(place, code_of(&answer), begun.elapsed());
+            let answer = match &span {
+                None => answer.await?,
+                Some(span) => answer.instrument(span.clone()).await?,
+            };
+            let code = code_of(&answer);
+            if let Some(span) = span {
+                journal::end(&span, code);
+            }
+            calls.answered(place, code, begun.elapsed());
             Ok(answer)
         })
     }
-}
 
-impl Api {
-    /// The answer; its one message is let in by its rows before it is decoded. Messages of streams are
-    /// decoded later, and let in one by one where they are answered.
-    fn admitted(&self, rows: fn(&[u8]) -> u64, answer: Answer) -> Answer {
-        let (admission, own) = (Arc::clone(&self.admission), self.own.clone());
-        let held = Mutex::new(None);
-        let gate = Gate::new(move |message| {
-            let ticket = admission.admit(&own, rows(message), message.len())?;
-            if let Ok(mut held) = held.lock() {
-                *held = Some(ticket);
-            }
-            Ok(())
-        });
-        Box::pin(gate.before(answer))
+    /// The span of a call, where calls are told of.
+    fn span(&self, place: usize, who: &Result<Who, Refusal>, headers: &HeaderMap) -> Option<Span> {
+        let caller = who.as_ref().ok().and_then(Option::as_ref);
+        let caller = caller.map(|caller| caller.name.as_str());
+        self.told
+            .then(|| journal::span(method_name(place), caller, headers))
     }
 
-    fn route(&self, request: Request<Incoming>) -> Answer {
+    /// The answer, unless too many wait already; its one message is let in by its rows before it is
+    /// decoded. Messages of streams are decoded later, and let in one by one where they are answered.
+    fn admitted(&self, own: Own, rows: fn(&[u8]) -> u64, call: impl FnOnce() -> Answer) -> Answer {
+        let waiting = match self.admission.queue() {
+            Ok(waiting) => waiting,
+            Err(refusal) => return Box::pin(async { Ok(Status::from(refusal).into_http()) }),
+        };
+        let (admission, answer) = (Arc::clone(&self.admission), call());
+        Box::pin(async move {
+            let turn = waiting.turn();
+            let held = Arc::new(Mutex::new(None));
+            let place = Arc::clone(&held);
+            let gate = Gate::new(move |message| {
+                let ticket = admission.admit(&own, rows(message), message.len())?;
+                *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(ticket);
+                Ok(())
+            });
+            let mut answer = pin!(gate.before(answer));
+            let at_once = poll_fn(|context| Poll::Ready(answer.as_mut().poll(context))).await;
+            let answer = match at_once {
+                Poll::Ready(answer) => {
+                    turn.done();
+                    answer?
+                }
+                Poll::Pending => answer.await?,
+            };
+            let ticket = held.lock().unwrap_or_else(PoisonError::into_inner).take();
+            Ok(match ticket.filter(Ticket::is_large) {
+                Some(ticket) => answer.map(|body| Taken::body(body, ticket)),
+                None => answer,
+            })
+        })
+    }
+
+    fn route<B>(&self, request: Request<B>, own: Own) -> Answer
+    where
+        B: hyper::body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+    {
         let path = request.uri().path();
         let service = path.strip_prefix('/').and_then(|path| path.split_once('/'));
         match (&self.hot, service.map(|(service, _)| service)) {
             (Some(hot), Some(SCORING)) => {
-                let answer = hot.scoring.clone().call(request);
-                return self.admitted(score_rows, answer);
+                return self.admitted(own, score_rows, || hot.scoring.clone().call(request));
             }
             (Some(hot), Some(INFERENCE)) => {
-                let answer = hot.inference.clone().call(request);
-                return self.admitted(infer_rows, answer);
+                return self.admitted(own, infer_rows, || hot.inference.clone().call(request));
             }
             _ => {}
         }

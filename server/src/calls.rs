@@ -14,7 +14,7 @@ const ADMIN: Access = Access::Needs(Role::Admin);
 
 /// Every method as its path, and what it asks of a caller; a test holds the table against the
 /// compiled descriptors, so that a new method cannot be without its row.
-pub(crate) const METHODS: [(&str, Access); 26] = [
+pub(crate) const METHODS: [(&str, Access); 27] = [
     ("cvm.v1.ScoringService/Score", SCORE),
     ("cvm.v1.ScoringService/StreamScore", SCORE),
     ("cvm.v1.ModelService/ListModels", READ),
@@ -29,6 +29,7 @@ pub(crate) const METHODS: [(&str, Access); 26] = [
     ("cvm.admin.v1.AdminService/SetShadows", ADMIN),
     ("cvm.admin.v1.AdminService/CompareShadows", READ),
     ("cvm.admin.v1.AdminService/DiffModelVersions", ADMIN),
+    ("cvm.admin.v1.AdminService/ReplayScore", ADMIN),
     ("inference.GRPCInferenceService/ServerLive", OPEN),
     ("inference.GRPCInferenceService/ServerReady", OPEN),
     ("inference.GRPCInferenceService/ModelReady", READ),
@@ -100,6 +101,12 @@ impl Calls {
         METHODS.len() + 1 + own.unwrap_or(HTTP.len() - 1)
     }
 
+    /// The name of a path of HTTP.
+    pub(crate) fn http_name(path: &str) -> &'static str {
+        let own = HTTP.iter().find(|(start, _)| path.starts_with(start));
+        own.map_or(OTHER, |(_, name)| name)
+    }
+
     /// A call of the method at `place` has its answer.
     pub(crate) fn answered(&self, place: usize, code: Code, time: Duration) {
         let Some((_, method)) = self.methods.get(place) else {
@@ -146,6 +153,11 @@ const NAMES: [&str; CODES] = [
     "DATA_LOSS",
     "UNAUTHENTICATED",
 ];
+
+/// The name of the method at a place.
+pub(crate) fn method_name(place: usize) -> &'static str {
+    METHODS.get(place).map_or(OTHER, |(name, _)| name)
+}
 
 /// The name of a code in the protocol.
 pub(crate) fn code_name(code: Code) -> &'static str {

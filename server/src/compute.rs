@@ -5,9 +5,9 @@ use crate::deadline::Deadline;
 use cvm_proto::{Reason, Refusal};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 /// Rows scored on the serving thread itself. At some 0.3 µs a row this is on the order of the
 /// 10–100 µs a task may run between awaits, and far cheaper than handing over and back.
@@ -39,11 +39,17 @@ pub(crate) enum Next<W: Steps> {
     Done(W::Done),
 }
 
+/// A thread; the semaphore is never closed.
+type Turn = Result<OwnedSemaphorePermit, AcquireError>;
+
 /// Threads for large requests, and the queue before them.
 #[derive(Debug)]
 pub(crate) struct Compute {
     threads: Arc<Semaphore>,
     waiting: AtomicUsize,
+    /// How long a request may wait for its first turn.
+    patience: Duration,
+    shed: AtomicU64,
 }
 
 /// One place in the queue, given back when the request is dequeued or its caller is gone.
@@ -56,10 +62,12 @@ impl Drop for Place<'_> {
 }
 
 impl Compute {
-    pub(crate) fn new(thread_count: usize) -> Compute {
+    pub(crate) fn new(thread_count: usize, patience: Duration) -> Compute {
         Compute {
             threads: Arc::new(Semaphore::new(thread_count)),
             waiting: AtomicUsize::new(0),
+            patience,
+            shed: AtomicU64::new(0),
         }
     }
 
@@ -75,8 +83,9 @@ impl Compute {
             return guarded(|| to_the_end(work));
         }
         let mut place = self.queue()?;
+        let mut turn = self.first_turn().await?;
         loop {
-            let permit = Arc::clone(&self.threads).acquire_owned().await;
+            let permit = turn;
             drop(place);
             deadline.check()?;
             let task = tokio::task::spawn_blocking(move || {
@@ -90,7 +99,31 @@ impl Compute {
             // Whoever has begun is not turned away.
             self.waiting.fetch_add(1, Ordering::Relaxed);
             place = Place(&self.waiting);
+            turn = Arc::clone(&self.threads).acquire_owned().await;
         }
+    }
+
+    /// The first turn, unless it is so long in coming that the caller had better ask elsewhere: work that
+    /// waits so long is work that others no longer wait for.
+    async fn first_turn(&self) -> Result<Turn, Refusal> {
+        let turn = Arc::clone(&self.threads).acquire_owned();
+        match tokio::time::timeout(self.patience, turn).await {
+            Ok(turn) => Ok(turn),
+            Err(_) => {
+                let ms = self.patience.as_millis();
+                Err(self.shed(format!("no thread was free for {ms} ms")))
+            }
+        }
+    }
+
+    fn shed(&self, why: String) -> Refusal {
+        self.shed.fetch_add(1, Ordering::Relaxed);
+        Refusal::new(Reason::Overloaded, why)
+    }
+
+    /// Large requests told to come back so far.
+    pub(crate) fn shed_count(&self) -> u64 {
+        self.shed.load(Ordering::Relaxed)
     }
 
     /// A thread that nobody else wants.
@@ -110,8 +143,7 @@ impl Compute {
         if self.waiting.fetch_add(1, Ordering::Relaxed) < MAX_WAITING {
             return Ok(place);
         }
-        let why = format!("{MAX_WAITING} large requests are waiting already");
-        Err(Refusal::new(Reason::Overloaded, why))
+        Err(self.shed(format!("{MAX_WAITING} large requests are waiting already")))
     }
 }
 
@@ -151,6 +183,7 @@ mod tests {
     use tonic::Code;
 
     const NONE: Deadline = Deadline(None);
+    const PATIENCE: Duration = Duration::from_secs(60);
 
     /// A closure as work of one step.
     struct Once<F>(F);
@@ -184,7 +217,7 @@ mod tests {
 
     #[tokio::test]
     async fn large_requests_take_turns_and_end_at_their_deadline_or_when_nobody_waits() {
-        let compute = Arc::new(Compute::new(1));
+        let compute = Arc::new(Compute::new(1, PATIENCE));
         let rows = INLINE_ROWS + 1;
         let steps = || Arc::new(AtomicUsize::new(0));
         // One thread: the short one does not wait for the long one to end.
@@ -228,7 +261,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_left_is_taken_only_when_nobody_waits() {
-        let compute = Compute::new(1);
+        let compute = Compute::new(1, PATIENCE);
         let taken = compute.spare().await;
         let brief = Duration::from_millis(10);
         assert!(tokio::time::timeout(brief, compute.spare()).await.is_err());
@@ -241,7 +274,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_a_refusal_inline_and_on_a_thread() {
-        let compute = Compute::new(1);
+        let compute = Compute::new(1, PATIENCE);
         for rows in [1, INLINE_ROWS + 1] {
             let work = || -> Result<(), Refusal> { panic!("on purpose") };
             let error = compute.run(rows, NONE, Once(work)).await.unwrap_err();
@@ -253,7 +286,7 @@ mod tests {
 
     #[tokio::test]
     async fn work_whose_deadline_passed_in_the_queue_is_never_done() {
-        let compute = Arc::new(Compute::new(1));
+        let compute = Arc::new(Compute::new(1, PATIENCE));
         let busy = Arc::clone(&compute);
         let (sender, receiver) = std::sync::mpsc::channel::<()>();
         let blocker = tokio::spawn(async move {
@@ -277,8 +310,43 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_waits_too_long_for_a_first_turn_is_told_to_come_back() {
+        let compute = Compute::new(1, Duration::from_millis(20));
+        let busy = compute.spare().await;
+        let work = || -> Result<(), Refusal> { panic!("its time is over") };
+        let error = compute.run(INLINE_ROWS + 1, NONE, Once(work)).await;
+        assert_eq!(error.unwrap_err().code, Code::ResourceExhausted);
+        assert_eq!(
+            (
+                compute.shed_count(),
+                compute.waiting.load(Ordering::Relaxed)
+            ),
+            (1, 0)
+        );
+        drop(busy);
+        assert_eq!(
+            compute.run(INLINE_ROWS + 1, NONE, Once(|| Ok(7))).await,
+            Ok(7)
+        );
+        // Whoever has begun is not turned away, however long it takes.
+        let steps = Arc::new(AtomicUsize::new(0));
+        let long = compute.run(INLINE_ROWS + 1, NONE, Countdown(30, Arc::clone(&steps)));
+        let blocker = async {
+            while steps.load(Ordering::Relaxed) == 0 {
+                tokio::task::yield_now().await;
+            }
+            let permit = Arc::clone(&compute.threads).acquire_owned().await.unwrap();
+            tokio::time::sleep(Duration::from_millis(60)).await;
+            drop(permit);
+        };
+        let (long, ()) = tokio::join!(long, blocker);
+        long.unwrap();
+        assert_eq!(compute.shed_count(), 1);
+    }
+
+    #[tokio::test]
     async fn a_full_queue_refuses() {
-        let compute = Compute::new(1);
+        let compute = Compute::new(1, PATIENCE);
         compute.waiting.store(MAX_WAITING, Ordering::Relaxed);
         let error = compute
             .run(INLINE_ROWS + 1, NONE, Once(|| Ok(())))

@@ -11,7 +11,9 @@ use crate::file_state::FileState;
 use crate::registry::{Deployment, Models, Refused, Registry, Served};
 use crate::routing::Change;
 use crate::shelf::{HELD, Shelf};
+use crate::store::Store;
 use crate::trust::{Signed, Trust};
+use crate::unloaded::Held;
 use cvm::repository::MANIFEST;
 use cvm_proto::ModelName;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -45,12 +47,15 @@ pub(crate) struct Folder {
     seen: HashMap<PathBuf, Seen>,
     absent_looks: HashMap<String, u32>,
     unreadable: Option<String>,
-    /// Models of a file unloaded by request, until they are loaded by request.
-    held: BTreeSet<String>,
+    /// What is unloaded by request, until it is loaded by request; of versions as the file has it, what
+    /// their shelves say takes its place.
+    held: Held,
     shelves: BTreeMap<String, Shelf>,
     /// Folders whose name a file has too.
     shadowed: BTreeSet<String>,
     trust: Trust,
+    /// What the folder is kept in step with.
+    store: Store,
 }
 
 /// What a folder holds.
@@ -67,16 +72,17 @@ impl Listing {
 }
 
 impl Folder {
-    pub(crate) fn new(path: PathBuf, trust: Trust) -> Folder {
+    pub(crate) fn new(path: PathBuf, trust: Trust, store: Store) -> Folder {
         Folder {
+            held: Held::read(&path),
             path,
             seen: HashMap::new(),
             absent_looks: HashMap::new(),
             unreadable: None,
-            held: BTreeSet::new(),
             shelves: BTreeMap::new(),
             shadowed: BTreeSet::new(),
             trust,
+            store,
         }
     }
 
@@ -90,15 +96,17 @@ impl Folder {
         version: Option<&str>,
         registry: &Registry,
     ) -> Result<(), String> {
-        self.held.remove(id);
+        self.held.models.remove(id);
         self.seen
             .retain(|path, _| model_id(path).as_deref() != Some(id));
         self.look(registry);
         if let Some(shelf) = self.shelves.get_mut(id) {
             let loaded = shelf.load_by_request(version);
             self.look(registry);
+            self.remember_held();
             return loaded;
         }
+        self.remember_held();
         single(version)?;
         if let Some(why) = self.refusals().get(&(id.to_owned(), String::new())) {
             return Err(why.clone());
@@ -124,16 +132,31 @@ impl Folder {
         if let Some(shelf) = self.shelves.get_mut(id) {
             let unloaded = shelf.unload_by_request(version);
             self.look(registry);
+            self.remember_held();
             return unloaded;
         }
         single(version)?;
-        if !registry.snapshot().contains_key(id) && !self.held.contains(id) {
+        if !registry.snapshot().contains_key(id) && !self.held.models.contains(id) {
             return Err("it is not served".to_owned());
         }
         tracing::info!(model = id, "model unloaded by request");
-        self.held.insert(id.to_owned());
+        self.held.models.insert(id.to_owned());
         self.look(registry);
+        self.remember_held();
         Ok(())
+    }
+
+    /// Writes down what is held, if it is not what is written already.
+    fn remember_held(&mut self) {
+        for (id, shelf) in &self.shelves {
+            self.held.versions.insert(id.clone(), shelf.held().clone());
+        }
+        self.held
+            .versions
+            .retain(|_, versions| !versions.is_empty());
+        if Held::read(&self.path) != self.held {
+            self.held.write(&self.path);
+        }
     }
 
     /// Changes who answers for a model.
@@ -147,7 +170,7 @@ impl Folder {
         registry: &Registry,
     ) -> Result<(), String> {
         let changed = match self.shelves.get_mut(id) {
-            Some(shelf) => shelf.change(change),
+            Some(shelf) => shelf.change(change, &self.store),
             None if registry.snapshot().contains_key(id) => Err(format!(
                 "it is a single file, whose one version always answers; a folder {id}/ with a \
                  {MANIFEST} has versions"
@@ -164,7 +187,11 @@ impl Folder {
             let why = seen.refusal.clone()?;
             Some((model_id(path)?, why))
         });
-        let held = self.held.iter().map(|id| (id.clone(), HELD.to_owned()));
+        let held = self
+            .held
+            .models
+            .iter()
+            .map(|id| (id.clone(), HELD.to_owned()));
         let shadowed = self.shadowed.iter().map(|id| {
             let why = format!("{id}/ is left out: {id}.{ENDING} has its name");
             (id.clone(), why)
@@ -175,7 +202,16 @@ impl Folder {
             let all = shelf.refusals().into_iter();
             all.map(|(version, why)| ((id.clone(), version), why))
         });
-        files.chain(shelves).collect()
+        let mut all: Refused = files.chain(shelves).collect();
+        let problems = self.store.problems().into_iter();
+        for (id, why) in problems.filter(|(id, _)| !id.is_empty()) {
+            let own = all.entry((id, String::new())).or_default();
+            match own.is_empty() {
+                true => *own = why,
+                false => *own = format!("{own}; {why}"),
+            }
+        }
+        all
     }
 
     /// Looks at the folder and publishes what changed. An unreadable folder changes nothing.
@@ -234,12 +270,12 @@ impl Folder {
         let mut models = Models::clone(&registry.snapshot());
         let mut changed = self.retire(&listing, &mut models);
         self.seen.retain(|path, _| path.exists());
-        for id in &self.held {
+        for id in &self.held.models {
             changed |= models.remove(id).is_some();
         }
         changed |= self.look_at_shelves(&listing, &mut models);
         for (id, (path, state)) in listing.files {
-            if self.held.contains(&id) || self.is_known(&path, &state) {
+            if self.held.models.contains(&id) || self.is_known(&path, &state) {
                 continue;
             }
             if models.len() >= MAX_MODELS && !models.contains_key(&id) {
@@ -269,7 +305,11 @@ impl Folder {
                 continue;
             }
             let shelf = self.shelves.entry(id.clone());
-            let shelf = shelf.or_insert_with(|| Shelf::new(id, path, self.trust.clone()));
+            let held = self.held.versions.get(id);
+            let shelf = shelf.or_insert_with(|| {
+                let held = held.cloned().unwrap_or_default();
+                Shelf::new(id, path, self.trust.clone(), held)
+            });
             let looked = shelf.look();
             let same = match (shelf.deployment(), models.get(id)) {
                 (Some(new), Some(old)) => Arc::ptr_eq(new, old),

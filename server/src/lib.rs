@@ -18,19 +18,26 @@
 
 mod admission;
 mod api;
+mod audit;
 mod calls;
 mod compute;
+mod config;
 mod connection;
 mod control;
 mod deadline;
 mod drain;
 mod file_state;
 mod folder;
+mod health;
 mod http;
 mod identity;
+mod journal;
 mod linger;
 mod listen;
+mod log;
 mod meter;
+#[cfg(feature = "otel")]
+mod otel;
 mod plane;
 mod prefixed;
 mod registry;
@@ -41,11 +48,18 @@ mod settings;
 mod shadow;
 mod shelf;
 mod split;
+mod store;
 mod stream;
+mod taken;
 mod trust;
+mod turn;
+mod unloaded;
+mod web;
 mod work;
 mod worker;
 
+pub use config::{Asked, Config, asked};
 pub use listen::{Listeners, RunError, run};
-pub use settings::{LogFormat, Settings};
+pub use log::Log;
+pub use settings::{AuditContent, LogFormat, Settings};
 pub use trust::TrustPolicy;

@@ -1,20 +1,25 @@
 //! The life of a server: load, accept, drain, end.
 
 use crate::admission::{Admission, Own};
-use crate::api::{Api, Shared, not_serving};
+use crate::api::{Api, Shared};
+use crate::audit::Audit;
 use crate::calls::Calls;
 use crate::compute::Compute;
 use crate::connection::Limits;
 use crate::control::{Command, Verb, control};
-use crate::drain::{Signal, signal};
+use crate::drain::{Signal, Trigger, signal};
 use crate::folder::Folder;
+use crate::health::{Health, Readiness};
 use crate::http::{self, Http};
-use crate::identity::{Identity, Tls, TlsFiles, Tokens, Watched};
+use crate::identity::{Identity, Jwt, Tls, TlsFiles, Tokens, Watched};
+use crate::journal::Journal;
 use crate::plane::Plane;
 use crate::registry::Registry;
 use crate::settings::Settings;
 use crate::shadow::{self, Shadows};
+use crate::store::Store;
 use crate::trust::Trust;
+use crate::web;
 use crate::worker::{self, Accepted, Context, Worker};
 use std::future::Future;
 use std::io;
@@ -24,7 +29,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
-use tonic_health::server::HealthReporter;
+use tokio::task::JoinHandle;
+use tower_http::cors::CorsLayer;
 
 /// Pause after a failed accept: the usual cause is that the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -49,6 +55,12 @@ pub enum RunError {
     /// Tokens or certificates cannot be used.
     #[error("{0}")]
     Identity(String),
+    /// The store of models cannot be used.
+    #[error("{0}")]
+    Store(String),
+    /// The log of predictions cannot be written.
+    #[error("{0}")]
+    Audit(String),
     /// A worker thread cannot be started.
     #[error("a worker cannot be started: {0}")]
     Worker(#[source] io::Error),
@@ -98,8 +110,10 @@ pub async fn run(
 ) -> Result<(), RunError> {
     let Listeners { grpc, http, admin } = listeners.into();
     let secrets = Secrets::read(&settings).map_err(RunError::Identity)?;
+    let audit = Audit::start(&settings).map_err(RunError::Audit)?;
     let registry = Arc::new(Registry::default());
-    let folder = first_look(&settings, &secrets.trust, &registry).await?;
+    let store = Store::start(&settings).await.map_err(RunError::Store)?;
+    let folder = first_look(&settings, &secrets.trust, &store, &registry).await?;
     let (control, commands) = control();
     let watcher = tokio::spawn(watch(
         folder,
@@ -109,19 +123,25 @@ pub async fn run(
         secrets.clone(),
     ));
     let (shadows, queue) = shadow::shadows();
-    let plane = Arc::new(plane(registry, shadows, secrets.trust.clone(), &settings));
+    let plane = plane(&settings, &secrets, registry, shadows, audit.clone(), store);
+    let plane = Arc::new(plane);
     let shadowing = tokio::spawn(shadow::run(queue, Arc::clone(&plane)));
     let (drain, draining) = signal();
     let (cut, cutting) = signal();
+    let (leave, leaving) = signal();
     let shared = Shared {
         plane: Arc::clone(&plane),
         control,
         calls: Arc::new(Calls::default()),
-        identity: secrets.identity(),
+        identity: secrets.identity.clone(),
         max_message_bytes: settings.max_message_bytes(),
         drain: draining.clone(),
+        ready: Readiness {
+            registry: Arc::clone(&plane.registry),
+            leaving,
+        },
+        cors: Arc::new(web::cors(&settings.cors_origins)),
     };
-    start_http(http, &shared, &settings, cutting.clone())?;
     let house = House {
         shared,
         settings: &settings,
@@ -129,64 +149,108 @@ pub async fn run(
         draining,
         cutting,
     };
-    let (mut workers, health) = house.scoring().await?;
-    let mut reporters = vec![health];
-    if let Some(listener) = admin {
-        let (worker, health) = house.admin(listener).await?;
-        workers.push(worker);
-        reporters.push(health);
-    }
+    let (workers, healths) = house.open(http, admin).await?;
     let scoring = workers.iter().take(settings.worker_count());
     let scoring = scoring.map(|worker| worker.connections.clone()).collect();
-    accept(&grpc, scoring, settings.max_connections, shutdown).await;
-    tracing::info!(seconds = settings.drain_seconds, "shutting down");
-    not_serving(&reporters).await;
+    let left = left(shutdown, &leave, healths, &settings);
+    accept(&grpc, scoring, settings.max_connections, left).await;
     drop(grpc);
     drain.give();
     let cut_count = finish(workers, settings.drain_deadline(), || cut.give()).await;
     cut.give();
     watcher.abort();
     shadowing.abort();
+    audit.finish().await;
     tracing::info!(connections_cut = cut_count, "shut down");
     Ok(())
 }
 
-fn plane(registry: Arc<Registry>, shadows: Shadows, trust: Trust, settings: &Settings) -> Plane {
+/// Ends once the server is told to stop, health has told so, and those who send requests have had the
+/// time to learn of it.
+async fn left(
+    shutdown: impl Future<Output = ()>,
+    leave: &Trigger,
+    healths: Vec<JoinHandle<()>>,
+    settings: &Settings,
+) {
+    shutdown.await;
+    tracing::info!(seconds = settings.drain_seconds, "shutting down");
+    leave.give();
+    for told in healths {
+        let _ = told.await;
+    }
+    tokio::time::sleep(settings.drain_delay()).await;
+}
+
+/// Whether every file that the settings name can be used.
+///
+/// # Errors
+/// Which one cannot, and why.
+pub(crate) fn check(settings: &Settings) -> Result<(), RunError> {
+    let models = settings.model_folder().map_err(RunError::Store)?;
+    if settings.store_url().is_none() {
+        std::fs::read_dir(models).map_err(|source| RunError::Models {
+            path: models.to_owned(),
+            source,
+        })?;
+    }
+    Secrets::read(settings).map_err(RunError::Identity)?;
+    Ok(())
+}
+
+fn plane(
+    settings: &Settings,
+    secrets: &Secrets,
+    registry: Arc<Registry>,
+    shadows: Shadows,
+    audit: Audit,
+    store: Store,
+) -> Plane {
     Plane {
         registry,
-        admission: Admission::new(
-            usize::try_from(settings.max_rows_in_flight).unwrap_or(usize::MAX),
-        ),
-        compute: Compute::new(settings.worker_count()),
+        admission: Admission::new(rows(settings.max_rows_in_flight), settings.max_wait()),
+        compute: Compute::new(settings.worker_count(), settings.max_queue()),
         shadows,
-        trust,
-        max_rows: usize::try_from(settings.max_rows).unwrap_or(usize::MAX),
+        audit,
+        store,
+        trust: secrets.trust.clone(),
+        journal: secrets.journal.clone(),
+        max_rows: rows(settings.max_rows),
     }
+}
+
+fn rows(count: u32) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
 }
 
 fn start_http(
     listener: Option<TcpListener>,
     shared: &Shared,
     settings: &Settings,
+    api: &Api,
     cut: Signal,
 ) -> Result<(), RunError> {
     let Some(listener) = listener else {
         return Ok(());
     };
+    let own = Own::default();
+    let web = web::web(api.of_caller(own.clone()), &shared.cors);
     let http = Http {
         plane: Arc::clone(&shared.plane),
         calls: Arc::clone(&shared.calls),
         identity: shared.identity.clone(),
         drain: shared.drain.clone(),
+        ready: shared.ready.clone(),
+        cors: CorsLayer::clone(&shared.cors),
         started: Instant::now(),
-        own: Own::default(),
+        own,
     };
     let limits = http::Limits {
         max_body_bytes: shared.max_message_bytes,
         max_connections: usize::try_from(settings.max_connections).unwrap_or(usize::MAX),
         head_timeout: Duration::from_secs(settings.handshake_timeout_seconds.into()),
     };
-    http::start(listener, http, limits, cut).map_err(RunError::Worker)
+    http::start(listener, http, web, limits, cut).map_err(RunError::Worker)
 }
 
 /// What the ports of a server have in common.
@@ -199,11 +263,35 @@ struct House<'a> {
 }
 
 impl House<'_> {
-    /// Workers that serve scoring.
-    async fn scoring(&self) -> Result<(Vec<Worker>, HealthReporter), RunError> {
+    /// Opens every port but that of gRPC, and tells of health from then on.
+    async fn open(
+        &self,
+        http: Option<TcpListener>,
+        admin: Option<TcpListener>,
+    ) -> Result<(Vec<Worker>, Vec<JoinHandle<()>>), RunError> {
+        let ready = &self.shared.ready;
+        let (mut workers, health) = self.scoring(http)?;
+        let mut healths = vec![health.start(ready.clone()).await];
+        if let Some(listener) = admin {
+            let (worker, health) = self.admin(listener)?;
+            workers.push(worker);
+            healths.push(health.start(ready.clone()).await);
+        }
+        Ok((workers, healths))
+    }
+
+    /// Workers that serve scoring, and the thread that serves HTTP.
+    fn scoring(&self, http: Option<TcpListener>) -> Result<(Vec<Worker>, Health), RunError> {
         let allowed = self.settings.allow_model_control;
         let control = self.shared.control.only_if(allowed);
-        let (api, health) = Api::scoring(&self.shared, control).await?;
+        let (api, health) = Api::scoring(&self.shared, control)?;
+        start_http(
+            http,
+            &self.shared,
+            self.settings,
+            &api,
+            self.cutting.clone(),
+        )?;
         let context = self.context(api);
         let workers = (0..self.settings.worker_count())
             .map(|index| worker::start(&format!("cvm-worker-{index}"), context.clone()))
@@ -213,8 +301,8 @@ impl House<'_> {
     }
 
     /// A worker of its own for administration, so that it answers when scoring is busy.
-    async fn admin(&self, listener: TcpListener) -> Result<(Worker, HealthReporter), RunError> {
-        let (api, health) = Api::admin(&self.shared).await?;
+    fn admin(&self, listener: TcpListener) -> Result<(Worker, Health), RunError> {
+        let (api, health) = Api::admin(&self.shared)?;
         let worker = worker::start("cvm-admin", self.context(api)).map_err(RunError::Worker)?;
         let (workers, drain) = (vec![worker.connections.clone()], self.draining.clone());
         tokio::spawn(async move {
@@ -243,19 +331,27 @@ impl House<'_> {
 /// What tells callers apart, and what calls travel under.
 #[derive(Debug, Clone)]
 struct Secrets {
-    tokens: Option<Arc<Watched<Tokens>>>,
+    identity: Identity,
     tls: Option<Tls>,
     trust: Trust,
+    journal: Option<Arc<Journal>>,
 }
 
 impl Secrets {
     fn read(settings: &Settings) -> Result<Secrets, String> {
+        settings.check_whole()?;
         let tokens = settings.tokens.clone().map(|path| {
             let read = {
                 let path = path.clone();
                 move || Tokens::read(&path)
             };
             Watched::new("tokens", vec![path], read).map(Arc::new)
+        });
+        let files = settings.jwt.clone().zip(settings.jwks.clone());
+        let jwt = files.map(|(rules, keys)| {
+            let watched = vec![rules.clone(), keys.clone()];
+            let read = move || Jwt::read(&rules, &keys);
+            Watched::new("JSON Web Tokens", watched, read).map(Arc::new)
         });
         let files = settings.tls_cert.clone().zip(settings.tls_key.clone());
         let tls = files.map(|(certificate, key)| {
@@ -265,8 +361,15 @@ impl Secrets {
                 client_authorities: settings.tls_client_ca.clone(),
             })
         });
+        let told = settings.log_requests || settings.otlp_endpoint.is_some();
+        let key = settings.log_key_file.as_deref();
+        let journal = told.then(|| Journal::new(key).map(Arc::new));
         Ok(Secrets {
-            tokens: tokens.transpose()?,
+            journal: journal.transpose()?,
+            identity: Identity {
+                tokens: tokens.transpose()?,
+                jwt: jwt.transpose()?,
+            },
             tls: tls.transpose()?,
             trust: Trust::new(
                 settings.trust_policy,
@@ -276,14 +379,13 @@ impl Secrets {
         })
     }
 
-    fn identity(&self) -> Identity {
-        Identity::new(self.tokens.clone())
-    }
-
     /// Takes up changed files.
     fn look(&self) {
-        if let Some(tokens) = &self.tokens {
+        if let Some(tokens) = &self.identity.tokens {
             tokens.look();
+        }
+        if let Some(jwt) = &self.identity.jwt {
+            jwt.look();
         }
         if let Some(tls) = &self.tls {
             tls.look();
@@ -296,16 +398,18 @@ impl Secrets {
 async fn first_look(
     settings: &Settings,
     trust: &Trust,
+    store: &Store,
     registry: &Arc<Registry>,
 ) -> Result<Folder, RunError> {
-    let trust = trust.clone();
-    let (path, registry) = (settings.models.clone(), Arc::clone(registry));
+    let (trust, store) = (trust.clone(), store.clone());
+    let path = settings.model_folder().map_err(RunError::Store)?.to_owned();
+    let registry = Arc::clone(registry);
     let look = tokio::task::spawn_blocking(move || {
         std::fs::read_dir(&path).map_err(|source| RunError::Models {
             path: path.clone(),
             source,
         })?;
-        let mut folder = Folder::new(path, trust);
+        let mut folder = Folder::new(path, trust, store);
         folder.look(&registry);
         if registry.snapshot().is_empty() {
             tracing::warn!("no model is loaded; every call is answered with NOT_FOUND");

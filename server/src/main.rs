@@ -10,9 +10,8 @@
     )
 )]
 
-use clap::Parser;
-use cvm_server::{Listeners, LogFormat, RunError, Settings, run};
-use std::io::{IsTerminal, Write};
+use cvm_server::{Asked, Config, Listeners, Log, RunError, Settings, asked, run};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use tokio::net::TcpListener;
@@ -26,8 +25,11 @@ const DEFECT: u8 = 70;
 type Failure = (String, u8);
 
 fn main() -> ExitCode {
-    let settings = Settings::parse();
-    start_log(settings.log_format);
+    let settings = match asked(std::env::args_os()) {
+        Ok(Asked::Serve(settings)) => settings,
+        Ok(Asked::Check(config)) => return check(&config),
+        Err(error) => error.exit(),
+    };
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -35,7 +37,13 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail((format!("no runtime: {error}"), DEFECT)),
     };
+    // Traces are sent from the runtime.
+    let log = match runtime.block_on(async { Log::start(&settings) }) {
+        Ok(log) => log,
+        Err(why) => return fail((why, WRONG_SETTINGS)),
+    };
     let ended = runtime.block_on(serve(settings));
+    runtime.block_on(log.end());
     // A folder being read, or a batch being scored, must not hold the process.
     runtime.shutdown_background();
     match ended {
@@ -44,16 +52,30 @@ fn main() -> ExitCode {
     }
 }
 
+/// Tells the settings, then what is wrong with them.
+fn check(config: &Config) -> ExitCode {
+    let _ = write!(std::io::stdout(), "{config}");
+    match config.check() {
+        Ok(()) => {
+            let _ = writeln!(std::io::stderr(), "cvm-server: the settings are good");
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(failure(error)),
+    }
+}
+
 async fn serve(settings: Settings) -> Result<(), Failure> {
     settings
         .check_exposure()
         .map_err(|why| (why, WRONG_SETTINGS))?;
-    std::fs::read_dir(&settings.models).map_err(|source| {
-        failure(RunError::Models {
-            path: settings.models.clone(),
-            source,
-        })
-    })?;
+    if settings.store_url().is_none() {
+        std::fs::read_dir(&settings.models).map_err(|source| {
+            failure(RunError::Models {
+                path: settings.models.clone(),
+                source,
+            })
+        })?;
+    }
     let handler = |kind| signal(kind).map_err(|e| (format!("no signal handler: {e}"), DEFECT));
     let terminate = handler(SignalKind::terminate())?;
     let interrupt = handler(SignalKind::interrupt())?;
@@ -98,7 +120,7 @@ async fn told_to_stop(mut terminate: Signal, mut interrupt: Signal) {
 fn failure(error: RunError) -> Failure {
     let code = match &error {
         RunError::Models { .. } => NO_SUCH_FOLDER,
-        RunError::Identity(_) => WRONG_SETTINGS,
+        RunError::Identity(_) | RunError::Audit(_) | RunError::Store(_) => WRONG_SETTINGS,
         RunError::Worker(_) | RunError::Description(_) | RunError::Aborted => DEFECT,
     };
     (error.to_string(), code)
@@ -107,17 +129,4 @@ fn failure(error: RunError) -> Failure {
 fn fail((message, code): Failure) -> ExitCode {
     let _ = writeln!(std::io::stderr(), "cvm-server: {message}");
     ExitCode::from(code)
-}
-
-/// The log goes to standard error; colours only where a person looks.
-fn start_log(format: LogFormat) {
-    let log = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_max_level(tracing::Level::INFO)
-        .with_target(false);
-    match format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().init(),
-    }
 }

@@ -1,10 +1,13 @@
 //! From a request to its answer, whatever service it came through.
 
 use crate::admission::Admission;
+use crate::audit::Audit;
 use crate::compute::{Compute, Next, Steps};
 use crate::deadline::Deadline;
+use crate::journal::{Asked, Journal};
 use crate::registry::{Registry, Served};
 use crate::shadow::Shadows;
+use crate::store::Store;
 use crate::trust::Trust;
 use crate::work::{Part, Work, weight};
 use cvm::{Frame, ScoreOptions, Scores, Violation};
@@ -23,8 +26,14 @@ pub(crate) struct Plane {
     pub(crate) compute: Compute,
     /// Where batches go that shadows are to score.
     pub(crate) shadows: Shadows,
+    /// Where predictions are recorded.
+    pub(crate) audit: Audit,
+    /// Where models come from, if not from a folder alone.
+    pub(crate) store: Store,
     /// Whose model files are served.
     pub(crate) trust: Trust,
+    /// Where requests are told of, if they are.
+    pub(crate) journal: Option<Arc<Journal>>,
     /// Most rows of one request.
     pub(crate) max_rows: usize,
 }
@@ -66,10 +75,16 @@ impl Plane {
         } = job;
         let route = self.registry.route(&model)?;
         let served = Arc::clone(&route.served);
+        let asked = self.journal.as_ref().map(|journal| Asked {
+            customers: journal.customers(&row_keys),
+            request_id: request_id.clone(),
+            ..Asked::of(&served, frame.row_count, begun)
+        });
         let size = frame.row_count.saturating_mul(weight(&options));
         let work = Work {
             route,
             shadows: self.shadows.clone(),
+            audit: self.audit.clone(),
             frame: Some(frame),
             options,
             row_keys,
@@ -83,6 +98,9 @@ impl Plane {
         let answer = self.compute.run(size, deadline, work).await;
         if answer.is_err() {
             served.meter.refused(begun);
+        }
+        if let (Some(journal), Some(asked)) = (&self.journal, asked) {
+            journal.tell(&asked, answer.as_ref().map(|_| ()));
         }
         answer
     }

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
+use tokio::sync::watch;
 
 /// Models by id.
 pub(crate) type Models = BTreeMap<String, Arc<Deployment>>;
@@ -230,7 +231,9 @@ fn version_of(id: &str, model: &cvm::Model) -> String {
 pub(crate) struct Registry {
     models: ArcSwap<Models>,
     refused: ArcSwap<Refused>,
-    swaps: AtomicU64,
+    refusals: AtomicU64,
+    /// How often the set of models changed; whoever follows it is told.
+    swaps: watch::Sender<u64>,
     /// Versions taken out of service; held here so that no thread that serves has to free one.
     retired: Mutex<Vec<Arc<Served>>>,
 }
@@ -245,7 +248,7 @@ impl Registry {
     pub(crate) fn publish(&self, models: Models) {
         let kept: HashSet<*const Served> = versions(&models).map(Arc::as_ptr).collect();
         let old = self.models.swap(Arc::new(models));
-        self.swaps.fetch_add(1, Ordering::Relaxed);
+        self.swaps.send_modify(|count| *count += 1);
         let gone = versions(&old).filter(|served| !kept.contains(&Arc::as_ptr(served)));
         if let Ok(mut retired) = self.retired.lock() {
             retired.extend(gone.cloned());
@@ -269,7 +272,12 @@ impl Registry {
 
     /// How often the set of models changed.
     pub(crate) fn swap_count(&self) -> u64 {
-        self.swaps.load(Ordering::Relaxed)
+        *self.swaps.borrow()
+    }
+
+    /// Tells of every change of the set of models.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.swaps.subscribe()
     }
 
     /// Why the newest file of a model, or a version, is not served.
@@ -277,9 +285,20 @@ impl Registry {
         self.refused.load_full()
     }
 
-    /// Replaces the refusals.
+    /// Replaces the refusals, and counts those that are new.
     pub(crate) fn refuse(&self, refused: Refused) {
+        let before = self.refused.load();
+        let new = refused
+            .iter()
+            .filter(|(key, why)| before.get(*key) != Some(*why));
+        self.refusals
+            .fetch_add(new.count() as u64, Ordering::Relaxed);
         self.refused.store(Arc::new(refused));
+    }
+
+    /// Refusals so far.
+    pub(crate) fn refusal_count(&self) -> u64 {
+        self.refusals.load(Ordering::Relaxed)
     }
 
     /// The version of a model that a name means.

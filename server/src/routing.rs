@@ -119,13 +119,22 @@ impl Routing {
         }
     }
 
+    /// The text of the file.
+    ///
+    /// # Errors
+    /// It cannot be written as JSON: a defect.
+    pub(crate) fn to_text(&self) -> Result<String, String> {
+        let mut text = serde_json::to_string_pretty(self).map_err(|error| error.to_string())?;
+        text.push('\n');
+        Ok(text)
+    }
+
     /// Writes the file: whole or not at all.
     ///
     /// # Errors
     /// Why it could not be written.
     pub(crate) fn write(&self, folder: &Path) -> Result<(), String> {
-        let mut text = serde_json::to_string_pretty(self).map_err(|error| error.to_string())?;
-        text.push('\n');
+        let text = self.to_text()?;
         let path = folder.join(ROUTING);
         cvm::repository::replace_file(&path, text.as_bytes()).map_err(|error| error.message)
     }

@@ -8,6 +8,7 @@ use crate::file_state::{Look, is_known};
 use crate::registry::{Deployment, Served, Versions};
 use crate::routing::{CHAMPION, Change, ROUTING, Routing};
 use crate::split::{Split, unlike};
+use crate::store::Store;
 use crate::trust::Trust;
 use cvm::repository::{MANIFEST, Manifest, ManifestVersion};
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,7 +46,8 @@ pub(crate) struct Shelf {
 }
 
 impl Shelf {
-    pub(crate) fn new(id: &str, folder: &Path, trust: Trust) -> Shelf {
+    /// A folder of which these versions are held.
+    pub(crate) fn new(id: &str, folder: &Path, trust: Trust, held: BTreeSet<String>) -> Shelf {
         Shelf {
             id: id.to_owned(),
             folder: folder.to_owned(),
@@ -56,10 +58,15 @@ impl Shelf {
             wanted: None,
             routing_look: None,
             routing_refusal: None,
-            held: BTreeSet::new(),
+            held,
             served: None,
             trust,
         }
+    }
+
+    /// Versions unloaded by request.
+    pub(crate) fn held(&self) -> &BTreeSet<String> {
+        &self.held
     }
 
     /// What is in force; none while no version is loaded.
@@ -277,7 +284,7 @@ impl Shelf {
     ///
     /// # Errors
     /// Why nothing changed.
-    pub(crate) fn change(&mut self, change: &Change) -> Result<(), String> {
+    pub(crate) fn change(&mut self, change: &Change, store: &Store) -> Result<(), String> {
         self.look();
         let served = self.served.as_ref().ok_or("no version of it is loaded")?;
         let next = served.routing.changed(change)?;
@@ -286,7 +293,10 @@ impl Shelf {
         if !dangling.is_empty() {
             return Err(dangling.join("; "));
         }
-        next.write(&self.folder)?;
+        // Where there is a store it is the truth: what it does not take is not in force here either.
+        if !store.push(&self.id, &next.to_text()?)? {
+            next.write(&self.folder)?;
+        }
         tracing::info!(model = %self.id, ?change, "routing changed by request");
         self.routing_look = None;
         self.look();

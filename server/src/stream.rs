@@ -1,6 +1,6 @@
 //! A stream of requests: answers in order, failures in band, a bounded number of requests ahead.
 
-use crate::admission::Own;
+use crate::admission::{Own, Ticket};
 use crate::deadline::{self, Deadline};
 use crate::drain::Signal;
 use crate::plane::Plane;
@@ -17,6 +17,9 @@ use tonic::Status;
 /// answers, this is where reading stops.
 pub(crate) const MAX_UNANSWERED: usize = 32;
 
+/// An answer, and the ticket it holds until the caller takes it.
+pub(crate) type Ticketed<Answered> = (Answered, Option<Ticket>);
+
 /// The answers to `requests`. When the server drains or the caller's deadline passes, nothing more
 /// is read, what was read is answered, and the stream ends with the reason.
 pub(crate) fn answers<S, Asked, Answered, Work>(
@@ -29,7 +32,7 @@ where
     S: Stream<Item = Result<Asked, Status>> + Send + 'static,
     Asked: Send + 'static,
     Answered: Send + 'static,
-    Work: Future<Output = Answered> + Send + 'static,
+    Work: Future<Output = Ticketed<Answered>> + Send + 'static,
 {
     let ended = Arc::new(OnceLock::new());
     let end = Arc::clone(&ended);
@@ -43,6 +46,7 @@ where
             async move { Ok(work?.await) }
         })
         .buffered(MAX_UNANSWERED)
+        .map(|answer: Result<Ticketed<Answered>, Status>| answer.map(|(answer, _taken)| answer))
         .chain(
             once(async move { ended.get().cloned() }).filter_map(|reason| {
                 ready(reason.map(|refusal: Refusal| Err(Status::from(refusal))))
@@ -65,11 +69,12 @@ async fn admitted(
     request: pb::ScoreRequest,
     deadline: Deadline,
     own: &Own,
-) -> Result<pb::ScoreResponse, Refusal> {
+) -> Result<Ticketed<pb::ScoreResponse>, Refusal> {
     let rows = request.frame.as_ref().map_or(0, |frame| frame.row_count);
     let rows = u64::try_from(rows).unwrap_or(0);
-    let _ticket = plane.admission.admit(own, rows, 0)?;
-    plane.score(request, deadline).await
+    let ticket = plane.admission.admit(own, rows, 0)?;
+    let answer = plane.score(request, deadline).await?;
+    Ok((answer, Some(ticket)))
 }
 
 /// The answer to one request of `StreamScore`.
@@ -78,7 +83,7 @@ pub(crate) async fn answer(
     message: pb::StreamScoreRequest,
     deadline: Deadline,
     own: Own,
-) -> pb::StreamScoreResponse {
+) -> Ticketed<pb::StreamScoreResponse> {
     let pb::StreamScoreRequest { sequence, request } = message;
     let result = match request {
         Some(request) => admitted(&plane, request, deadline, &own).await,
@@ -87,12 +92,13 @@ pub(crate) async fn answer(
             description: "is required".to_owned(),
         }])),
     };
-    let result = match result {
-        Ok(response) => Answer::Response(response),
-        Err(refusal) => Answer::Error(refusal.into()),
+    let (result, ticket) = match result {
+        Ok((response, ticket)) => (Answer::Response(response), ticket),
+        Err(refusal) => (Answer::Error(refusal.into()), None),
     };
-    pb::StreamScoreResponse {
+    let answer = pb::StreamScoreResponse {
         sequence,
         result: Some(result),
-    }
+    };
+    (answer, ticket)
 }

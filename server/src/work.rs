@@ -1,5 +1,6 @@
 //! A request on its way: its rows dealt to versions, scored block by block, joined to one answer.
 
+use crate::audit::{Answered, Audit};
 use crate::compute::{Next, Steps};
 use crate::meter::Moments;
 use crate::registry::{Route, Served};
@@ -87,6 +88,7 @@ impl Part {
 pub(crate) struct Work<T> {
     pub(crate) route: Route,
     pub(crate) shadows: Shadows,
+    pub(crate) audit: Audit,
     /// The rows, until they are dealt.
     pub(crate) frame: Option<Frame>,
     pub(crate) options: ScoreOptions,
@@ -158,6 +160,7 @@ impl<T> Work<T> {
         let Work {
             route,
             shadows,
+            audit,
             options,
             row_keys,
             request_id,
@@ -172,6 +175,17 @@ impl<T> Work<T> {
         if let (Some(part), Some(deployment)) = (champion, route.compared()) {
             let base = &part.gathered.scores.outputs;
             shadows.offer(deployment, Arc::clone(&part.frame), &options, base);
+        }
+        for part in &parts {
+            audit.offer(&Answered {
+                served: &part.served,
+                frame: &part.frame,
+                places: part.places.as_deref(),
+                scores: &part.gathered.scores,
+                options: &options,
+                row_keys: &row_keys,
+                request_id: &request_id,
+            });
         }
         let met: Vec<_> = parts
             .iter()
@@ -247,7 +261,8 @@ fn defect(why: impl Into<String>) -> Refusal {
     Refusal::new(Reason::Internal, why)
 }
 
-fn column(specs: &[OutputSpec], name: &str, values: Vec<f64>) -> ScoredColumn {
+/// An output column with its unit.
+pub(crate) fn column(specs: &[OutputSpec], name: &str, values: Vec<f64>) -> ScoredColumn {
     let unit = specs.iter().find(|spec| spec.name == name);
     ScoredColumn {
         name: name.to_owned(),

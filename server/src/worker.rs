@@ -7,6 +7,7 @@ use crate::api::Api;
 use crate::connection::{Limits, serve};
 use crate::drain::Signal;
 use crate::identity::Tls;
+use crate::turn;
 use std::io;
 use std::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
@@ -49,6 +50,7 @@ pub(crate) struct Context {
 pub(crate) fn start(name: &str, context: Context) -> io::Result<Worker> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .on_thread_park(turn::idle)
         .build()?;
     let (connections, inbox) = mpsc::channel(context.max_connections);
     let (done, ended) = oneshot::channel();

@@ -298,6 +298,53 @@ _catboost("lossguide", grow_policy="Lossguide")
 _catboost("many_borders", border_count=1000, depth=8)
 
 
+def levelled(classes=2):
+    """Return numbers beside words and whole numbers as categories, labels, and rows to score."""
+    import pandas as pd
+
+    X, y = data(classes=classes)
+    rng = np.random.default_rng(6)
+    city = rng.integers(0, 60, ROWS)
+    own = {
+        "plan": rng.choice(
+            ["m", "yr", "two years", "année", "until further notice, or death"], ROWS
+        ),
+        "city": np.array([f"city of the number {i}" * (1 + i % 4) for i in city], dtype=object),
+        "zone": rng.integers(-2, 9, ROWS),
+    }
+    y = y + (own["plan"] == "m") * (city % 7 == 3) * (classes == 2)
+    table = pd.DataFrame({"n0": X[:, 0], **own, "n1": X[:, 1], "n2": X[:, 2]})
+    strange = rows(X)
+    served = table.assign(n0=strange[:, 0], n1=strange[:, 1], n2=strange[:, 2])
+    strangers = rng.random((ROWS, 3)) < 0.05
+    served.loc[strangers[:, 0], "plan"] = "weekly"
+    served.loc[strangers[:, 1], "city"] = ""
+    served.loc[strangers[:, 2], "zone"] = 1_000_000
+    return table, np.minimum(y, classes - 1).astype(int), served
+
+
+def _catboost_levels(name, *, classes=2, regressor=False, **params):
+    def build():
+        table, y, served = levelled(classes)
+        words = ["plan", "city", "zone"]
+        given = {"cat_features": words, "max_ctr_complexity": 1, "regressor": regressor}
+        target = y + table["n0"].fillna(0) if regressor else y
+        model = catboost(table, target, **(given | params))
+        return model, served, {"levels": {word: table[word].unique() for word in words}}
+
+    build.__name__ = f"catboost_{name}"
+    case("catboost")(build)
+
+
+_EVERY = ["Borders", "Buckets:Prior=0.3", "BinarizedTargetMeanValue", "Counter"]
+_catboost_levels("one_hot_levels", one_hot_max_size=100)
+_catboost_levels("statistics_of_levels")
+_catboost_levels("every_statistic", simple_ctr=_EVERY)
+_catboost_levels("statistics_of_three_classes", classes=3, simple_ctr=_EVERY[:3])
+_catboost_levels("statistics_depthwise", grow_policy="Depthwise", one_hot_max_size=6)
+_catboost_levels("statistics_of_a_value", regressor=True)
+
+
 # scikit-learn
 
 

@@ -311,3 +311,41 @@ def test_shape_stride_and_type_never_change_a_number(published, values, step, or
         for name in ("p_alive", "expected_purchases"):
             assert np.asarray(scores[name]).tobytes() == expected[name].tobytes()
         assert list(scores["status"]) == expected["status"].tolist()
+
+
+def test_a_row_is_handed_over_as_one_array_with_the_numbers_of_its_columns():
+    names = ["a", "b", "c"]
+    values = np.array([[1.0, np.nan, -0.0], [2.0, 1e15, 1e-310]])
+    frame = pd.DataFrame(values, columns=names)
+    for table in (
+        as_table(values, names),
+        as_table(np.asfortranarray(values), names),
+        as_table(values[::-1][::-1], names),
+        as_table(frame),
+        as_table(frame.assign(a=[1, 2])),
+        as_table(dict(zip(names, values.T, strict=True))),
+    ):
+        whole = table.matrix(names)
+        assert whole is not None
+        each = [column for _, column in table.columns(names)]
+        assert np.column_stack(each).tobytes() == np.ascontiguousarray(whole).tobytes()
+
+
+def test_what_one_array_could_not_tell_is_handed_over_by_column(published):
+    names = ["a", "b"]
+    frame = pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]})
+    for table in (
+        as_table(frame.assign(b=[2**53 + 1, 1])),
+        as_table(frame.assign(b=["x", "y"])),
+        as_table(frame.assign(b=[True, False])),
+        as_table(frame[["b", "a"]]),
+        as_table(pd.concat([frame] * 200)),
+        as_table({"a": np.zeros(2), "b": np.zeros(2, np.int64)}),
+        as_table(np.ma.masked_equal(np.ones((2, 2)), 0), names),
+        as_table(np.ones((2, 2), np.int64), names),
+    ):
+        assert table.matrix(names) is None
+    with pytest.raises(cvm.InvalidInputError, match="numbers"):
+        published.score_frame(
+            pd.DataFrame({"frequency": [2**53 + 1], "recency": [1.0], "T": [2.0]}), horizon=1
+        )

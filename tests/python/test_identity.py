@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 import urllib.error
 import urllib.request
 
 import grpc
+import jwt
 import numpy as np
 import pytest
 import trustme
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 import cvm
 from support import Server
@@ -143,5 +146,74 @@ def test_http_scores_and_shows_to_those_with_the_role(tmp_path, published):
         assert "cvm_rows_total" in ask(f"{base}/metrics", VIEWER)[1]
         assert ask(f"{base}/livez") == (200, "ok")
         assert np.isfinite(json.loads(ask(f"{base}/status.json", VIEWER)[1])["up_seconds"])
+    finally:
+        server.stop()
+
+
+RULES = """
+issuer = "https://login.example"
+audience = "cvm"
+algorithms = ["ES256", "ES384", "EdDSA", "RS256", "RS512", "PS256"]
+roles_claim = "scope"
+[roles]
+"cvm:score" = ["score", "read"]
+"""
+KEYS = {
+    "RS256": rsa.generate_private_key(65537, 2048),
+    "RS512": rsa.generate_private_key(65537, 2048),
+    "PS256": rsa.generate_private_key(65537, 2048),
+    "ES256": ec.generate_private_key(ec.SECP256R1()),
+    "ES384": ec.generate_private_key(ec.SECP384R1()),
+    "EdDSA": ed25519.Ed25519PrivateKey.generate(),
+}
+
+
+def signed(algorithm, key, key_id, **claims):
+    """Make a token as PyJWT makes them."""
+    usual = {"iss": "https://login.example", "aud": "cvm", "exp": int(time.time()) + 300}
+    usual |= {"sub": "kim", "scope": "openid cvm:score"}
+    return jwt.encode(usual | claims, key, algorithm=algorithm, headers={"kid": key_id})
+
+
+def public(algorithm, key, key_id):
+    made = jwt.get_algorithm_by_name(algorithm).to_jwk(key.public_key(), as_dict=True)
+    return made | {"kid": key_id, "use": "sig"}
+
+
+@pytest.mark.filterwarnings("ignore:The RSA key is 1024 bits long")
+def test_tokens_that_another_library_signs_get_in(tmp_path, published):
+    published.save(tmp_path / "retail.cvm")
+    weak = rsa.generate_private_key(65537, 1024)  # noqa: S505 - to be refused
+    keys = [public(name, key, name) for name, key in KEYS.items()]
+    keys.append(public("RS256", weak, "weak"))
+    keys.append(public("RS256", KEYS["RS256"], "for-encryption") | {"use": "enc"})
+    keys.append(public("RS256", KEYS["RS256"], "for-PS256") | {"alg": "PS256"})
+    (tmp_path / "jwt.toml").write_text(RULES)
+    (tmp_path / "jwks.json").write_text(json.dumps({"keys": keys}))
+    flags = ["--jwt", str(tmp_path / "jwt.toml"), "--jwks", str(tmp_path / "jwks.json")]
+    server = Server(tmp_path, *flags)
+    try:
+
+        def answer(token):
+            with cvm.connect(server.target, token=token) as client:
+                return client.score("retail", ROW, horizon=39)
+
+        for name, key in KEYS.items():
+            assert answer(signed(name, key, name))["p_alive"] == published.p_alive(ROW), name
+        own = KEYS["RS256"]
+        for token in [
+            signed("RS256", weak, "weak"),
+            signed("RS256", own, "for-encryption"),
+            signed("RS256", own, "for-PS256"),
+            signed("RS384", own, "RS256"),
+            signed("RS256", own, "PS256"),
+            signed("RS256", own, "RS256", exp=int(time.time()) - 3600),
+            signed("RS256", own, "RS256", aud="other"),
+            jwt.encode({"iss": "https://login.example"}, None, algorithm="none"),
+        ]:
+            with pytest.raises(PermissionError, match="refused"):
+                answer(token)
+        with pytest.raises(cvm.AccessDeniedError, match="`kim` lacks the role `read`"):
+            answer(signed("ES256", KEYS["ES256"], "ES256", scope="openid"))
     finally:
         server.stop()

@@ -307,12 +307,28 @@ def test_other_objects_are_refused():
 def test_catboost_categories_are_refused_with_the_reason():
     catboost = pytest.importorskip("catboost")
     rng = np.random.default_rng(0)
-    X = np.column_stack([rng.choice(["a", "b", "c"], 500), rng.normal(size=500)]).astype(object)
-    y = (X[:, 0] == "a").astype(int)
-    model = catboost.CatBoostClassifier(iterations=3, verbose=0, allow_writing_files=False)
-    model.fit(X, y, cat_features=[0])
+    X = rng.choice(["a", "b", "c", "d"], (600, 2)).astype(object)
+    y = (X == "a").all(axis=1) | (X == "b").all(axis=1)
+    given = {"iterations": 5, "verbose": 0, "allow_writing_files": False, "one_hot_max_size": 1}
+    model = catboost.CatBoostClassifier(max_ctr_complexity=4, **given)
+    model.fit(X, y.astype(int), cat_features=[0, 1])
+    levels = {"x0": list("abcd"), "x1": list("abcd")}
     with pytest.raises(CvmError, match="hashes of categories"):
         cvm.from_catboost(model)
+    with pytest.raises(CvmError, match="max_ctr_complexity=1"):
+        cvm.from_catboost(model, levels=levels)
+    model = catboost.CatBoostClassifier(max_ctr_complexity=1, **given)
+    model.fit(X, y.astype(int), cat_features=[0, 1])
+    assert cvm.from_catboost(model, levels=levels).parity_["rows"] >= 256
+    with pytest.raises(cvm.InvalidInputError, match="lack 1 that the model knows"):
+        cvm.from_catboost(model, levels=levels | {"x1": list("abc")})
+    with pytest.raises(cvm.InvalidInputError, match="name 3 columns"):
+        cvm.from_catboost(model, levels=levels | {"x2": ["a"]})
+    with pytest.raises(cvm.InvalidInputError, match="whole numbers"):
+        cvm.from_catboost(model, levels=levels | {"x1": [0.5]})
+    strict = cvm.from_catboost(model, levels=levels, unseen="reject")
+    told = strict.score_frame({"x0": ["a", "z"], "x1": ["b", "b"]})["status"]
+    assert told.tolist() == ["ok", "unseen_level"]
 
 
 def test_columns_are_found_by_name():

@@ -147,6 +147,20 @@ def test_a_fit_that_stops_early_warns_or_raises(cdnow):
         cvm.BgNbd(on_not_converged="ignore").fit(cdnow)
 
 
+def test_a_search_is_told_of_and_ends_by_an_error_of_the_callback(cdnow):
+    seen = []
+    model = cvm.BgNbd().fit(cdnow, progress=lambda *told: seen.append(told))
+    assert [step for step, _ in seen[:3]] == [0, 1, 2]
+    assert seen[-1][1] == pytest.approx(model.log_likelihood_, abs=1e-3)
+
+    def stop(step, _log_likelihood):
+        if step == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cvm.BgNbd().fit(cdnow, progress=stop)
+
+
 def test_weights_count_rows(cdnow):
     twice = {name: np.concatenate([values, values]) for name, values in cdnow.items()}
     doubled = cvm.BgNbd().fit(twice)

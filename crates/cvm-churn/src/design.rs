@@ -119,7 +119,7 @@ impl LogisticDesign {
         let shift = offset.map(|column| columns[column].as_slice());
         let likelihood = likelihood(&columns, &merged, (&means, &scales), &active, shift);
         let dim = active.len() + 1;
-        let (penalty, l1) = penalties(spec.penalty, spec.l1_ratio, dim);
+        let (penalty, l1) = penalties(spec.penalty, spec.l1_ratio, 1, dim);
         let mut start = vec![0.0; dim];
         let positive_weight = sum(&merged.churned);
         start[0] = cvm_math::ln(positive_weight / (sum(&merged.weight) - positive_weight));
@@ -387,12 +387,13 @@ pub(crate) fn active(
     kept
 }
 
-/// L2 and L1 penalties per parameter, the first of which has none; no L1 list if there is none.
+/// L2 and L1 penalties per parameter, the first `free` of which have none; no L1 list if there is
+/// none.
 #[must_use]
-pub fn penalties(penalty: f64, l1_ratio: f64, dim: usize) -> (Vec<f64>, Vec<f64>) {
+pub fn penalties(penalty: f64, l1_ratio: f64, free: usize, dim: usize) -> (Vec<f64>, Vec<f64>) {
     let list = |weight: f64| {
         let mut list = vec![weight; dim];
-        list[0] = 0.0;
+        list[..free.min(dim)].fill(0.0);
         list
     };
     let l1 = if l1_ratio > 0.0 {

@@ -47,6 +47,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Check model files: checksums, their own probe rows scored again, signatures.
     Verify(VerifyArgs),
+    /// Compute the predictions of an audit log again and compare in every bit.
+    Replay(ReplayArgs),
     /// Add a model file as a version to a folder that a server serves.
     Publish(PublishArgs),
     /// Make a pair of keys for signatures.
@@ -163,7 +165,9 @@ Examples:
   cvm fit clv.gamma_gamma customers.csv -o spend.cvm
   cvm fit churn.logistic telco.csv --target Churn --set 'ignore=[\"customerID\"]' -o churn.cvm
   cvm fit churn.boosted telco.csv --target Churn --set 'ignore=[\"customerID\"]' \\
-      --set interaction_order=2 -o trees.cvm")]
+      --set interaction_order=2 -o trees.cvm
+  cvm fit clv.pareto_nbd_tv customers.csv --set 'dropout_covariates=[\"price\"]' \\
+      --covariates prices.csv --observation-end 2024-06-30 --time-unit week -o timed.cvm")]
 pub struct FitArgs {
     /// Kind of the model; `cvm kinds` lists them.
     pub kind: String,
@@ -193,6 +197,9 @@ pub struct FitArgs {
     /// Threads, 0 for all; the result does not depend on it.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub threads: usize,
+    /// Covariates over time.
+    #[command(flatten)]
+    pub paths: PathArgs,
     /// How the text is written.
     #[command(flatten)]
     pub text: TextArgs,
@@ -205,6 +212,32 @@ pub struct FitArgs {
     /// Intervals of the parameters, besides those of the standard errors.
     #[command(flatten)]
     pub intervals: IntervalArgs,
+}
+
+/// Covariates over time, for the kinds that read paths of them.
+#[derive(Debug, Args)]
+pub struct PathArgs {
+    /// Long table of covariates over time: one row per customer and period, in any order, with
+    /// `start`, the covariates and (else a period lasts to the next) `end`. Without the column of
+    /// the customer its periods are those of everybody.
+    #[arg(long, value_name = "FILE")]
+    pub covariates: Option<PathBuf>,
+    /// The log behind the summaries, with the column of the customer: what a fit with covariates of
+    /// the purchase rate reads besides.
+    #[arg(long, value_name = "FILE", requires = "covariates")]
+    pub transactions: Option<PathBuf>,
+    /// Column of the customer in all tables.
+    #[arg(long, value_name = "COLUMN", default_value = "customer_id")]
+    pub customer_id: String,
+    /// Column of the log with the time of a transaction.
+    #[arg(long, value_name = "COLUMN", default_value = "date")]
+    pub date: String,
+    /// Column of the customers with the date of each one's start, where periods start at dates.
+    #[arg(long, value_name = "COLUMN", requires = "covariates")]
+    pub origin: Option<String>,
+    /// Or the end of observation, from which T (or tenure) leads back to the start.
+    #[arg(long, value_name = "DATE", requires = "covariates")]
+    pub observation_end: Option<String>,
 }
 
 /// How to make intervals of parameters.
@@ -260,7 +293,7 @@ pub struct ImportArgs {
     /// Model file of the library.
     pub file: PathBuf,
     /// An option of the import, as NAME=JSON: feature_names, missing, iterations, categorical,
-    /// unseen; may be repeated.
+    /// levels, unseen; may be repeated.
     #[arg(long = "set", value_name = "NAME=JSON")]
     pub settings: Vec<String>,
     /// Where to save.
@@ -435,6 +468,9 @@ pub struct ScoreArgs {
     /// Threads, 0 for all; the scores do not depend on it.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub threads: usize,
+    /// Covariates over time.
+    #[command(flatten)]
+    pub paths: PathArgs,
     /// How the text is written.
     #[command(flatten)]
     pub text: TextArgs,
@@ -498,12 +534,33 @@ pub struct VerifyArgs {
     pub model: Option<String>,
 }
 
+/// Arguments of `cvm replay`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Exit codes: 0 if every record is reproduced in every bit, or says nothing that could be; 4 if a score
+differs, a record was changed or a line is none; 3 if the model of a record is not found.
+
+Example:
+  cvm replay audit/ --models models/")]
+pub struct ReplayArgs {
+    /// Logs of `cvm-server --audit-log`: files, or folders of them.
+    #[arg(required = true)]
+    pub logs: Vec<PathBuf>,
+    /// Folder of models, as a server serves it: files, and folders with a manifest.
+    #[arg(long, value_name = "DIR")]
+    pub models: PathBuf,
+    /// Write the report as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Arguments of `cvm publish`.
 #[derive(Debug, Args)]
 pub struct PublishArgs {
     /// Model file.
     pub model: PathBuf,
-    /// Folder of the model, such as `models/churn`; made if it is not there.
+    /// Folder of the model, such as `models/churn`, made if it is not there; or, in a build with object
+    /// stores, its URL, such as `s3://bucket/models/churn`.
     pub folder: PathBuf,
     /// Name of the version; unset takes the author's, or the first 12 digits of the fingerprint.
     #[arg(long)]

@@ -5,11 +5,12 @@ use crate::failure::{Failure, say};
 use crate::intervals;
 use crate::models;
 use crate::options;
+use crate::paths::{self, Paths};
 use crate::progress::Progress;
 use crate::render::{Align, Table, count, number, optional, print, write_json};
 use crate::tables::{self, Wanted};
 use cvm::table::ColumnKind;
-use cvm::{Batch, FitOptions, FitReport, Fitted, NestedTest};
+use cvm::{Batch, FitOptions, FitProgress, FitReport, Fitted, NestedTest};
 use serde_json::Value;
 use std::cell::RefCell;
 use std::ops::ControlFlow;
@@ -18,7 +19,16 @@ use std::ops::ControlFlow;
 pub fn run(args: &FitArgs) -> Result<(), Failure> {
     let entry = cvm::entry(&args.kind)?;
     let options = fit_options(args)?;
-    let frame = tables::read(&args.data, &args.text, &wanted(entry, &options))?;
+    let paths = long_tables(args, entry, &options)?;
+    let mut wanted = wanted(entry, &options);
+    let texts = paths::columns(&args.paths).into_iter();
+    wanted
+        .kinds
+        .extend(texts.map(|name| (name, ColumnKind::Text)));
+    let mut frame = tables::read(&args.data, &args.text, &wanted)?;
+    if let Some(paths) = paths {
+        frame = paths.join(&frame)?;
+    }
     let batch = frame.batch().map_err(cvm::Error::from)?;
     let fitted = watched(entry.kind, &batch, &options)?;
     print(&render(entry, &fitted.report))?;
@@ -37,10 +47,8 @@ pub fn run(args: &FitArgs) -> Result<(), Failure> {
 /// Fits with a line that shows the steps of a long fit.
 fn watched(kind: &str, batch: &Batch<'_>, options: &FitOptions) -> Result<Fitted, Failure> {
     let bar: RefCell<Option<Progress>> = RefCell::new(None);
-    let watch = |done: usize, total: usize| {
-        let mut bar = bar.borrow_mut();
-        let own = bar.get_or_insert_with(|| Progress::steps("growing trees", total as u64));
-        own.reach(done);
+    let watch = |progress: FitProgress| {
+        show(progress, &mut bar.borrow_mut());
         ControlFlow::Continue(())
     };
     let fitted = cvm::fit_watched(kind, batch, options, &watch);
@@ -48,6 +56,26 @@ fn watched(kind: &str, batch: &Batch<'_>, options: &FitOptions) -> Result<Fitted
         bar.finish();
     }
     Ok(fitted?)
+}
+
+fn show(progress: FitProgress, bar: &mut Option<Progress>) {
+    match progress {
+        FitProgress::Steps { done, total } => {
+            let own = bar.get_or_insert_with(|| Progress::steps("growing trees", total as u64));
+            own.reach(done);
+        }
+        FitProgress::Search {
+            steps,
+            log_likelihood,
+            gradient_norm,
+        } => {
+            let own = bar.get_or_insert_with(Progress::search);
+            own.say(format!(
+                "fitting: step {steps}, log-likelihood {log_likelihood:.3}, gradient {gradient_norm:.1e}"
+            ));
+        }
+        _ => {}
+    }
 }
 
 fn fit_options(args: &FitArgs) -> Result<FitOptions, Failure> {
@@ -79,6 +107,51 @@ fn fit_options(args: &FitArgs) -> Result<FitOptions, Failure> {
     })
 }
 
+/// The covariates over time, if the arguments name any.
+fn long_tables(
+    args: &FitArgs,
+    entry: &cvm::Entry,
+    options: &FitOptions,
+) -> Result<Option<Paths>, Failure> {
+    if args.paths.covariates.is_some() && !entry.covariate_paths {
+        let why = format!("is of no use: {} reads no covariates over time", entry.kind);
+        return Err(Failure::argument("--covariates", why));
+    }
+    let names = covariates(entry, options);
+    if args.paths.covariates.is_some() && names.is_empty() {
+        let processes = entry.processes.iter().map(|process| process.name);
+        let settings: Vec<String> = processes
+            .map(|name| format!("--set '{name}_covariates=[\"…\"]'"))
+            .collect();
+        let why = format!(
+            "is of no use without names of covariates: {}",
+            settings.join(", ")
+        );
+        return Err(Failure::argument("--covariates", why));
+    }
+    let buys = entry
+        .processes
+        .iter()
+        .any(|process| process.name == "purchase");
+    let age = if buys { "T" } else { "tenure" };
+    Paths::read(&args.paths, &args.text, names, age, options.time_unit)
+}
+
+/// Covariates that the settings name, each once.
+fn covariates(entry: &cvm::Entry, options: &FitOptions) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for process in entry.processes {
+        let setting = format!("{}_covariates", process.name);
+        let given = options.settings.get(&setting).and_then(Value::as_array);
+        for name in given.into_iter().flatten().filter_map(Value::as_str) {
+            if !found.iter().any(|own| own == name) {
+                found.push(name.to_owned());
+            }
+        }
+    }
+    found
+}
+
 /// The columns of a kind whose columns are fixed, as numbers; every column for others.
 fn wanted(entry: &cvm::Entry, options: &FitOptions) -> Wanted {
     let Some(harness) = entry.harness else {
@@ -89,15 +162,9 @@ fn wanted(entry: &cvm::Entry, options: &FitOptions) -> Wanted {
     if entry.covariate_paths && !options.settings.is_empty() {
         return numbers(columns, true);
     }
-    for process in entry.processes {
-        let given = options
-            .settings
-            .get(&format!("{}_covariates", process.name));
-        let names = given.and_then(Value::as_array).into_iter().flatten();
-        for name in names.filter_map(Value::as_str) {
-            if !columns.iter().any(|own| own == name) {
-                columns.push(name.to_owned());
-            }
+    for name in covariates(entry, options) {
+        if !columns.contains(&name) {
+            columns.push(name);
         }
     }
     numbers(columns, false)

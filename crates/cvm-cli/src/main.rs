@@ -19,9 +19,11 @@ mod intervals;
 mod kinds;
 mod models;
 mod options;
+mod paths;
 mod progress;
 mod publish;
 mod render;
+mod replay;
 mod score;
 mod sign;
 mod summarize;
@@ -57,6 +59,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Explain(args) => explain::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Publish(args) => publish::run(&args),
         Command::Keygen(args) => sign::run_keygen(&args),
         Command::Sign(args) => sign::run(&args),

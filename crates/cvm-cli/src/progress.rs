@@ -22,6 +22,17 @@ impl Progress {
         Progress::drawn(verb, Some(total), template)
     }
 
+    /// A search without a known end: its line is what [`Progress::say`] says.
+    pub fn search() -> Self {
+        Progress::drawn("", None, "{msg}, {elapsed}")
+    }
+
+    /// One step more, told in words.
+    pub fn say(&mut self, words: String) {
+        self.bar.set_message(words);
+        self.advance(1);
+    }
+
     /// Work over `rows` rows if known, called `verb`.
     pub fn new(verb: &'static str, rows: Option<u64>) -> Self {
         let template = match rows {

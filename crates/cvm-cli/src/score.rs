@@ -4,6 +4,7 @@ use crate::args::ScoreArgs;
 use crate::failure::{Failure, say};
 use crate::models;
 use crate::options::thread_count;
+use crate::paths::{self, Paths};
 use crate::progress::Progress;
 use crate::render::count;
 use crate::tables::{Chunks, Sink, Wanted};
@@ -36,7 +37,15 @@ pub fn run(args: &ScoreArgs) -> Result<(), Failure> {
         interval_level: args.interval,
         reasons: reason_options(args)?,
     };
-    let wanted = wanted(&model, args);
+    let covariates = paths::covariates(model.schema());
+    let age = if model.schema().position("T").is_some() {
+        "T"
+    } else {
+        "tenure"
+    };
+    let unit = model.schema().time_unit;
+    let wanted = wanted(&model, args, &covariates);
+    let paths = Paths::read(&args.paths, &args.text, covariates, age, unit)?;
     let chunks = Chunks::open(&args.data, &args.text, &wanted, CHUNK_ROWS)?;
     let keep = if args.keep_all {
         chunks.names()
@@ -45,7 +54,19 @@ pub fn run(args: &ScoreArgs) -> Result<(), Failure> {
     };
     check_keep(&model, &keep, args.reasons.is_some())?;
     let mut sink = Sink::create(&args.output)?;
-    let tally = score_all(&model, &options, chunks, &keep, &mut sink, args.threads)?;
+    let row_count = chunks.row_count();
+    let joined = chunks.map(|frame| match &paths {
+        Some(paths) => paths.join(&frame?),
+        None => frame,
+    });
+    let tally = score_all(
+        &model,
+        &options,
+        (joined, row_count),
+        &keep,
+        &mut sink,
+        args.threads,
+    )?;
     sink.finish()?;
     say(&tally.render());
     Ok(())
@@ -70,8 +91,20 @@ fn reason_options(args: &ScoreArgs) -> Result<Option<ReasonOptions>, Failure> {
 
 /// Columns to read. Numbers of the model are read as numbers, so that a stray word is an error with
 /// its line; kept columns are read as text, so that they come back as they were.
-fn wanted(model: &Model, args: &ScoreArgs) -> Wanted {
+fn wanted(model: &Model, args: &ScoreArgs, covariates: &[String]) -> Wanted {
     let mut wanted = inputs(model, &args.data, &args.keep);
+    let texts = paths::columns(&args.paths);
+    if args.paths.covariates.is_some()
+        && let Some(columns) = &mut wanted.columns
+    {
+        columns.retain(|name| !paths::is_joined(name, covariates));
+        let new = texts.iter().filter(|name| !columns.contains(name));
+        let new: Vec<String> = new.cloned().collect();
+        columns.extend(new);
+        wanted.kinds.retain(|name, _| columns.contains(name));
+    }
+    let texts = texts.into_iter().map(|name| (name, ColumnKind::Text));
+    wanted.kinds.extend(texts);
     if args.keep_all {
         wanted.columns = None;
     }
@@ -126,13 +159,13 @@ fn check_keep(model: &Model, keep: &[String], has_reasons: bool) -> Result<(), F
 fn score_all(
     model: &Model,
     options: &ScoreOptions,
-    chunks: Chunks,
+    (chunks, row_count): (impl Iterator<Item = Result<Frame, Failure>>, Option<u64>),
     keep: &[String],
     sink: &mut Sink,
     threads: usize,
 ) -> Result<Tally, Failure> {
     let threads = thread_count(threads);
-    let mut progress = Progress::new("scored", chunks.row_count());
+    let mut progress = Progress::new("scored", row_count);
     let mut tally = Tally::default();
     for frame in chunks {
         let frame = frame?;

@@ -32,10 +32,12 @@ pub use likelihood::BgNbdLikelihood;
 
 use crate::dropout::Dropout;
 use crate::formulas::Formulas;
+use crate::nbd::{NO_DROPOUT, Nbd};
+use crate::purchase::Purchase;
 use crate::random::Random;
 use crate::rfm::Rfm;
 use crate::rising::Rising;
-use cvm_core::{Derivatives, Effect, Order, ParamError, ParamSpec, Process};
+use cvm_core::{Derivatives, Effect, Nested, NestedPlace, Order, ParamError, ParamSpec, Process};
 use cvm_math::{exp, expm1, ln, log1p, sigmoid, softplus};
 
 /// The BG/NBD model at given parameters.
@@ -292,6 +294,12 @@ impl<const AT_FIRST: bool> Formulas for BetaGeometricNbd<AT_FIRST> {
     /// The purchase after which a customer leaves is geometric and the purchases of one who never
     /// leaves are Poisson; given the count, purchase times are order statistics of uniforms, so no
     /// purchase is drawn one by one.
+    /// Where nobody leaves.
+    fn nested() -> Option<Nested<Rfm>> {
+        let embed = |nbd: &[f64]| [nbd, &NO_DROPOUT].concat();
+        Some(Nested::of::<Purchase<Nbd>>(NestedPlace::Limit, embed))
+    }
+
     fn simulate_one(&self, template: &Rfm, random: &mut Random) -> Rfm {
         /// Poisson means beyond this are not told apart.
         const LARGEST_MEAN: f64 = 1e15;

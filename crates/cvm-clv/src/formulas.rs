@@ -3,6 +3,7 @@
 //! Everything else (merging, covariates, scoring, storing, fitting) is written once for all models
 //! in [`crate::merged`], [`crate::covariates`] and the module of the model's family.
 
+use crate::merged::CHEAP_NS;
 use crate::random::Random;
 use cvm_core::{Derivatives, Likelihood, Nested, Order, ParamSpec, Process};
 use std::fmt;
@@ -17,6 +18,9 @@ pub trait Formulas: Clone + fmt::Debug + Send + Sync + 'static {
     const PARAMS: &'static [ParamSpec];
     /// Processes that covariates may explain.
     const PROCESSES: &'static [Process];
+    /// Rough cost of one row's log-likelihood with its Hessian, in nanoseconds: a power of two times
+    /// [`CHEAP_NS`], by which rows are dealt to threads.
+    const ROW_NS: f64 = CHEAP_NS;
 
     /// One customer's sufficient statistics.
     type Row: Copy + Send + Sync + fmt::Debug + 'static;

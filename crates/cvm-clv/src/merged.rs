@@ -17,8 +17,10 @@ use crate::formulas::Formulas;
 use crate::merge::{Dictionary, merge};
 use cvm_core::{Covariates, Derivatives, Likelihood, Order, Transform};
 
-/// Distinct rows of one block.
+/// Distinct rows of one block, where a row costs [`CHEAP_NS`].
 const BLOCK: usize = 2048;
+/// What a row with its Hessian costs in most models.
+pub(crate) const CHEAP_NS: f64 = 400.0;
 
 /// Merged rows of a fit.
 #[derive(Debug)]
@@ -47,8 +49,6 @@ impl<F: Formulas> MergedRows<F> {
         weights: Option<&[f64]>,
         covariates: &Covariates,
     ) -> Self {
-        /// Rough cost of a row with its Hessian.
-        const ROW_NS: f64 = 400.0;
         let width = covariates.columns.len();
         let groups = merge(
             &dictionaries::<F>(rows, values, width)
@@ -71,7 +71,7 @@ impl<F: Formulas> MergedRows<F> {
                 .flat_map(|group| own_values(group.row))
                 .collect(),
             weight: groups.iter().map(|group| group.weight).sum(),
-            cost_ns: ROW_NS * groups.len() as f64,
+            cost_ns: F::ROW_NS * groups.len() as f64,
             covariates: covariates.clone(),
         }
     }
@@ -173,8 +173,16 @@ impl<F: Formulas> MergedRows<F> {
         }
     }
 
+    /// Distinct rows of one block: fewer where each costs more, so that threads have their share of
+    /// few expensive rows. Fixed by the model alone.
+    const ROWS_PER_BLOCK: usize = {
+        let rows = (BLOCK as f64 * CHEAP_NS / F::ROW_NS) as usize;
+        if rows == 0 { 1 } else { rows }
+    };
+
     fn block_rows(&self, block: usize) -> std::ops::Range<usize> {
-        block * BLOCK..((block + 1) * BLOCK).min(self.rows.len())
+        let start = block * Self::ROWS_PER_BLOCK;
+        start..(start + Self::ROWS_PER_BLOCK).min(self.rows.len())
     }
 }
 
@@ -253,7 +261,7 @@ impl<F: Formulas> Likelihood for MergedRows<F> {
     }
 
     fn block_count(&self) -> usize {
-        self.rows.len().div_ceil(BLOCK)
+        self.rows.len().div_ceil(Self::ROWS_PER_BLOCK)
     }
 
     fn cost_hint_ns(&self) -> f64 {

@@ -32,6 +32,9 @@ use crate::rising::Rising;
 use cvm_core::{Derivatives, Effect, Order, ParamError, ParamSpec, Process};
 use cvm_math::{exp, expm1, ln, ln_gamma, log1p};
 
+/// Shape and scale of a dropout so rare that a model with it is the NBD: next to nobody leaves.
+pub(crate) const NO_DROPOUT: [f64; 2] = [1e-9, 1.0];
+
 /// The NBD model at given parameters.
 #[derive(Debug, Clone)]
 pub struct Nbd {

@@ -26,7 +26,9 @@
 //! Derivations: docs/models/pareto_ggg.md.
 
 mod gap;
+mod grid;
 mod predict;
+mod quiet;
 mod rhythm;
 
 use crate::attrition::{Start, starts, totals};
@@ -37,9 +39,9 @@ use crate::purchase::Purchase;
 use crate::random::Random;
 use crate::rfm::Rfm;
 use cvm_core::{Derivatives, Effect, Nested, NestedPlace, Order, ParamError, ParamSpec, Process};
-use cvm_math::{digamma, exp, expm1, ln, ln_gamma, log_add_exp, log1p, trigamma};
+use cvm_math::{digamma, exp, expm1, ln, ln_gamma, log1p, trigamma};
 use gap::{Fate, Slopes};
-use rhythm::{Beat, Rhythm};
+use rhythm::Rhythm;
 
 /// Number of parameters.
 const PARAMS: usize = 6;
@@ -65,12 +67,6 @@ pub struct ParetoGgg {
     beta: f64,
     /// `ln` of the largest density of `ln k`.
     ln_peak: f64,
-}
-
-/// Logarithm of one fate's part of the likelihood, and the mean moments of its complete derivatives.
-struct Part {
-    log: f64,
-    moments: [f64; MOMENTS],
 }
 
 impl ParetoGgg {
@@ -124,73 +120,74 @@ impl ParetoGgg {
         [part(Fate::Silent), left]
     }
 
-    fn part(&self, row: &Rfm, fate: Fate) -> Part {
-        /// Regularities this unlikely, by a rough look at the fate, add nothing.
-        const NEGLIGIBLE: f64 = 40.0;
-        let rhythm = Rhythm::new(self, row);
-        let rough: Vec<(Beat, f64)> = rhythm
-            .beats(fate, 0.0)
-            .into_iter()
-            .map(|beat| (beat, beat.log + rhythm.gap(beat.k).ln_roughly(fate)))
-            .collect();
-        let most = rough
-            .iter()
-            .fold(f64::NEG_INFINITY, |most, (_, log)| most.max(*log));
-        let mut logs = Vec::new();
-        let mut each = Vec::new();
-        for (beat, _) in rough.iter().filter(|(_, log)| *log > most - NEGLIGIBLE) {
-            if let Some((log, slopes)) = rhythm.gap(beat.k).slopes(fate) {
-                logs.push(beat.log + log);
-                each.push(self.moments(beat.k, &slopes));
-            }
-        }
-        let log = ln_sum(&logs);
+    /// Log-likelihood without [`ParetoGgg::ln_stayed`], and the mean moments of the derivatives of the
+    /// complete log-likelihood where they are asked for. NaN beyond the bounds of work.
+    fn mixture(&self, row: &Rfm, with_slopes: bool) -> (f64, [f64; MOMENTS]) {
         let mut moments = [0.0; MOMENTS];
-        for (own, of_beat) in logs.iter().zip(&each) {
-            let share = exp(own - log);
-            for (moment, value) in moments.iter_mut().zip(of_beat) {
-                *moment += share * value;
+        if row.age == 0.0 {
+            return (0.0, moments);
+        }
+        let Some(nodes) = grid::nodes(self, row, with_slopes) else {
+            return (f64::NAN, [f64::NAN; MOMENTS]);
+        };
+        let log = ln_sum(&nodes.iter().map(|node| node.log).collect::<Vec<f64>>());
+        if with_slopes {
+            let terms = Terms::new(self);
+            for node in &nodes {
+                let share = exp(node.log - log);
+                if share > 0.0 {
+                    terms.add(node.xi, &node.slopes, share, &mut moments);
+                }
             }
         }
-        Part { log, moments }
+        (log, moments)
+    }
+}
+
+/// What of the complete derivatives in `t` and `γ` is the same at every `k`.
+struct Terms {
+    /// `ln t − ψ(t)`.
+    spread: f64,
+    mean: f64,
+    ln_mean: f64,
+    curve: [[f64; 2]; 2],
+}
+
+impl Terms {
+    fn new(model: &ParetoGgg) -> Self {
+        let (t, gamma) = (model.t, model.gamma);
+        Terms {
+            spread: ln_less_digamma(t),
+            mean: t / gamma,
+            ln_mean: ln(t / gamma),
+            curve: [
+                [-trigamma(t), 1.0 / gamma],
+                [1.0 / gamma, -t / (gamma * gamma)],
+            ],
+        }
     }
 
-    /// Moments of the complete derivatives at `k`: those in `t` and `γ` do not depend on the gap.
-    fn moments(&self, k: f64, slopes: &Slopes) -> [f64; MOMENTS] {
-        let own = [
-            ln(self.gamma) - self.digamma_t() + ln(k),
-            self.t / self.gamma - k,
-        ];
-        let own_curve = [
-            [-self.trigamma_t(), 1.0 / self.gamma],
-            [1.0 / self.gamma, -self.t / (self.gamma * self.gamma)],
-        ];
+    /// Adds a share of the moments at `k = e^ξ`: those in `t` and `γ` do not depend on the gap.
+    fn add(&self, xi: f64, slopes: &Slopes, share: f64, moments: &mut [f64; MOMENTS]) {
+        // From the mean, so that no digit is lost where `k` hardly varies.
+        let away = xi - self.ln_mean;
+        let own = [self.spread + away, -self.mean * expm1(away)];
         let first = |i: usize| if i < 2 { own[i] } else { slopes.first[i - 2] };
-        let mut moments = [0.0; MOMENTS];
-        let mut next = 0;
-        for i in 0..PARAMS {
-            moments[next] = first(i);
-            next += 1;
+        for (i, slot) in moments.iter_mut().take(PARAMS).enumerate() {
+            *slot += share * first(i);
         }
+        let mut next = PARAMS;
         for i in 0..PARAMS {
             for j in i..PARAMS {
-                moments[next] = match (i < 2, j < 2) {
-                    (true, true) => own_curve[i][j] + own[i] * own[j],
-                    (false, false) => slopes.second[i - 2][j - 2],
-                    _ => first(i) * first(j),
-                };
+                moments[next] += share
+                    * match (i < 2, j < 2) {
+                        (true, true) => self.curve[i][j] + own[i] * own[j],
+                        (false, false) => slopes.second[i - 2][j - 2],
+                        _ => first(i) * first(j),
+                    };
                 next += 1;
             }
         }
-        moments
-    }
-
-    fn digamma_t(&self) -> f64 {
-        digamma(self.t)
-    }
-
-    fn trigamma_t(&self) -> f64 {
-        trigamma(self.t)
     }
 }
 
@@ -204,6 +201,16 @@ fn ln_peak_of_gamma(t: f64) -> f64 {
     let series =
         (1.0 / 12.0 - square * (1.0 / 360.0 - square * (1.0 / 1260.0 - square / 1680.0))) / t;
     0.5 * ln(t / std::f64::consts::TAU) - series
+}
+
+/// `ln t − ψ(t)`; by its series (DLMF 5.11.2) where its terms would cancel.
+fn ln_less_digamma(t: f64) -> f64 {
+    const LARGE: f64 = 64.0;
+    if t < LARGE {
+        return ln(t) - digamma(t);
+    }
+    let square = 1.0 / (t * t);
+    0.5 / t + square * (1.0 / 12.0 - square * (1.0 / 120.0 - square / 252.0))
 }
 
 /// `ln Σ e^log`.
@@ -242,6 +249,8 @@ impl Formulas for ParetoGgg {
         },
     ];
 
+    const ROW_NS: f64 = 128.0 * 400.0;
+
     type Row = Rfm;
     type Likelihood = MergedRows<Self>;
 
@@ -269,8 +278,7 @@ impl Formulas for ParetoGgg {
     }
 
     fn log_lik(&self, row: &Rfm) -> f64 {
-        let [silent, left] = self.ln_parts(row);
-        self.ln_stayed(row) + log_add_exp(silent, left)
+        self.ln_stayed(row) + self.mixture(row, false).0
     }
 
     /// Derivatives of a mixture over `(k, u)` from those of the complete log-likelihood
@@ -281,21 +289,10 @@ impl Formulas for ParetoGgg {
     ///     + s ln(β/(β+t_x)) + ln D(u) if the customer left before it + terms of k and the row
     /// ```
     fn derivatives(&self, row: &Rfm, order: Order, out: &mut Derivatives) {
+        let (log, moments) = self.mixture(row, order > Order::Value);
+        out.value = self.ln_stayed(row) + log;
         if order == Order::Value {
-            out.value = self.log_lik(row);
             return;
-        }
-        let silent = self.part(row, Fate::Silent);
-        out.value = self.ln_stayed(row) + silent.log;
-        let mut moments = silent.moments;
-        if row.age > row.recency {
-            let left = self.part(row, Fate::Left);
-            let total = log_add_exp(silent.log, left.log);
-            out.value = self.ln_stayed(row) + total;
-            let (a, b) = (exp(silent.log - total), exp(left.log - total));
-            for (moment, other) in moments.iter_mut().zip(left.moments) {
-                *moment = a * *moment + b * other;
-            }
         }
         let (gradient, second) = moments.split_at(PARAMS);
         out.gradient.copy_from_slice(gradient);

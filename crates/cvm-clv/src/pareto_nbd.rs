@@ -26,9 +26,11 @@ mod series;
 
 use crate::attrition::{Attrited, AttritionLikelihood};
 use crate::formulas::Formulas;
+use crate::nbd::{NO_DROPOUT, Nbd};
+use crate::purchase::Purchase;
 use crate::random::Random;
 use crate::rfm::Rfm;
-use cvm_core::{Derivatives, Effect, Order, ParamError, ParamSpec, Process};
+use cvm_core::{Derivatives, Effect, Nested, NestedPlace, Order, ParamError, ParamSpec, Process};
 use series::Tables;
 
 /// The Pareto/NBD model at given parameters.
@@ -121,6 +123,12 @@ impl Formulas for ParetoNbd {
         let start =
             |start: crate::attrition::Start| vec![start.r, start.alpha, start.s, start.lifetime];
         likelihood.starts().map(start).to_vec()
+    }
+
+    /// Where nobody leaves.
+    fn nested() -> Option<Nested<Rfm>> {
+        let embed = |nbd: &[f64]| [nbd, &NO_DROPOUT].concat();
+        Some(Nested::of::<Purchase<Nbd>>(NestedPlace::Limit, embed))
     }
 
     fn simulate_one(&self, template: &Rfm, random: &mut Random) -> Rfm {

@@ -26,12 +26,13 @@
 use crate::beta_mixture::{ln_far, periods_survived};
 use crate::beta_ratio::{BetaDrop, beta_drop};
 use crate::contract::{
-    ContractFormulas, Hazard, Tenure, censored_or_churned, exposure, renewal_derivatives,
+    Contract, ContractFormulas, Hazard, Tenure, censored_or_churned, exposure, renewal_derivatives,
 };
 use crate::formulas::Formulas;
+use crate::geometric::Geometric;
 use crate::merged::MergedRows;
 use crate::random::Random;
-use cvm_core::{Derivatives, Effect, Order, ParamError, ParamSpec, Process};
+use cvm_core::{Derivatives, Effect, Nested, NestedPlace, Order, ParamError, ParamSpec, Process};
 use cvm_math::{expm1, softplus};
 
 /// The sBG model at given parameters.
@@ -117,6 +118,18 @@ impl Formulas for Sbg {
     fn starts(likelihood: &MergedRows<Self>) -> Vec<Vec<f64>> {
         let (left, stayed) = exposure(likelihood);
         shape_starts(left, stayed).map(Vec::from).to_vec()
+    }
+
+    /// Where all have the same chance to leave.
+    fn nested() -> Option<Nested<Tenure>> {
+        /// Sum of the shapes from which no sample tells the chances apart.
+        const NARROW: f64 = 1e9;
+        let embed = |geometric: &[f64]| {
+            let odds = geometric.first().copied().unwrap_or(f64::NAN);
+            let leaves = odds / (1.0 + odds);
+            vec![NARROW * leaves, NARROW * (1.0 - leaves)]
+        };
+        Some(Nested::of::<Contract<Geometric>>(NestedPlace::Limit, embed))
     }
 
     fn simulate_one(&self, template: &Tenure, random: &mut Random) -> Tenure {

@@ -1,7 +1,7 @@
 //! Columnar batches of rows: borrowed, never copied.
 
 use crate::{FieldKind, InputError, InputSchema, RowCode, RowIssue, RowStatus, Violation};
-use ndarray::ArrayView1;
+use ndarray::{ArrayView1, s};
 
 /// A column of text as dictionary codes.
 #[derive(Debug, Clone, Copy)]
@@ -83,25 +83,33 @@ impl<'a> Batch<'a> {
         }
     }
 
+    /// A batch of columns, whose names are compared all at once.
+    ///
+    /// # Errors
+    /// As [`Batch::push`].
+    pub fn of_columns(
+        row_count: usize,
+        columns: Vec<(&'a str, Column<'a>)>,
+    ) -> Result<Self, InputError> {
+        for (name, column) in &columns {
+            check_column(name, column, row_count)?;
+        }
+        let mut names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+        names.sort_unstable();
+        match names.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(given_twice(pair[0])),
+            None => Ok(Batch { row_count, columns }),
+        }
+    }
+
     /// Adds a column.
     ///
     /// # Errors
     /// A column of another length, a name used twice, or a text code outside its dictionary.
     pub fn push(&mut self, name: &'a str, column: Column<'a>) -> Result<(), InputError> {
-        let field = || format!("columns.{name}");
-        if column.len() != self.row_count {
-            let got = column.len();
-            let want = self.row_count;
-            return Err(InputError::new(
-                field(),
-                format!("has {got} rows, expected {want}"),
-            ));
-        }
+        check_column(name, &column, self.row_count)?;
         if self.get(name).is_some() {
-            return Err(InputError::new(field(), "is given twice"));
-        }
-        if let Column::Text(text) = &column {
-            check_codes(text).map_err(|why| InputError::new(field(), why))?;
+            return Err(given_twice(name));
         }
         self.columns.push((name, column));
         Ok(())
@@ -142,8 +150,8 @@ impl<'a> Batch<'a> {
     pub fn bind<'s>(&self, schema: &'s InputSchema) -> Result<BoundBatch<'a, 's>, InputError> {
         let mut columns = Vec::with_capacity(schema.fields.len());
         let mut violations = Vec::new();
-        for field in &schema.fields {
-            match self.get(&field.name) {
+        for (place, field) in schema.fields.iter().enumerate() {
+            match self.near(place, &field.name) {
                 Some(column) if fits(column, &field.kind) => columns.push(*column),
                 Some(column) => violations.push(Violation {
                     field: format!("columns.{}", field.name),
@@ -160,6 +168,14 @@ impl<'a> Batch<'a> {
             });
         }
         Err(InputError { violations })
+    }
+
+    /// [`Batch::get`], which finds a column at `place` without a search.
+    fn near(&self, place: usize, name: &str) -> Option<&Column<'a>> {
+        match self.columns.get(place) {
+            Some((own, column)) if *own == name => Some(column),
+            _ => self.get(name),
+        }
     }
 
     fn absent(&self, name: &str, schema: &InputSchema) -> Violation {
@@ -182,6 +198,22 @@ fn fits(column: &Column<'_>, kind: &FieldKind) -> bool {
         FieldKind::Number { .. } => matches!(column, Column::Numbers(_)),
         FieldKind::Category { .. } => true,
     }
+}
+
+fn check_column(name: &str, column: &Column<'_>, row_count: usize) -> Result<(), InputError> {
+    let wrong = |why: String| InputError::new(format!("columns.{name}"), why);
+    if column.len() != row_count {
+        let got = column.len();
+        return Err(wrong(format!("has {got} rows, expected {row_count}")));
+    }
+    match column {
+        Column::Text(text) => check_codes(text).map_err(wrong),
+        Column::Numbers(_) => Ok(()),
+    }
+}
+
+fn given_twice(name: &str) -> InputError {
+    InputError::new(format!("columns.{name}"), "is given twice")
 }
 
 fn check_codes(text: &TextColumn<'_>) -> Result<(), String> {
@@ -220,9 +252,11 @@ impl BoundBatch<'_, '_> {
                         return;
                     }
                 }
-                for (offset, slot) in out.iter_mut().enumerate() {
-                    *slot = view.get(start + offset).copied().unwrap_or(f64::NAN);
-                }
+                let end = (start + out.len()).min(view.len());
+                let rows = view.slice(s![start.min(end)..end]);
+                let (filled, rest) = out.split_at_mut(rows.len());
+                filled.iter_mut().zip(rows).for_each(|(slot, x)| *slot = *x);
+                rest.fill(f64::NAN);
             }
             _ => out.fill(f64::NAN),
         }
@@ -301,7 +335,7 @@ fn allowed(kind: &FieldKind) -> String {
 mod tests {
     use super::{Batch, Column, TextColumn, number_to_level};
     use crate::{Domain, InputField, InputSchema, RowCode, RowStatus};
-    use ndarray::{Array2, s};
+    use ndarray::{Array2, ArrayView1, s};
 
     fn schema() -> InputSchema {
         let frequency = InputField::number("frequency", "purchases", Domain::Count);
@@ -352,6 +386,12 @@ mod tests {
         assert!(batch.push_numbers("x", &short).is_err());
         batch.push_numbers("x", &fine).unwrap();
         assert!(batch.push_numbers("x", &fine).is_err());
+        let column = || Column::Numbers(ArrayView1::from(&fine));
+        assert!(Batch::of_columns(2, vec![("x", column()), ("y", column())]).is_ok());
+        for (rows, last) in [(2, "x"), (3, "y")] {
+            let columns = vec![("x", column()), (last, column())];
+            assert!(Batch::of_columns(rows, columns).is_err());
+        }
         let text = TextColumn {
             dictionary: &dictionary,
             codes: &[0, 1],

@@ -54,7 +54,7 @@ pub use diagnosis::Finding;
 pub use influence::{
     INFLUENCE_THRESHOLD, Influence, RowContributions, diagnose_influence, largest_influence,
 };
-pub use maximize::{maximize, maximize_at_least, maximize_with};
+pub use maximize::{maximize, maximize_at_least, maximize_with, no_lower_than};
 pub use partition::{
     PartialObjective, PartitionError, Partitions, maximize_partitions, pack, partial_objective,
     unpack,

@@ -3,7 +3,7 @@
 use crate::constrained::active_set;
 use crate::diagnosis::Finding;
 use crate::lbfgs::lbfgs;
-use crate::newton::{Run, Stop, newton};
+use crate::newton::{Run, Stop, is_flat, newton};
 use crate::objective::Objective;
 use crate::report;
 use crate::result::{Fit, FitError, Progress};
@@ -88,17 +88,36 @@ pub fn maximize_at_least(
     settings: &Settings,
     nested: &[f64],
 ) -> Result<Fit, FitError> {
+    let usual = maximize(likelihood, transforms, starts, settings);
+    let on = |_: &Progress<'_>| ControlFlow::Continue(());
+    no_lower_than(usual, likelihood, transforms, settings, nested, &on)
+}
+
+/// What [`maximize_at_least`] does with a search that has been made already, watched as
+/// [`maximize_with`] is.
+///
+/// # Errors
+/// Those of [`maximize_at_least`], and [`FitError::Cancelled`] with the best point reached.
+pub fn no_lower_than(
+    usual: Result<Fit, FitError>,
+    likelihood: &dyn Likelihood,
+    transforms: &[Transform],
+    settings: &Settings,
+    nested: &[f64],
+    watch: &dyn Fn(&Progress<'_>) -> ControlFlow<()>,
+) -> Result<Fit, FitError> {
     let floor_start = [nested.to_vec()];
     check(likelihood, transforms, &floor_start, settings)?;
     let floor = objective_at(likelihood, transforms, settings, nested);
-    let usual = maximize(likelihood, transforms, starts, settings);
     let allowed = floor - FLOOR_ROUNDING * (1.0 + floor.abs());
     match &usual {
         Ok(fit) if floor.is_nan() || fit.penalized_log_likelihood >= allowed => return usual,
-        Err(FitError::Invalid { .. } | FitError::NoData) => return usual,
+        Err(FitError::Invalid { .. } | FitError::NoData | FitError::Cancelled { .. }) => {
+            return usual;
+        }
         _ => {}
     }
-    let from_floor = maximize(likelihood, transforms, &floor_start, settings);
+    let from_floor = maximize_with(likelihood, transforms, &floor_start, settings, watch);
     match (usual, from_floor) {
         (Ok(lower), Err(FitError::NotConverged { mut fit })) => {
             fit.note(Finding::BelowNested {
@@ -112,6 +131,7 @@ pub fn maximize_at_least(
             let fit = if higher { a } else { b };
             Err(FitError::NotConverged { fit })
         }
+        (_, Err(cancelled @ FitError::Cancelled { .. })) => Err(cancelled),
         (_, Ok(fit)) => Ok(fit),
         (usual, Err(_)) => usual,
     }
@@ -171,7 +191,7 @@ fn from_start(
 fn needs_fallback(run: &Run, tolerance: f64) -> bool {
     match run.stop {
         Stop::NoCurvature => true,
-        Stop::Stalled => run.point.gradient_norm() > tolerance,
+        Stop::Stalled => run.point.gradient_norm() > tolerance && !is_flat(&run.point),
         Stop::Converged | Stop::Limit | Stop::Escaped(_) | Stop::Cancelled => false,
     }
 }

@@ -42,9 +42,12 @@ pub(crate) struct Run {
 /// Minimises from `point`, which must have been evaluated with its Hessian.
 pub(crate) fn newton(objective: &Objective<'_>, point: Point, tolerance: f64, limit: u32) -> Run {
     const REJECTIONS: u32 = 40;
+    /// On a ridge without noise a coordinate leaves its range in fewer steps.
+    const FLAT_STEPS: u32 = 20;
     let mut point = point;
     let mut radius = f64::INFINITY;
     let mut rejected = 0;
+    let mut flat = 0;
     let mut iterations = 0;
     let stop = loop {
         if objective.is_cancelled(&point, iterations) {
@@ -74,7 +77,8 @@ pub(crate) fn newton(objective: &Objective<'_>, point: Point, tolerance: f64, li
         if let Some(which) = objective.escaped(&point.working) {
             break Stop::Escaped(which);
         }
-        if verdict.at_rounding && !verdict.accept || rejected == REJECTIONS {
+        flat = if is_flat(&point) { flat + 1 } else { 0 };
+        if verdict.at_rounding && !verdict.accept || rejected == REJECTIONS || flat == FLAT_STEPS {
             break Stop::Stalled;
         }
     };
@@ -97,6 +101,14 @@ pub(crate) fn newton_size(point: &Point) -> f64 {
     } else {
         f64::INFINITY
     }
+}
+
+/// Hardly a slope, and yet Newton would go far: a ridge, or a maximum at infinity. Where rounding
+/// decides there, no method climbs on.
+pub(crate) fn is_flat(point: &Point) -> bool {
+    const HARDLY: f64 = 1e-6;
+    const FAR: f64 = 1e-2;
+    point.gradient_norm() <= HARDLY && newton_size(point) > FAR
 }
 
 fn relative_size(point: &Point, step: &Step) -> f64 {

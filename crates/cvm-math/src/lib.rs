@@ -41,6 +41,7 @@ pub mod dispatch;
 mod elementary;
 mod gamma;
 mod gamma_median;
+pub mod gauss_jacobi;
 mod hyp2f1;
 mod poly;
 pub mod quadrature;

@@ -8,12 +8,14 @@
 mod cell;
 mod civil;
 mod error;
+mod paths;
 mod pool;
 mod summary;
 mod table;
 
 pub use cell::ColumnKind;
 pub use error::RecordError;
+pub use paths::{PathOptions, covariate_path_columns};
 pub use summary::{
     BadRows, CalendarPeriod, Cause, EpochUnit, Example, NegativeAmounts, RowNumbering, Summarizer,
     Summary, SummaryOptions, SummaryReport, summarize_batches, summarize_csv, summarize_frame,

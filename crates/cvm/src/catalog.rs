@@ -1,14 +1,14 @@
 //! Every kind of model this build can open: one line per kind.
 
 use crate::param_intervals::{IntervalMethod, ParamInterval, ProgressFn};
-use crate::{Error, FitOptions, Fitted, fit_parametric, param_intervals};
+use crate::{Error, FitOptions, FitWatch, Fitted, fit_parametric, param_intervals};
 use cvm_core::{
     Batch, Covariates, ErrorKind, ModelState, ParamError, ParamSpec, ParametricModel, Process,
     Scorer, StateError, TimeUnit,
 };
 
 type OpenFn = fn(&ModelState) -> Result<Box<dyn Scorer>, StateError>;
-type FitFn = fn(&Batch<'_>, &FitOptions) -> Result<Fitted, Error>;
+type FitFn = fn(&Batch<'_>, &FitOptions, FitWatch<'_>) -> Result<Fitted, Error>;
 type IntervalsFn = fn(
     &Batch<'_>,
     &FitOptions,

@@ -38,6 +38,20 @@ pub struct Comparison {
     pub psi: f64,
 }
 
+impl Comparison {
+    /// Share of rows that the candidate puts into another decile than base; NaN without rows.
+    #[must_use]
+    pub fn moved_share(&self) -> f64 {
+        let rows = self.migration.iter().enumerate();
+        let stayed: u64 = rows.filter_map(|(own, row)| row.get(own)).sum();
+        let all: u64 = self.migration.iter().flatten().sum();
+        // Counts of a window: far below 2^53.
+        #[allow(clippy::cast_precision_loss)]
+        let share = (all - stayed) as f64 / all as f64;
+        share
+    }
+}
+
 /// Compares scores of the same rows, in the same order.
 ///
 /// Rows that either version has no finite score for are counted and left out.
@@ -142,6 +156,8 @@ mod tests {
         assert_eq!(found.migration[0][0], 1);
         assert_eq!(found.migration[1][5], 1);
         assert_eq!(found.migration[9][3], 1);
+        // Only the first keeps its rank.
+        assert!((found.moved_share() - 0.9).abs() < 1e-15);
     }
 
     #[test]
@@ -149,6 +165,8 @@ mod tests {
         let scores: Vec<f64> = (0..1000).map(|i| f64::from(i * 7919 % 1000)).collect();
         let same = compare(&scores, &scores);
         assert_eq!((same.delta_abs_max, same.psi), (0.0, 0.0));
+        assert_eq!(same.moved_share(), 0.0);
+        assert!(compare(&[], &[]).moved_share().is_nan());
         assert!((same.rank_correlation - 1.0).abs() < 1e-12);
         for (row, counts) in same.migration.iter().enumerate() {
             for (column, count) in counts.iter().enumerate() {

@@ -4,6 +4,7 @@ use crate::{Error, Model, NestedTest, catalog::entry};
 use cvm_core::{Batch, TimeUnit, Transform};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::ops::ControlFlow;
 
 /// How to fit; the same object for every kind and every surface.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -153,9 +154,47 @@ pub struct Fitted {
 /// `NotFound` for an unknown kind; `InvalidInput` for data or options that are wrong;
 /// `NotConverged` with what was reached, unless options allow it.
 pub fn fit(kind: &str, batch: &Batch<'_>, options: &FitOptions) -> Result<Fitted, Error> {
+    fit_watched(kind, batch, options, &|_| ControlFlow::Continue(()))
+}
+
+/// How far a fit is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum FitProgress {
+    /// A fit in steps of known number: the trees of a boosted model.
+    Steps {
+        /// Steps done.
+        done: usize,
+        /// Steps at most.
+        total: usize,
+    },
+    /// A search for a maximum, which ends when it is there.
+    Search {
+        /// Steps taken, over all starts and models compared.
+        steps: u32,
+        /// Log-likelihood where the search is.
+        log_likelihood: f64,
+        /// Largest absolute gradient per unit of weight; the search ends where it is next to nothing.
+        gradient_norm: f64,
+    },
+}
+
+/// Told how far a fit is before every step of it; `Break` cancels.
+pub type FitWatch<'a> = &'a dyn Fn(FitProgress) -> ControlFlow<()>;
+
+/// Fits a model as [`fit`] does, and tells before every step how far it is.
+///
+/// # Errors
+/// As [`fit`]; `NotConverged` for a fit that was stopped, whatever the options allow.
+pub fn fit_watched(
+    kind: &str,
+    batch: &Batch<'_>,
+    options: &FitOptions,
+    watch: FitWatch<'_>,
+) -> Result<Fitted, Error> {
     check(options)?;
     match entry(kind)?.fit {
-        Some(fit) => profiled(fit(batch, options)?, batch),
+        Some(fit) => profiled(fit(batch, options, watch)?, batch),
         None => Err(Error::invalid(
             "kind",
             format!("`{kind}` is composed, not fitted"),
@@ -175,25 +214,6 @@ fn profiled(fitted: Fitted, batch: &Batch<'_>) -> Result<Fitted, Error> {
         false => model,
     };
     Ok(Fitted { model, report })
-}
-
-/// Fits a model as [`fit`] does, and tells how far it is: `progress(done, total)` is called now and
-/// then, and may stop the fit. Kinds whose fits are short are not watched.
-///
-/// # Errors
-/// As [`fit`]; `NotConverged` for a fit that was stopped.
-pub fn fit_watched(
-    kind: &str,
-    batch: &Batch<'_>,
-    options: &FitOptions,
-    progress: crate::ProgressFn<'_>,
-) -> Result<Fitted, Error> {
-    if kind == cvm_churn::boosted::Boosted::KIND {
-        check(options)?;
-        let fitted = crate::fit_boosted::fit_watched(batch, options, progress)?;
-        return profiled(fitted, batch);
-    }
-    fit(kind, batch, options)
 }
 
 fn check(options: &FitOptions) -> Result<(), Error> {

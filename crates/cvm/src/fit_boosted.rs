@@ -1,12 +1,10 @@
 //! Fits of boosted churn models: settings to trees, grown on scoped threads.
 
 use crate::fit::thread_count;
-use crate::param_intervals::ProgressFn;
-use crate::{Error, FitOptions, FitReport, Fitted, Model};
+use crate::{Error, FitOptions, FitProgress, FitReport, FitWatch, Fitted, Model};
 use cvm_churn::boosted::{self, Boosted, BoostedFit, BoostedSpec, Executor, Grow};
 use cvm_core::{Array, Batch, ErrorKind, Scorer};
 use serde_json::{Map, Value, json};
-use std::ops::ControlFlow;
 use std::panic::resume_unwind;
 use std::thread::{Builder, scope};
 
@@ -59,21 +57,19 @@ fn run<T>(items: &mut [T], first: usize, work: &(dyn Fn(usize, &mut T) + Sync)) 
     }
 }
 
-/// Fits a boosted model; `options.settings` is a [`BoostedSpec`].
-pub(crate) fn fit(batch: &Batch<'_>, options: &FitOptions) -> Result<Fitted, Error> {
-    fit_watched(batch, options, &|_, _| ControlFlow::Continue(()))
-}
-
-/// The same, watched: `progress(trees, most trees)` after every tree, `Break` stops the fit.
-pub(crate) fn fit_watched(
+/// Fits a boosted model; `options.settings` is a [`BoostedSpec`]. Told after every tree.
+pub(crate) fn fit(
     batch: &Batch<'_>,
     options: &FitOptions,
-    progress: ProgressFn<'_>,
+    watch: FitWatch<'_>,
 ) -> Result<Fitted, Error> {
     let spec = spec(options)?;
     let executor = Threads(thread_count(options.threads));
     let fit = boosted::train(batch, &spec, &executor, &|round| {
-        progress(round.done, round.total)
+        watch(FitProgress::Steps {
+            done: round.done,
+            total: round.total,
+        })
     })?;
     if fit.cancelled {
         let message = format!("the fit was stopped after {} trees", fit.tree_count);

@@ -2,20 +2,31 @@
 
 use crate::fit_hazard::{estimator, merge};
 use crate::fit_rows::{Counts, finish, report, run_with};
-use crate::{Error, FitOptions, Fitted};
+use crate::{Error, FitOptions, FitWatch, Fitted};
 use cvm_churn::survival::{CoxDesign, CoxFit, CoxSpec, PhTest, PreparedCox};
 use cvm_core::{Batch, Likelihood};
 use cvm_fit::chi_square_tail;
 use serde_json::{Map, Value, json};
 
 /// Fits a Cox model.
-pub(crate) fn fit(batch: &Batch<'_>, options: &FitOptions) -> Result<Fitted, Error> {
+pub(crate) fn fit(
+    batch: &Batch<'_>,
+    options: &FitOptions,
+    watch: FitWatch<'_>,
+) -> Result<Fitted, Error> {
     let mut spec = CoxSpec::from_settings(options.settings.clone())?;
     merge(&mut spec.inputs, options);
     let prepared = CoxDesign::prepare(batch, &spec)?;
-    let settings = estimator(options, prepared.penalty.clone());
+    let settings = estimator(options, prepared.penalty.clone(), prepared.l1.clone());
     let (likelihood, starts) = (&prepared.likelihood, &prepared.starts);
-    let mut fit = run_with(likelihood, &prepared.transforms, starts, options, &settings)?;
+    let mut fit = run_with(
+        likelihood,
+        &prepared.transforms,
+        starts,
+        options,
+        &settings,
+        watch,
+    )?;
     let CoxFit {
         fit: finished,
         ph_test,

@@ -2,7 +2,7 @@
 
 use crate::fit::thread_count;
 use crate::fit_rows::{Counts, finish, report, run_with};
-use crate::{Error, FitOptions, Fitted};
+use crate::{Error, FitOptions, FitWatch, Fitted};
 use cvm_churn::LogisticSpec;
 use cvm_churn::survival::{HazardDesign, HazardSpec, PreparedHazard};
 use cvm_core::{Batch, Likelihood};
@@ -10,13 +10,24 @@ use cvm_fit::Settings;
 use serde_json::{Map, Value, json};
 
 /// Fits a discrete-time hazard.
-pub(crate) fn fit(batch: &Batch<'_>, options: &FitOptions) -> Result<Fitted, Error> {
+pub(crate) fn fit(
+    batch: &Batch<'_>,
+    options: &FitOptions,
+    watch: FitWatch<'_>,
+) -> Result<Fitted, Error> {
     let mut spec = HazardSpec::from_settings(options.settings.clone())?;
     merge(&mut spec.inputs, options);
     let prepared = HazardDesign::prepare(batch, &spec)?;
-    let settings = estimator(options, prepared.penalty.clone());
+    let settings = estimator(options, prepared.penalty.clone(), prepared.l1.clone());
     let (likelihood, starts) = (&prepared.likelihood, &prepared.starts);
-    let mut fit = run_with(likelihood, &prepared.transforms, starts, options, &settings)?;
+    let mut fit = run_with(
+        likelihood,
+        &prepared.transforms,
+        starts,
+        options,
+        &settings,
+        watch,
+    )?;
     let finished = prepared.finish(&fit.params, fit.covariance.view(), options.time_unit)?;
     fit.params = finished.params;
     let size = fit.params.len();
@@ -46,11 +57,12 @@ pub(crate) fn merge(inputs: &mut LogisticSpec, options: &FitOptions) {
 }
 
 /// Settings of the estimator.
-pub(crate) fn estimator(options: &FitOptions, penalty: Vec<f64>) -> Settings {
+pub(crate) fn estimator(options: &FitOptions, penalty: Vec<f64>, l1: Vec<f64>) -> Settings {
     Settings {
         max_iterations: options.max_iterations,
         gradient_tolerance: options.gradient_tolerance,
         penalty,
+        l1,
         threads: thread_count(options.threads),
         ..Settings::default()
     }

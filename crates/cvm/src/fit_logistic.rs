@@ -2,18 +2,22 @@
 
 use crate::fit::thread_count;
 use crate::fit_rows::{Counts, finish, report, run_with};
-use crate::{Error, FitOptions, Fitted, fit_path};
+use crate::{Error, FitOptions, FitWatch, Fitted, fit_path};
 use cvm_churn::{ChurnError, LogisticDesign, LogisticFit, LogisticSpec, Prepared};
 use cvm_core::{Batch, Likelihood};
 use cvm_fit::{Fit, Settings};
 use serde_json::{Map, Value, json};
 
 /// Fits a logistic model; `options.settings` is a [`LogisticSpec`].
-pub(crate) fn fit(batch: &Batch<'_>, options: &FitOptions) -> Result<Fitted, Error> {
+pub(crate) fn fit(
+    batch: &Batch<'_>,
+    options: &FitOptions,
+    watch: FitWatch<'_>,
+) -> Result<Fitted, Error> {
     let mut spec = spec(options)?;
     spec.check()?;
     let path = match spec.path.take() {
-        Some(path) => Some(fit_path::choose(batch, &spec, &path, options)?),
+        Some(path) => Some(fit_path::choose(batch, &spec, &path, options, watch)?),
         None => None,
     };
     if let Some(path) = &path {
@@ -29,7 +33,14 @@ pub(crate) fn fit(batch: &Batch<'_>, options: &FitOptions) -> Result<Fitted, Err
         ..Settings::default()
     };
     let (likelihood, starts) = (&prepared.likelihood, &prepared.starts);
-    let fit = run_with(likelihood, &prepared.transforms, starts, options, &settings)?;
+    let fit = run_with(
+        likelihood,
+        &prepared.transforms,
+        starts,
+        options,
+        &settings,
+        watch,
+    )?;
     let finished = prepared.finish(&fit.params, fit.covariance.view())?;
     let facts = path.map(|path| path.facts());
     wrap(batch.row_count(), &spec, &prepared, fit, finished, facts)

@@ -2,10 +2,10 @@
 
 use crate::fit_nested::{Floor, NestedTest, comparable, floor, test};
 use crate::fit_rows::{
-    Counts, Data, data_facts, finish, read, read_weights, report, run_with, settled,
+    Counts, Data, data_facts, finish, read, read_weights, report, run_with, settled, telling,
 };
 use crate::fit_settings::{choices, covariates, estimator, own_settings};
-use crate::{Error, FitOptions, FitReport, Fitted};
+use crate::{Error, FitOptions, FitReport, FitWatch, Fitted};
 use cvm_core::{
     Batch, Covariates, Derivatives, InputField, InputSchema, Likelihood, NestedPlace, Order,
     ParametricModel, Transform,
@@ -34,16 +34,17 @@ pub(crate) struct Prepared<M: ParametricModel> {
 pub(crate) fn fit<M: ParametricModel>(
     batch: &Batch<'_>,
     options: &FitOptions,
+    watch: FitWatch<'_>,
 ) -> Result<Fitted, Error> {
     let Some(choices) = choices(options)? else {
         let prepared = Prepared::<M>::new(batch, options)?;
-        let estimates = prepared.estimate(options)?;
+        let estimates = prepared.estimate(options, watch)?;
         return prepared.finish(estimates, options);
     };
     let mut best: Option<(Prepared<M>, Estimate, FitOptions)> = None;
     for choice in choices {
         let prepared = Prepared::<M>::new(batch, &choice)?;
-        let estimate = prepared.estimate(&choice)?;
+        let estimate = prepared.estimate(&choice, watch)?;
         let value = |estimate: &Estimate| estimate.fit.penalized_log_likelihood;
         if best
             .as_ref()
@@ -120,40 +121,48 @@ impl<M: ParametricModel> Prepared<M> {
     }
 
     /// The maximum, no lower than that of a model inside this one.
-    pub(crate) fn estimate(&self, options: &FitOptions) -> Result<Estimate, Error> {
+    pub(crate) fn estimate(
+        &self,
+        options: &FitOptions,
+        watch: FitWatch<'_>,
+    ) -> Result<Estimate, Error> {
         if self.covariates.is_empty() {
-            self.estimate_plain(options)
+            self.estimate_plain(options, watch)
         } else {
-            self.estimate_with_covariates(options)
+            self.estimate_with_covariates(options, watch)
         }
     }
 
-    fn estimate_plain(&self, options: &FitOptions) -> Result<Estimate, Error> {
+    fn estimate_plain(&self, options: &FitOptions, watch: FitWatch<'_>) -> Result<Estimate, Error> {
         let likelihood = M::likelihood(&self.data.rows, self.data.weights.as_deref());
         let starts = M::starts(&likelihood);
         let (transforms, settings) = (&self.transforms, &self.settings);
-        let usual = || run_with(&likelihood, transforms, &starts, options, settings);
+        let told = telling(watch);
+        let usual = cvm_fit::maximize_with(&likelihood, transforms, &starts, settings, &told);
+        let alone = |usual| Ok(Estimate::alone(settled(usual, options)?));
         let Some(nested) = M::nested().filter(|_| comparable(settings)) else {
-            return Ok(Estimate::alone(usual()?));
+            return alone(usual);
         };
         // What lies in a limit matters only to a fit that may have gone astray.
-        if nested.place == NestedPlace::Limit
-            && let Ok(fit) = usual()
-            && fit.diagnosis.is_empty()
-        {
-            return Ok(Estimate::alone(fit));
+        let is_sound = usual.as_ref().is_ok_and(|fit| fit.diagnosis.is_empty());
+        if is_sound && nested.place == NestedPlace::Limit {
+            return alone(usual);
         }
         let (rows, weights) = (&self.data.rows, self.data.weights.as_deref());
         let Some(floor) = floor(&nested, rows, weights, settings) else {
-            return Ok(Estimate::alone(usual()?));
+            return alone(usual);
         };
         let params = &floor.params;
-        let fit = cvm_fit::maximize_at_least(&likelihood, transforms, &starts, settings, params);
+        let fit = cvm_fit::no_lower_than(usual, &likelihood, transforms, settings, params, &told);
         Ok(Estimate::over(settled(fit, options)?, &floor))
     }
 
     /// With covariates from the maximum without them.
-    fn estimate_with_covariates(&self, options: &FitOptions) -> Result<Estimate, Error> {
+    fn estimate_with_covariates(
+        &self,
+        options: &FitOptions,
+        watch: FitWatch<'_>,
+    ) -> Result<Estimate, Error> {
         let plain = M::likelihood(&self.data.rows, self.data.weights.as_deref());
         let starts = M::starts(&plain);
         let base = M::PARAMS.len();
@@ -172,7 +181,14 @@ impl<M: ParametricModel> Prepared<M> {
             allow_not_converged: true,
             ..options.clone()
         };
-        let nested = run_with(&plain, transforms, &starts, &whatever, &plain_settings)?;
+        let nested = run_with(
+            &plain,
+            transforms,
+            &starts,
+            &whatever,
+            &plain_settings,
+            watch,
+        )?;
         let is_sound = nested.converged && nested.diagnosis.is_empty();
         let mut floor = Floor {
             kind: M::KIND,
@@ -194,7 +210,9 @@ impl<M: ParametricModel> Prepared<M> {
         let likelihood = self.likelihood(None);
         let (likelihood, transforms) = (likelihood.as_ref(), &self.transforms);
         let (settings, params) = (&self.settings, &floor.params);
-        let fit = cvm_fit::maximize_at_least(likelihood, transforms, &starts, settings, params);
+        let told = telling(watch);
+        let usual = cvm_fit::maximize_with(likelihood, transforms, &starts, settings, &told);
+        let fit = cvm_fit::no_lower_than(usual, likelihood, transforms, settings, params, &told);
         let fit = settled(fit, options)?;
         Ok(if comparable(&self.settings) {
             Estimate::over(fit, &floor)

@@ -10,7 +10,7 @@
 
 use crate::fit::thread_count;
 use crate::fit_rows::run_with;
-use crate::{Error, FitOptions};
+use crate::{Error, FitOptions, FitWatch};
 use cvm_churn::{LogisticDesign, LogisticSpec, PathRule, PathSpec, Prepared, penalties};
 use cvm_core::{Batch, Column, Derivatives, ErrorKind, Likelihood, Order, ScoreOptions};
 use cvm_fit::Settings;
@@ -52,6 +52,7 @@ pub(crate) fn choose(
     spec: &LogisticSpec,
     path: &PathSpec,
     options: &FitOptions,
+    watch: FitWatch<'_>,
 ) -> Result<Path, Error> {
     let truth = LogisticDesign::truth(batch, spec)?;
     let weights = LogisticDesign::weights(batch, spec)?;
@@ -72,7 +73,7 @@ pub(crate) fn choose(
             training: part(&|row| !held(row)),
             held_out: part(&held),
         };
-        by_fold.push(losses(batch, spec, &penalties, &fold, options)?);
+        by_fold.push(losses(batch, spec, &penalties, &fold, (options, watch))?);
     }
     Ok(judged(penalties, &by_fold, path.rule))
 }
@@ -142,7 +143,7 @@ fn losses(
     spec: &LogisticSpec,
     penalties_of: &[f64],
     fold: &Fold<'_>,
-    options: &FitOptions,
+    (options, watch): (&FitOptions, FitWatch<'_>),
 ) -> Result<Vec<f64>, Error> {
     let mut own = Batch::new(batch.row_count());
     for name in batch
@@ -168,7 +169,7 @@ fn losses(
     let mut start = prepared.starts[0].clone();
     let mut losses = Vec::with_capacity(penalties_of.len());
     for penalty in penalties_of {
-        let (l2, l1) = penalties(penalty * share, spec.l1_ratio, start.len());
+        let (l2, l1) = penalties(penalty * share, spec.l1_ratio, 1, start.len());
         let settings = Settings {
             max_iterations: options.max_iterations,
             // Choosing a penalty needs no more digits than a loss has.
@@ -186,6 +187,7 @@ fn losses(
             &starts,
             options,
             &settings,
+            watch,
         )?;
         let model = prepared.finish(&fit.params, fit.covariance.view())?.model;
         let asked = ScoreOptions {

@@ -1,14 +1,15 @@
 //! Rows of a fit: columns to checked rows, weights, and the report that a fit leaves.
 
 use crate::fit::FitFinding;
-use crate::{Error, FitOptions, FitReport, Fitted, Model};
+use crate::{Error, FitOptions, FitProgress, FitReport, FitWatch, Fitted, Model};
 use cvm_core::{
     Array, Batch, BoundBatch, Domain, ErrorKind, InputField, InputSchema, Likelihood,
     ParametricModel, Reading, RowCode, RowReader, RowStatus, Transform, Violation,
 };
-use cvm_fit::{Fit, FitError, Settings};
+use cvm_fit::{Fit, FitError, Progress, Settings};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 /// Rows read at a time: one block stays in the first-level cache.
 const BLOCK_ROWS: usize = 512;
@@ -29,11 +30,24 @@ pub(crate) fn run_with(
     starts: &[Vec<f64>],
     options: &FitOptions,
     settings: &Settings,
+    watch: FitWatch<'_>,
 ) -> Result<Fit, Error> {
-    settled(
-        cvm_fit::maximize(likelihood, transforms, starts, settings),
-        options,
-    )
+    let told = telling(watch);
+    let run = cvm_fit::maximize_with(likelihood, transforms, starts, settings, &told);
+    settled(run, options)
+}
+
+/// What the estimator calls before every step, counted over all its searches.
+pub(crate) fn telling(watch: FitWatch<'_>) -> impl Fn(&Progress<'_>) -> ControlFlow<()> {
+    let steps = std::cell::Cell::new(0);
+    move |progress| {
+        let search = FitProgress::Search {
+            steps: steps.replace(steps.get() + 1),
+            log_likelihood: progress.log_likelihood,
+            gradient_norm: progress.gradient_norm,
+        };
+        watch(search)
+    }
 }
 
 /// A run of the estimator as the options want it.

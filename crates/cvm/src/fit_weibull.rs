@@ -2,19 +2,30 @@
 
 use crate::fit_hazard::{estimator, merge};
 use crate::fit_rows::{Counts, finish, report, run_with};
-use crate::{Error, FitOptions, Fitted};
+use crate::{Error, FitOptions, FitWatch, Fitted};
 use cvm_churn::survival::{PreparedWeibull, Survival, Weibull, WeibullDesign, WeibullSpec};
 use cvm_core::{Batch, Likelihood};
 use serde_json::{Map, Value, json};
 
 /// Fits a Weibull regression.
-pub(crate) fn fit(batch: &Batch<'_>, options: &FitOptions) -> Result<Fitted, Error> {
+pub(crate) fn fit(
+    batch: &Batch<'_>,
+    options: &FitOptions,
+    watch: FitWatch<'_>,
+) -> Result<Fitted, Error> {
     let mut spec = WeibullSpec::from_settings(options.settings.clone())?;
     merge(&mut spec.inputs, options);
     let prepared = WeibullDesign::prepare(batch, &spec)?;
-    let settings = estimator(options, prepared.penalty.clone());
+    let settings = estimator(options, prepared.penalty.clone(), prepared.l1.clone());
     let (likelihood, starts) = (&prepared.likelihood, &prepared.starts);
-    let mut fit = run_with(likelihood, &prepared.transforms, starts, options, &settings)?;
+    let mut fit = run_with(
+        likelihood,
+        &prepared.transforms,
+        starts,
+        options,
+        &settings,
+        watch,
+    )?;
     let finished = prepared.finish(&fit.params, fit.covariance.view(), options.time_unit)?;
     fit.params = finished.params;
     let size = fit.params.len();

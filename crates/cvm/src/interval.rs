@@ -15,7 +15,7 @@
 //! Source: the delta method, for example van der Vaart (1998), *Asymptotic Statistics*, chapter 3.
 
 use crate::catalog;
-use crate::{Error, score};
+use crate::{Error, interval_cox, score};
 use cvm_core::{
     Array, Batch, ModelState, OutputSpec, RowCode, ScoreOptions, Scorer, Scores, Transform,
 };
@@ -224,7 +224,7 @@ pub(crate) fn portfolio(
     Ok(totals.collect())
 }
 
-fn checked_level(options: &ScoreOptions) -> Result<f64, Error> {
+pub(crate) fn checked_level(options: &ScoreOptions) -> Result<f64, Error> {
     let level = options.interval_level.unwrap_or(0.95);
     if level > 0.0 && level < 1.0 {
         return Ok(level);
@@ -277,7 +277,7 @@ impl Scale {
 }
 
 /// Names of the two columns beside an output; as many as there are names of outputs, so kept.
-fn bound_names(name: &'static str) -> (&'static str, &'static str) {
+pub(crate) fn bound_names(name: &'static str) -> (&'static str, &'static str) {
     static NAMES: Mutex<BTreeMap<&'static str, (&'static str, &'static str)>> =
         Mutex::new(BTreeMap::new());
     let mut names = NAMES
@@ -291,10 +291,10 @@ fn bound_names(name: &'static str) -> (&'static str, &'static str) {
 
 /// Every estimated number of a state, and their covariance in natural coordinates.
 fn coordinates(state: &ModelState) -> Result<(Vec<Coordinate>, Vec<f64>), Error> {
-    // Its curve rests on a baseline whose errors are not kept: an interval of the coefficients
-    // alone would be too short.
-    if state.kind == "churn.cox" {
-        let why = "cannot be served: the covariance of the baseline is not kept";
+    // Its curve rests on a baseline that is no parameter: an interval of the coefficients alone
+    // would be too short.
+    if state.kind == interval_cox::KIND {
+        let why = "cannot be served: a Cox model has intervals of customers' curves, not of totals";
         return Err(Error::invalid("options.interval_level", why));
     }
     let parts: Vec<(String, Vec<Coordinate>)> = match part_coordinates(state, "", &state.kind) {

@@ -4,6 +4,7 @@
 //! scoring path. It knows every kind of model through the [`catalog`]; it knows no wire type, no
 //! async runtime and no Python.
 
+pub mod audit;
 mod bootstrap;
 mod catalog;
 pub mod compare;
@@ -26,6 +27,7 @@ mod import_calibrated;
 mod independence;
 mod inspect;
 mod interval;
+mod interval_cox;
 mod model;
 mod param_intervals;
 mod params;
@@ -38,7 +40,7 @@ pub use catalog::{Entry, Harness, catalog, entry};
 pub use dictionary::{FeatureDictionary, FieldWords, GroupWords};
 pub use error::Error;
 pub use explain::ExplainOptions;
-pub use fit::{FitFinding, FitOptions, FitReport, Fitted, fit, fit_watched};
+pub use fit::{FitFinding, FitOptions, FitProgress, FitReport, FitWatch, Fitted, fit, fit_watched};
 pub use fit_nested::NestedTest;
 pub use import::{FORMATS, ImportOptions, MAX_IMPORT_BYTES, OriginalScores, import};
 pub use independence::spend_independence;
@@ -82,7 +84,8 @@ pub mod metrics {
 pub mod table {
     pub use cvm_record::{
         ColumnKind, CsvChunks, CsvOptions, CsvSource, CsvWriter, Delimiter, ParquetChunks,
-        ParquetOptions, ParquetWriter, RecordError, from_arrow, from_record_batch, numbers_slice,
-        read_csv, read_parquet, to_record_batch, write_csv, write_parquet,
+        ParquetOptions, ParquetWriter, PathOptions, RecordError, covariate_path_columns,
+        from_arrow, from_record_batch, numbers_slice, read_csv, read_parquet, to_record_batch,
+        write_csv, write_parquet,
     };
 }

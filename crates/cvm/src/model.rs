@@ -10,7 +10,7 @@ pub use drift::{DriftLevel, DriftReport, FieldDrift};
 use crate::dictionary::{FeatureDictionary, Unit};
 use crate::explain::{self, ExplainOptions};
 use crate::interval::{self, Neighbours, PortfolioTotal};
-use crate::{Error, Fingerprint, catalog, reasons, score};
+use crate::{Error, Fingerprint, catalog, interval_cox, reasons, score};
 use cvm_artifact::{Artifact, OutputInfo, Probe};
 use cvm_core::{
     Array, Attributions, Batch, ErrorKind, InputSchema, OutputSpec, ParamSpec, ScoreOptions,
@@ -224,6 +224,9 @@ impl Model {
         let scorer = self.scorer.as_ref();
         let mut scores = match options.interval_level {
             None => score::score(scorer, batch, options, threads)?,
+            Some(_) if self.kind() == interval_cox::KIND => {
+                interval_cox::with_intervals(scorer, batch, options, threads)?
+            }
             Some(_) => {
                 interval::with_intervals(scorer, self.neighbours()?, batch, options, threads)?
             }

@@ -78,7 +78,7 @@ pub(crate) fn intervals<M: ParametricModel>(
     progress: ProgressFn<'_>,
 ) -> Result<Vec<ParamInterval>, Error> {
     let prepared = Prepared::<M>::new(batch, options)?;
-    let fit = prepared.estimate(options)?.fit;
+    let fit = prepared.estimate(options, &|_| progress(0, 1))?.fit;
     match method {
         IntervalMethod::Wald => Ok(wald(&prepared, &fit, level)),
         IntervalMethod::Profile => profile(&prepared, &fit, level, progress),

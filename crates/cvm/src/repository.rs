@@ -10,7 +10,7 @@
 //! what it says is not opened. Files are written before the manifest names them, so a copy that is
 //! half done is never read as a model.
 
-use crate::{Error, Fingerprint, Model, OpenedFile};
+use crate::{Error, Fingerprint, Model};
 use cvm_core::ErrorKind;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -97,7 +97,11 @@ impl Manifest {
         Manifest::parse(&std::fs::read_to_string(&path).map_err(failed)?)
     }
 
-    fn parse(text: &str) -> Result<Manifest, Error> {
+    /// Reads and checks the text of a manifest.
+    ///
+    /// # Errors
+    /// `Incompatible` or `Corrupt` with what is wrong in it.
+    pub fn parse(text: &str) -> Result<Manifest, Error> {
         let corrupt = |why: String| Error::new(ErrorKind::Corrupt, format!("{MANIFEST}: {why}"));
         let manifest: Manifest =
             serde_json::from_str(text).map_err(|error| corrupt(error.to_string()))?;
@@ -125,18 +129,63 @@ impl Manifest {
         self.versions.iter().find(|entry| entry.version == version)
     }
 
-    fn write(&self, folder: &Path) -> Result<(), Error> {
+    /// Names one more version; whether it was not named before.
+    ///
+    /// # Errors
+    /// The version is there with other bytes, or there are too many.
+    pub fn add(&mut self, entry: &ManifestVersion) -> Result<bool, Error> {
+        let version = &entry.version;
+        match self.get(version) {
+            Some(there) if there.sha256 == entry.sha256 => return Ok(false),
+            Some(_) => {
+                let why = "is published with other bytes already; a version never changes";
+                return Err(Error::invalid("version", format!("{version} {why}")));
+            }
+            None if self.versions.len() >= MAX_VERSIONS => {
+                let why = format!("the folder has {MAX_VERSIONS} versions: remove one first");
+                return Err(Error::invalid("version", why));
+            }
+            None => {}
+        }
+        self.versions.push(entry.clone());
+        Ok(true)
+    }
+
+    /// The manifest as it is written.
+    ///
+    /// # Errors
+    /// It cannot be written as JSON: a defect.
+    pub fn to_text(&self) -> Result<String, Error> {
         let mut text = serde_json::to_string_pretty(self)
             .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
         text.push('\n');
-        Ok(cvm_artifact::write_file(
-            folder.join(MANIFEST),
-            text.as_bytes(),
-        )?)
+        Ok(text)
     }
 }
 
 impl ManifestVersion {
+    /// The entry of a model file, with its bytes, once it is verified. Without `version` it is the author's,
+    /// or the first 12 digits of the fingerprint.
+    ///
+    /// # Errors
+    /// The file is no sound model, or the name cannot be one of a version.
+    pub fn of_file(
+        model: &Path,
+        version: Option<&str>,
+    ) -> Result<(ManifestVersion, Vec<u8>), Error> {
+        let bytes = cvm_artifact::read_file(model)?;
+        let opened = Model::open(&bytes)?;
+        let version = match version {
+            Some(version) => version.to_owned(),
+            None => version_of(&opened),
+        };
+        let entry = ManifestVersion::of(&version, &bytes);
+        entry
+            .check()
+            .map_err(|why| Error::invalid("version", why))?;
+        Ok((entry, bytes))
+    }
+
     fn of(version: &str, bytes: &[u8]) -> ManifestVersion {
         ManifestVersion {
             version: version.to_owned(),
@@ -178,6 +227,15 @@ impl ManifestVersion {
     /// `NotFound`, or `Corrupt` for bytes of another size or digest.
     pub fn read(&self, folder: &Path) -> Result<Vec<u8>, Error> {
         let bytes = cvm_artifact::read_file(self.path(folder))?;
+        self.check_bytes(&bytes)?;
+        Ok(bytes)
+    }
+
+    /// Holds bytes against size and digest.
+    ///
+    /// # Errors
+    /// `Corrupt` for others.
+    pub fn check_bytes(&self, bytes: &[u8]) -> Result<(), Error> {
         let found = bytes.len() as u64;
         if found != self.size_bytes {
             let why = format!(
@@ -186,7 +244,7 @@ impl ManifestVersion {
             );
             return Err(Error::new(ErrorKind::Corrupt, why));
         }
-        let digest = Fingerprint::of(&bytes).to_string();
+        let digest = Fingerprint::of(bytes).to_string();
         if digest != self.sha256 {
             let why = format!(
                 "{} has SHA-256 {digest}, {MANIFEST} says another",
@@ -194,7 +252,7 @@ impl ManifestVersion {
             );
             return Err(Error::new(ErrorKind::Corrupt, why));
         }
-        Ok(bytes)
+        Ok(())
     }
 }
 
@@ -209,19 +267,7 @@ pub fn publish(
     folder: &Path,
     version: Option<&str>,
 ) -> Result<ManifestVersion, Error> {
-    let bytes = cvm_artifact::read_file(model)?;
-    let opened = OpenedFile {
-        model: Model::open(&bytes)?,
-        size_bytes: bytes.len(),
-    };
-    let version = match version {
-        Some(version) => version.to_owned(),
-        None => version_of(&opened.model),
-    };
-    let entry = ManifestVersion::of(&version, &bytes);
-    entry
-        .check()
-        .map_err(|why| Error::invalid("version", why))?;
+    let (entry, bytes) = ManifestVersion::of_file(model, version)?;
     std::fs::create_dir_all(folder).map_err(|error| {
         Error::new(
             ErrorKind::InvalidInput,
@@ -232,22 +278,55 @@ pub fn publish(
         Err(error) if error.kind == ErrorKind::NotFound => Manifest::default(),
         read => read?,
     };
-    match manifest.get(&version) {
-        Some(there) if there.sha256 == entry.sha256 => return Ok(there.clone()),
-        Some(_) => {
-            let why = "is published with other bytes already; a version never changes";
-            return Err(Error::invalid("version", format!("{version} {why}")));
-        }
-        None if manifest.versions.len() >= MAX_VERSIONS => {
-            let why = format!("the folder has {MAX_VERSIONS} versions: remove one first");
-            return Err(Error::invalid("version", why));
-        }
-        None => {}
+    if !manifest.add(&entry)? {
+        return Ok(entry);
     }
     cvm_artifact::write_file(entry.path(folder), &bytes)?;
-    manifest.versions.push(entry.clone());
-    manifest.write(folder)?;
+    cvm_artifact::write_file(folder.join(MANIFEST), manifest.to_text()?.as_bytes())?;
     Ok(entry)
+}
+
+/// A model file, and its model or why there is none.
+pub type OpenedPath = (PathBuf, Result<Model, Error>);
+
+/// Every model of a folder that a server serves: files, and all versions of folders with a manifest; what
+/// cannot be opened with the reason.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn open_all(folder: &Path) -> Result<Vec<OpenedPath>, Error> {
+    let failed = |error: std::io::Error| {
+        let kind = match error.kind() {
+            std::io::ErrorKind::NotFound => ErrorKind::NotFound,
+            _ => ErrorKind::InvalidInput,
+        };
+        Error::new(kind, format!("{}: {error}", folder.display()))
+    };
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        paths.push(entry.map_err(failed)?.path());
+    }
+    paths.sort();
+    let mut all = Vec::new();
+    for path in paths {
+        if path.join(MANIFEST).is_file() {
+            open_versions(path, &mut all);
+        } else if path.extension().is_some_and(|ending| ending == "cvm") {
+            let opened = Model::open_file(&path).map(|opened| opened.model);
+            all.push((path, opened));
+        }
+    }
+    Ok(all)
+}
+
+fn open_versions(folder: PathBuf, all: &mut Vec<OpenedPath>) {
+    match Manifest::read(&folder) {
+        Ok(manifest) => all.extend(manifest.versions.iter().map(|entry| {
+            let opened = entry.read(&folder).and_then(|bytes| Model::open(&bytes));
+            (entry.path(&folder), opened)
+        })),
+        Err(error) => all.push((folder, Err(error))),
+    }
 }
 
 /// The bytes of a model file, unread beyond the limits of the format.

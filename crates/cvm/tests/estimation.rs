@@ -1,8 +1,8 @@
 //! Covariates, penalties, priors, bounds and intervals through the door.
 
 use cvm::{
-    FitOptions, Fitted, Frame, IntervalMethod, Model, ScoreOptions, param_intervals,
-    partial_objective,
+    ErrorKind, FitOptions, FitProgress, Fitted, Frame, IntervalMethod, Model, ScoreOptions,
+    param_intervals, partial_objective,
 };
 use serde_json::{Map, Value, json};
 use std::ops::ControlFlow;
@@ -373,5 +373,54 @@ fn an_influential_row_is_named_by_its_place_in_the_data() {
                 .any(|said| said.contains("row 7001 carries")),
             "{sentences:?}"
         );
+    }
+}
+
+#[test]
+fn a_fit_is_told_of_step_by_step_and_ends_when_asked() {
+    let frame = customers(400, 0.5, 3);
+    let batch = frame.batch().unwrap();
+    let settings = json!({ "purchase_covariates": ["z"] });
+    let options = FitOptions {
+        allow_not_converged: true,
+        settings: settings.as_object().cloned().unwrap(),
+        ..FitOptions::default()
+    };
+    let seen = std::cell::RefCell::new(Vec::new());
+    let watch = |progress: FitProgress| {
+        let FitProgress::Search {
+            steps,
+            log_likelihood,
+            ..
+        } = progress
+        else {
+            panic!("{progress:?}");
+        };
+        seen.borrow_mut().push((steps, log_likelihood));
+        ControlFlow::Continue(())
+    };
+    let fitted = cvm::fit_watched(KIND, &batch, &options, &watch).unwrap();
+    let told = seen.take();
+    assert!(told.len() > 4, "{told:?}");
+    let last = told.last().unwrap().1;
+    let reached = fitted.report.log_likelihood;
+    assert!(
+        (last - reached).abs() < 1e-3 && told[0].1 < reached,
+        "{told:?}"
+    );
+
+    for end in [1, 3] {
+        let seen = std::cell::Cell::new(0);
+        let stop = |_: FitProgress| {
+            seen.set(seen.get() + 1);
+            if seen.get() == end {
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        };
+        let error = cvm::fit_watched(KIND, &batch, &options, &stop).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::NotConverged, "{error:?}");
+        assert!(error.message.contains("cancelled"), "{error:?}");
+        assert_eq!(seen.get(), end);
     }
 }

@@ -122,6 +122,30 @@ fn a_limit_is_a_floor_without_a_test() {
     assert!(large.log_likelihood >= small.log_likelihood - 1e-8 * small.log_likelihood.abs());
 }
 
+/// Samples without the heterogeneity or the dropout that the larger model looks for: where it has no
+/// maximum inside its range, what it reaches is not below the smaller model's.
+#[test]
+fn models_in_a_limit_are_floors_of_the_simple_kinds_too() {
+    let renewals = simulated("clv.geometric", &[0.2], &[8.0, 0.0], 3_000, 17);
+    let buyers = simulated("clv.nbd", &[0.8, 6.0], &[0.0, 0.0, 39.0], 2_000, 18);
+    let pairs = [
+        ("clv.geometric", "clv.sbg", &renewals),
+        ("clv.nbd", "clv.pareto_nbd", &buyers),
+        ("clv.nbd", "clv.bg_nbd", &buyers),
+        ("clv.nbd", "clv.mbg_nbd", &buyers),
+    ];
+    for (smaller, larger, frame) in pairs {
+        let small = fit(smaller, frame, json!({}));
+        let large = fit(larger, frame, json!({}));
+        let lost = small.log_likelihood - large.log_likelihood;
+        assert!(
+            lost <= 1e-8 * small.log_likelihood.abs(),
+            "{larger}: {lost}"
+        );
+        assert!(large.nested.is_empty());
+    }
+}
+
 #[test]
 fn covariates_are_tested_against_none() {
     let frame = simulated(

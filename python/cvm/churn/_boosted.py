@@ -63,6 +63,9 @@ class BoostedChurn(TwoClassChurn, ExplainedModel, CalibratedByRows):
         Most bins of a number, besides the one of missing values.
     category_smoothing : float, default 20.0
         Pulls small levels to the middle when levels are ordered for a split.
+    level_gain : float, default 0.0
+        Gain taken off a category's split for each level beyond the second, in units of
+        ``min_gain``: 0.64 is what levels of noise gain from being put in order.
     row_sample, field_sample : float, default 1.0
         Share of rows and of columns each tree sees.
     monotone : mapping of str to int, optional
@@ -136,6 +139,7 @@ class BoostedChurn(TwoClassChurn, ExplainedModel, CalibratedByRows):
         min_gain: float = 0.7,
         max_bins: int = 127,
         category_smoothing: float = 20.0,
+        level_gain: float = 0.0,
         row_sample: float = 1.0,
         field_sample: float = 1.0,
         monotone: Mapping[str, int] | None = None,
@@ -163,6 +167,7 @@ class BoostedChurn(TwoClassChurn, ExplainedModel, CalibratedByRows):
         self.min_gain = min_gain
         self.max_bins = max_bins
         self.category_smoothing = category_smoothing
+        self.level_gain = level_gain
         self.row_sample = row_sample
         self.field_sample = field_sample
         self.monotone = monotone
@@ -275,6 +280,7 @@ class BoostedChurn(TwoClassChurn, ExplainedModel, CalibratedByRows):
             "min_gain": self.min_gain,
             "max_bins": self.max_bins,
             "category_smoothing": self.category_smoothing,
+            "level_gain": self.level_gain,
             "row_sample": self.row_sample,
             "field_sample": self.field_sample,
             "monotone": None if self.monotone is None else dict(self.monotone),

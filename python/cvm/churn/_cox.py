@@ -27,7 +27,7 @@ class CoxChurn(SurvivalModel):
     Do not use it when effects fade or grow with tenure: look at ``proportional_hazards_`` after a
     fit. Nor when many customers share few durations or renew by period (`HazardChurn` models the
     period itself), nor to look beyond the data: after the end of follow-up the curve is the tail
-    rule's, not an estimate. Intervals of curves are not offered; those of coefficients are.
+    rule's, not an estimate.
 
     Parameters
     ----------
@@ -44,6 +44,9 @@ class CoxChurn(SurvivalModel):
         Scale of time of the test of proportional hazards.
     penalty : float, default 0.0
         L2 penalty on the standardised coefficients.
+    l1_ratio : float, default 0.0
+        Share of the penalty that is L1: with more than 0, coefficients that do not earn it are
+        exactly 0.
     numeric, categorical, ignore, positive, numeric_basis, knots
         As in `LogisticChurn`.
     missing_numeric, missing_categorical, unseen, min_level_count, max_levels
@@ -100,6 +103,7 @@ class CoxChurn(SurvivalModel):
         robust: bool = False,
         time_scale: str = "km",
         penalty: float = 0.0,
+        l1_ratio: float = 0.0,
         numeric: Sequence[str] | None = None,
         categorical: Sequence[str] | None = None,
         ignore: Sequence[str] | None = None,
@@ -122,6 +126,7 @@ class CoxChurn(SurvivalModel):
         self.robust = robust
         self.time_scale = time_scale
         self.penalty = penalty
+        self.l1_ratio = l1_ratio
         self.numeric = numeric
         self.categorical = categorical
         self.ignore = ignore

@@ -179,7 +179,7 @@ class ExplainedModel(BaseModel):
         )
         table = self._table(X, columns)
         arguments = score_arguments([], {"threads": threads}, asked)
-        scores = self._raw.score(table.columns(self._inputs()), arguments)
+        scores = self._raw.score(self._columns(table), arguments)
         warn_rows(scores["status"], scores["issues"], stacklevel=3)
         told = scores["reasons"]
         return table.wrap({} if told is None else reason_columns(told, k))
@@ -233,12 +233,12 @@ class ExplainedModel(BaseModel):
     ) -> Found:
         if method not in METHODS:
             raise invalid(("method", f"is {method!r}: must be one of {', '.join(METHODS)}"))
-        raw, table, names = self._raw, self._table(X, columns), self._inputs()
+        raw, table = self._raw, self._table(X, columns)
         usual = None
         if background is not None:
-            usual = self._table(background, columns).columns(names)
+            usual = self._columns(self._table(background, columns))
         threads = count("threads", threads)
-        found = raw.explain(table.columns(names), method, usual, threads)
+        found = raw.explain(self._columns(table), method, usual, threads)
         shape = (-1, len(found["outputs"]), self.n_features_in_)
         return Found(
             table,

@@ -49,6 +49,9 @@ class HazardChurn(SurvivalModel):
         ``min_period_events`` events together, or nobody leaves any more.
     penalty : float, default 1.0
         L2 penalty on the standardised coefficients; the baseline is not penalised.
+    l1_ratio : float, default 0.0
+        Share of the penalty that is L1: with more than 0, coefficients that do not earn it are
+        exactly 0.
     numeric, categorical, ignore, positive, numeric_basis, knots
         As in `LogisticChurn`.
     missing_numeric, missing_categorical, unseen, min_level_count, max_levels
@@ -108,6 +111,7 @@ class HazardChurn(SurvivalModel):
         period_length: float = 1.0,
         tail: str = "constant",
         penalty: float = 1.0,
+        l1_ratio: float = 0.0,
         numeric: Sequence[str] | None = None,
         categorical: Sequence[str] | None = None,
         ignore: Sequence[str] | None = None,
@@ -131,6 +135,7 @@ class HazardChurn(SurvivalModel):
         self.period_length = period_length
         self.tail = tail
         self.penalty = penalty
+        self.l1_ratio = l1_ratio
         self.numeric = numeric
         self.categorical = categorical
         self.ignore = ignore

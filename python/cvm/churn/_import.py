@@ -7,6 +7,7 @@ is refused.
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import tempfile
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 _OK = ROW_STATUS.index("ok")
 _MATRIX = 2
 _BINARY = 2
+# Stands for a missing category, which CatBoost does not take.
+_NO_LEVEL = "a category that is missing"
 
 
 class Probe:
@@ -291,8 +294,14 @@ def _xgboost_rows(probe: Probe, booster: Any, missing: float | None) -> Any:
     return xgb.DMatrix(pd.DataFrame(columns), enable_categorical=True, **given)
 
 
-def from_catboost(model: Any, *, feature_names: Sequence[str] | None = None) -> TreeEnsemble:
-    """Import a CatBoost model without categorical features, exactly or not at all.
+def from_catboost(
+    model: Any,
+    *,
+    feature_names: Sequence[str] | None = None,
+    levels: Mapping[str, Sequence[object]] | None = None,
+    unseen: str | None = None,
+) -> TreeEnsemble:
+    """Import a CatBoost model, exactly or not at all.
 
     Parameters
     ----------
@@ -300,6 +309,13 @@ def from_catboost(model: Any, *, feature_names: Sequence[str] | None = None) -> 
         The trained model.
     feature_names : sequence of str, optional
         Names of the inputs in order, in place of the model's own.
+    levels : mapping of str to sequence, optional
+        Every level of training of each categorical column, as text or whole numbers: CatBoost keeps
+        only hashes of them. With the training table, ``{name: X[name].unique() for name in
+        categorical}``.
+    unseen : {"missing", "reject"}, optional
+        What a level that is not named means; by default one nobody has seen, as in CatBoost. A
+        missing category, which CatBoost does not take, reads the same.
 
     Returns
     -------
@@ -311,8 +327,8 @@ def from_catboost(model: Any, *, feature_names: Sequence[str] | None = None) -> 
     InvalidInputError
         If the object or an option cannot be used.
     ArtifactError
-        If the model has something that cannot be scored exactly, such as categorical features:
-        CatBoost keeps only hashes of their levels.
+        If the model has something that cannot be scored exactly, such as statistics of combined
+        categorical features (train with ``max_ctr_complexity=1``).
     """
     if not hasattr(model, "save_model") or not hasattr(model, "_object"):
         raise invalid(("model", f"is a {type(model).__name__}: must be a CatBoost model"))
@@ -320,10 +336,15 @@ def from_catboost(model: Any, *, feature_names: Sequence[str] | None = None) -> 
         path = Path(folder, "model.json")
         model.save_model(str(path), format="json")
         data = path.read_bytes()
-    raw = import_bytes("catboost", data, {"feature_names": _names(feature_names)})
+    options = {
+        "feature_names": _names(feature_names),
+        "levels": None if levels is None else _level_texts(levels),
+        "unseen": unseen,
+    }
+    raw = import_bytes("catboost", data, options)
 
     def score(probe: Probe) -> tuple[Any, Any]:
-        rows = probe.matrix()
+        rows = _catboost_rows(probe, model.feature_names_)
         # The base class, because the classifier's own `predict` gives labels.
         given = {"prediction_type": "RawFormulaVal", "thread_count": 1}
         margins = model.predict(rows, **given)
@@ -333,3 +354,27 @@ def from_catboost(model: Any, *, feature_names: Sequence[str] | None = None) -> 
         return (shares if len(raw.outputs) > _BINARY else shares[:, 1]), margins
 
     return TreeEnsemble._of_raw(certified(raw, "catboost", score))
+
+
+def _level_texts(levels: Mapping[str, Sequence[object]]) -> dict[str, list[str]]:
+    """Return levels as the text that CatBoost hashes."""
+    for name, own in levels.items():
+        for level in own:
+            is_whole = isinstance(level, (int, np.integer)) and not isinstance(level, bool)
+            if not is_whole and not isinstance(level, str):
+                why = f"hold {level!r}: must be text or whole numbers"
+                raise invalid((f"levels.{name}", why))
+    return {str(name): [str(level) for level in own] for name, own in levels.items()}
+
+
+def _catboost_rows(probe: Probe, names: Sequence[str]) -> Any:
+    """Return probe rows as CatBoost takes them: a table if there are categories."""
+    if all(column.dtype.kind == "f" for column in probe.columns.values()):
+        return probe.matrix()
+    columns = {
+        name: column
+        if column.dtype.kind == "f"
+        else np.array([_NO_LEVEL if cell is None else cell for cell in column], dtype=object)
+        for name, column in zip(names, probe.columns.values(), strict=True)
+    }
+    return importlib.import_module("pandas").DataFrame(columns)

@@ -31,6 +31,7 @@ class SurvivalModel(FittedModel):
     categorical: Sequence[str] | None
     ignore: Sequence[str] | None
     positive: str | float | None
+    l1_ratio: float
 
     def _kind_settings(self) -> dict[str, Any]:
         """Return the settings of the kind."""
@@ -91,6 +92,7 @@ class SurvivalModel(FittedModel):
             "unseen",
             "min_level_count",
             "max_levels",
+            "l1_ratio",
         )
         shared |= {name: getattr(self, name) for name in names}
         shared |= self._kind_settings()

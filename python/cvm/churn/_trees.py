@@ -68,17 +68,16 @@ class ImportedModel(ExplainedModel, CalibratedByRows):
         numpy.ndarray of shape (n, classes)
             NaN, with a `RowWarning`, where a row cannot be used.
         """
-        names = self._probabilities()
-        if len(names) == 1:
-            churn = self._output(X, names[0], columns)
-            return np.column_stack([1.0 - churn, churn])
-        return np.column_stack([self._output(X, name, columns) for name in names])
+        shares = self._several(X, self._probabilities(), columns)
+        if len(shares) == 1:
+            return np.stack([1.0 - shares[0], shares[0]], axis=1)
+        return np.stack(shares, axis=1)
 
     def decision_function(self, X: Frame, *, columns: Sequence[str] | None = None) -> Numbers:
         """Return raw scores: what the original library calls margin, raw score or log-odds."""
         names = [name for name in self.output_names_ if name.endswith(_RAW)]
-        scores = [self._output(X, name, columns) for name in names]
-        return scores[0] if len(scores) == 1 else np.column_stack(scores)
+        scores = self._several(X, names, columns)
+        return scores[0] if len(scores) == 1 else np.stack(scores, axis=1)
 
     def predict(
         self, X: Frame, *, threshold: float = 0.5, columns: Sequence[str] | None = None

@@ -38,6 +38,9 @@ class WeibullChurn(SurvivalModel):
     ----------
     penalty : float, default 0.0
         L2 penalty on the standardised coefficients.
+    l1_ratio : float, default 0.0
+        Share of the penalty that is L1: with more than 0, coefficients that do not earn it are
+        exactly 0.
     numeric, categorical, ignore, positive, numeric_basis, knots
         As in `LogisticChurn`.
     missing_numeric, missing_categorical, unseen, min_level_count, max_levels
@@ -91,6 +94,7 @@ class WeibullChurn(SurvivalModel):
         self,
         *,
         penalty: float = 0.0,
+        l1_ratio: float = 0.0,
         numeric: Sequence[str] | None = None,
         categorical: Sequence[str] | None = None,
         ignore: Sequence[str] | None = None,
@@ -108,6 +112,7 @@ class WeibullChurn(SurvivalModel):
         threads: int = 0,
     ) -> None:
         self.penalty = penalty
+        self.l1_ratio = l1_ratio
         self.numeric = numeric
         self.categorical = categorical
         self.ignore = ignore

@@ -60,6 +60,7 @@ class ParametricModel(FittedModel):
         time_unit: str | None = None,
         weight: str | Sequence[float] | Numbers | None = None,
         columns: Sequence[str] | None = None,
+        progress: bool | Callable[[int, float], object] = True,
     ) -> Self:
         """Fit the model by maximum likelihood.
 
@@ -74,6 +75,9 @@ class ParametricModel(FittedModel):
             Weight of each row, as a column of the data or an array.
         columns : sequence of str, optional
             Names of the columns of a 2-D array; by default the model's own, in order.
+        progress : bool or callable, default True
+            Tell of the search when it takes more than two seconds; or a function of
+            ``(step, log_likelihood)``. Whatever it raises, and Ctrl-C, ends the fit.
 
         Returns
         -------
@@ -89,7 +93,11 @@ class ParametricModel(FittedModel):
         """
         inputs, weight_column, settings = self._fit_inputs(data, weight, columns)
         return self._fit(
-            inputs, time_unit=time_unit, weight_column=weight_column, settings=settings
+            inputs,
+            time_unit=time_unit,
+            weight_column=weight_column,
+            settings=settings,
+            progress=progress,
         )
 
     def _fit_inputs(

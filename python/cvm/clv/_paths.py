@@ -22,7 +22,7 @@ from cvm.clv._parametric import ParametricModel
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -343,6 +343,7 @@ class CovariatePathModel(ParametricModel):
         time_unit: str | None = None,
         weight: str | Sequence[float] | Numbers | None = None,
         columns: Sequence[str] | None = None,
+        progress: bool | Callable[[int, float], object] = True,
     ) -> Self:
         """Fit the model by maximum likelihood.
 
@@ -370,6 +371,9 @@ class CovariatePathModel(ParametricModel):
             Weight of each row, as a column of the data or an array.
         columns : sequence of str, optional
             Names of the columns of a 2-D array.
+        progress : bool or callable, default True
+            Tell of the search when it takes more than two seconds; or a function of
+            ``(step, log_likelihood)``. Whatever it raises, and Ctrl-C, ends the fit.
 
         Returns
         -------
@@ -388,7 +392,9 @@ class CovariatePathModel(ParametricModel):
                 transactions=transactions,
                 age="T" if self._has_purchases() else "tenure",
             )
-        return super().fit(data, time_unit=time_unit, weight=weight, columns=columns)
+        return super().fit(
+            data, time_unit=time_unit, weight=weight, columns=columns, progress=progress
+        )
 
     def _has_purchases(self) -> bool:
         return "purchase" in self._processes()

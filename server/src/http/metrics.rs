@@ -33,6 +33,8 @@ impl Collector for Http {
         self.calls(&mut encoder)?;
         self.models(&mut encoder)?;
         self.shadows(&mut encoder)?;
+        self.audit(&mut encoder)?;
+        self.store(&mut encoder)?;
         self.state(&mut encoder)
     }
 }
@@ -130,6 +132,43 @@ impl Http {
         Ok(())
     }
 
+    /// The log of predictions, if there is one.
+    fn audit(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let Some(counts) = self.plane.audit.counts() else {
+            return Ok(());
+        };
+        let help =
+            "Records of the audit log: written, dropped for want of room, failed to be written";
+        let mut records =
+            encoder.encode_descriptor("cvm_audit_records", help, None, MetricType::Counter)?;
+        for (result, count) in [
+            ("written", counts.written),
+            ("dropped", counts.dropped),
+            ("failed", counts.failed),
+        ] {
+            counter(&mut records, &[("result", result.to_owned())], count)?;
+        }
+        Ok(())
+    }
+
+    /// The object store that models come from, if there is one.
+    fn store(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let Some(state) = self.plane.store.state() else {
+            return Ok(());
+        };
+        let help = "Looks at the object store, by result";
+        let mut looks =
+            encoder.encode_descriptor("cvm_store_looks", help, None, MetricType::Counter)?;
+        for (result, count) in [("success", state.successes), ("failure", state.failures)] {
+            counter(&mut looks, &[("result", result.to_owned())], count)?;
+        }
+        let help =
+            "When the object store was last followed without a problem, in seconds since 1970";
+        let name = "cvm_store_success_timestamp_seconds";
+        let mut last = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        last.encode_gauge(&state.success_s)
+    }
+
     fn state(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let registry = &self.plane.registry;
         let loaded = registry.snapshot().len();
@@ -150,6 +189,18 @@ impl Http {
             let mut gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             gauge.encode_gauge(&u64::try_from(value).unwrap_or(u64::MAX))?;
         }
+        let help = "Models and versions that are not served, or whose newest file is not";
+        let mut family =
+            encoder.encode_descriptor("cvm_model_refused", help, None, MetricType::Gauge)?;
+        for (model, version) in registry.refusals().keys() {
+            let labels = [("model", model.clone()), ("version", version.clone())];
+            family.encode_family(&labels)?.encode_gauge(&1_u64)?;
+        }
+        let help =
+            "Reasons not to serve a model, a version, a manifest or a routing, each counted once";
+        let mut reasons =
+            encoder.encode_descriptor("cvm_refusals", help, None, MetricType::Counter)?;
+        reasons.encode_counter::<NoLabelSet, u64, f64>(&registry.refusal_count(), None)?;
         let help = "Model files refused for their signature, or for want of one";
         let mut refusals =
             encoder.encode_descriptor("cvm_untrusted_files", help, None, MetricType::Counter)?;
@@ -164,6 +215,10 @@ impl Http {
         let mut shed =
             encoder.encode_descriptor("cvm_requests_shed", help, None, MetricType::Counter)?;
         shed.encode_counter::<NoLabelSet, u64, f64>(&admission.shed(), None)?;
+        let help = "Large requests told to come back because no thread was free in time";
+        let mut late =
+            encoder.encode_descriptor("cvm_queue_shed", help, None, MetricType::Counter)?;
+        late.encode_counter::<NoLabelSet, u64, f64>(&self.plane.compute.shed_count(), None)?;
         let mut swaps = encoder.encode_descriptor(
             "cvm_swaps",
             "Changes of the set of models",
@@ -177,7 +232,7 @@ impl Http {
 type Measure = (&'static str, &'static str, fn(&Comparison) -> f64);
 
 /// What is told of a shadow's newest rows, by output.
-const COMPARED: [Measure; 4] = [
+const COMPARED: [Measure; 5] = [
     (
         "cvm_shadow_rank_correlation",
         "Spearman's rank correlation of a shadow's scores with the champion's",
@@ -197,6 +252,11 @@ const COMPARED: [Measure; 4] = [
         "cvm_shadow_delta_abs_mean",
         "Mean absolute difference of a shadow's score and the champion's",
         |found| found.delta_abs_mean,
+    ),
+    (
+        "cvm_shadow_moved_share",
+        "Share of rows that a shadow puts into another decile than the champion",
+        Comparison::moved_share,
     ),
 ];
 

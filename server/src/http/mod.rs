@@ -5,6 +5,7 @@
 //! | `POST /v1/models/{model}:score` | scores in JSON |
 //! | `GET /metrics` | OpenMetrics |
 //! | `GET /livez`, `GET /readyz` | whether the process lives, and takes requests |
+//! | `POST /{service}/{method}` | gRPC-Web, for browsers |
 //! | `GET /`, `GET /status.json` | the state for people and for machines |
 //!
 //! Where callers are told apart, scoring needs the role `score`, the state and the metrics `read`.
@@ -17,8 +18,11 @@ mod status;
 use crate::admission::Own;
 use crate::calls::{Calls, code_name};
 use crate::drain::Signal;
-use crate::identity::{Access, Identity, Role};
+use crate::health::Readiness;
+use crate::identity::{Access, Caller, Identity, Role};
+use crate::journal;
 use crate::plane::Plane;
+use crate::web::Web;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
@@ -32,6 +36,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tonic::Code;
+use tower_http::cors::CorsLayer;
+use tracing::Instrument;
 
 /// Limits of the HTTP face.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +55,9 @@ pub(crate) struct Http {
     pub(crate) calls: Arc<Calls>,
     pub(crate) identity: Identity,
     pub(crate) drain: Signal,
+    pub(crate) ready: Readiness,
+    /// Whose pages may read the answers.
+    pub(crate) cors: CorsLayer,
     pub(crate) started: Instant,
     /// What all of HTTP has in flight: it counts as one connection.
     pub(crate) own: Own,
@@ -61,6 +70,7 @@ pub(crate) struct Http {
 pub(crate) fn start(
     listener: TcpListener,
     http: Http,
+    web: Web,
     limits: Limits,
     cut: Signal,
 ) -> io::Result<()> {
@@ -74,7 +84,7 @@ pub(crate) fn start(
             let ended = runtime.block_on(async move {
                 let listener = TcpListener::from_std(listener)?;
                 let drain = http.drain.clone();
-                let app = router(http, limits.max_body_bytes);
+                let app = router(http, web, limits.max_body_bytes);
                 tokio::select! {
                     () = listen::serve(listener, app, limits, drain) => {}
                     () = cut.given() => {}
@@ -89,7 +99,7 @@ pub(crate) fn start(
     Ok(())
 }
 
-fn router(http: Http, max_body_bytes: usize) -> Router {
+fn router(http: Http, web: Web, max_body_bytes: usize) -> Router {
     let needs = |role| middleware::from_fn_with_state((http.clone(), role), admit);
     let score = Router::new()
         .route("/v1/models/{model}", post(score::post))
@@ -107,7 +117,10 @@ fn router(http: Http, max_body_bytes: usize) -> Router {
         .merge(score)
         .layer(middleware::from_fn_with_state(http.clone(), counted))
         .layer(DefaultBodyLimit::max(max_body_bytes))
+        .layer(http.cors.clone())
         .with_state(http)
+        // Calls of gRPC-Web count themselves, as those of gRPC do.
+        .route_service("/{service}/{method}", web)
 }
 
 /// Counts a request among the calls, under the code that gRPC would have answered with.
@@ -133,17 +146,39 @@ fn code_of(status: StatusCode) -> Code {
 }
 
 /// Lets a request through if its caller has the role.
-async fn admit(State((http, role)): State<(Http, Role)>, request: Request, next: Next) -> Response {
+async fn admit(
+    State((http, role)): State<(Http, Role)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     match http.identity.check(Access::Needs(role), request.headers()) {
-        Ok(()) => next.run(request).await,
+        Ok(who) => {
+            let name = who.as_ref().map(|caller| caller.name.as_str());
+            let own = http.plane.admission.own_of(name, &http.own);
+            request.extensions_mut().insert(own);
+            told(&http, who.as_deref(), request, next).await
+        }
         Err(refusal) => refused(refusal),
     }
 }
 
+/// Answers under a span of the call, where calls are told of.
+async fn told(http: &Http, who: Option<&Caller>, request: Request, next: Next) -> Response {
+    if http.plane.journal.is_none() {
+        return next.run(request).await;
+    }
+    let name = Calls::http_name(request.uri().path());
+    let span = journal::span(name, who.map(|who| who.name.as_str()), request.headers());
+    let answer = next.run(request).instrument(span.clone()).await;
+    let code = answer.extensions().get::<Code>().copied();
+    journal::end(&span, code.unwrap_or_else(|| code_of(answer.status())));
+    answer
+}
+
 async fn ready(State(http): State<Http>) -> Response {
-    match http.drain.is_given() {
-        false => "ok".into_response(),
-        true => unavailable("the server is shutting down"),
+    match http.ready.why_not() {
+        None => "ok".into_response(),
+        Some(why) => unavailable(why),
     }
 }
 

@@ -1,12 +1,13 @@
 //! `POST /v1/models/{model}:score`: the same scoring in JSON, for people with curl.
 
 use super::{Http, refused};
+use crate::admission::Own;
 use crate::deadline::Deadline;
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use cvm::{Frame, FrameColumn, ScoreOptions, Violation};
 use cvm_proto::{ConvertError, Encoding, Reason, Refusal, ScoreAnswer, ScoreJob};
 use serde::Deserialize;
@@ -29,6 +30,7 @@ struct Body {
 
 pub(super) async fn post(
     State(http): State<Http>,
+    Extension(own): Extension<Own>,
     Path(model): Path<String>,
     headers: HeaderMap,
     body: Bytes,
@@ -38,7 +40,7 @@ pub(super) async fn post(
         let why = "must end in `:score`, as in /v1/models/retail:score";
         return refused(field("path", why));
     };
-    match score(&http, model, &headers, &body, begun).await {
+    match score(&http, &own, model, (&headers, &body), begun).await {
         Ok(answer) => Json(answer).into_response(),
         Err(refusal) => refused(refusal),
     }
@@ -46,14 +48,14 @@ pub(super) async fn post(
 
 async fn score(
     http: &Http,
+    own: &Own,
     model: &str,
-    headers: &HeaderMap,
-    body: &[u8],
+    (headers, body): (&HeaderMap, &[u8]),
     begun: Instant,
 ) -> Result<Value, Refusal> {
     // Rows are not known before the text is read; one has some 64 bytes.
     let rows = u64::try_from(body.len() / 64).unwrap_or(u64::MAX);
-    let _ticket = http.plane.admission.admit(&http.own, rows, body.len())?;
+    let _ticket = http.plane.admission.admit(own, rows, body.len())?;
     let body: Body = serde_json::from_slice(body)
         .map_err(|error| Refusal::new(Reason::MalformedMessage, format!("the body: {error}")))?;
     let Body {

@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::response::Html;
 use cvm::compare::Comparison;
 use serde_json::{Value, json};
+use std::time::SystemTime;
 
 /// The page: it asks for `status.json` and needs nothing from anywhere else.
 const PAGE: &str = include_str!("status.html");
@@ -38,12 +39,17 @@ pub(super) async fn json(State(http): State<Http>) -> Json<Value> {
             "requests": times(&meter.success),
             "stages": serde_json::Map::from_iter(stages),
             "last_request_ms": meter.last_ms(),
+            "loaded_ms": milliseconds(served.loaded),
             "notes": served.model.notes(),
         })
     });
     let shadows = deployments.iter().flat_map(|(id, deployment)| {
         let shadows = deployment.shadows.iter();
         shadows.map(move |shadow| shadow_state(id, shadow))
+    });
+    let champions = deployments.iter().map(|(id, deployment)| {
+        let version = deployment.champion.as_ref().map(|served| &served.version);
+        json!({ "model": id, "version": version, "moved_ms": milliseconds(deployment.moved) })
     });
     let splits = deployments.iter().filter(|(_, d)| d.split.is_some());
     let splits = splits.map(|(id, d)| json!({ "model": id, "split": d.routing.split }));
@@ -58,17 +64,39 @@ pub(super) async fn json(State(http): State<Http>) -> Json<Value> {
             .collect();
         json!({ "method": name, "codes": codes, "time": times(&method.time) })
     });
+    let audit = http
+        .plane
+        .audit
+        .counts()
+        .map(|c| json!({ "written": c.written, "dropped": c.dropped, "failed": c.failed }));
+    let store = http.plane.store.state().map(|state| {
+        json!({
+            "url": state.shown, "looks": state.successes + state.failures,
+            "failures": state.failures, "success_s": state.success_s, "problem": state.problem,
+        })
+    });
     Json(json!({
         "server": env!("CARGO_PKG_VERSION"),
-        "ready": !http.drain.is_given(),
+        "ready": http.ready.why_not().is_none(),
         "up_seconds": http.started.elapsed().as_secs(),
         "swaps": registry.swap_count(),
         "models": models.collect::<Vec<_>>(),
+        "champions": champions.collect::<Vec<_>>(),
         "shadows": shadows.collect::<Vec<_>>(),
         "splits": splits.collect::<Vec<_>>(),
         "refused": refused.collect::<Vec<_>>(),
+        "audit": audit,
+        "store": store,
         "calls": calls.collect::<Vec<_>>(),
     }))
+}
+
+/// A moment as milliseconds since 1970.
+fn milliseconds(moment: SystemTime) -> u64 {
+    let since = moment.duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |time| {
+        u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+    })
 }
 
 /// A shadow beside its champion, by output.

@@ -1,5 +1,6 @@
 //! `cvm.admin.v1.AdminService`: what is served, and its changes.
 
+use super::replay::replay;
 use super::scoring::deadline_of;
 use crate::control::{Control, Verb};
 use crate::deadline::Deadline;
@@ -37,7 +38,12 @@ impl AdminService for Admin {
             "" => self.all(),
             name => vec![self.one(&id_of("model", name)?)?],
         };
-        Ok(Response::new(pb::ListVersionsResponse { models }))
+        let state = self.plane.store.state();
+        let store_error = state.and_then(|state| state.problem).unwrap_or_default();
+        Ok(Response::new(pb::ListVersionsResponse {
+            models,
+            store_error,
+        }))
     }
 
     async fn load_version(
@@ -147,6 +153,15 @@ impl AdminService for Admin {
         let deadline = deadline_of(&request);
         let difference = self.difference(request.into_inner(), deadline).await?;
         Ok(Response::new(difference))
+    }
+
+    async fn replay_score(
+        &self,
+        request: Request<pb::ReplayScoreRequest>,
+    ) -> Result<Response<pb::ReplayScoreResponse>, Status> {
+        let deadline = deadline_of(&request);
+        let answer = replay(&self.plane, request.into_inner(), deadline).await?;
+        Ok(Response::new(answer))
     }
 }
 

@@ -5,10 +5,11 @@ use crate::admission::Own;
 use crate::control::{Control, Verb};
 use crate::deadline::Deadline;
 use crate::drain::Signal;
+use crate::health::Readiness;
 use crate::meter::Tally;
 use crate::plane::Plane;
 use crate::registry::Served;
-use crate::stream::answers;
+use crate::stream::{Ticketed, answers};
 use cvm_proto::inference as oip;
 use cvm_proto::inference::grpc_inference_service_server::GrpcInferenceService;
 use cvm_proto::{
@@ -25,6 +26,7 @@ pub(crate) struct Inference {
     pub(crate) plane: Arc<Plane>,
     pub(crate) control: Control,
     pub(crate) drain: Signal,
+    pub(crate) ready: Readiness,
 }
 
 #[tonic::async_trait]
@@ -40,7 +42,7 @@ impl GrpcInferenceService for Inference {
         &self,
         _request: Request<oip::ServerReadyRequest>,
     ) -> Result<Response<oip::ServerReadyResponse>, Status> {
-        let ready = !self.drain.is_given();
+        let ready = self.ready.why_not().is_none();
         Ok(Response::new(oip::ServerReadyResponse { ready }))
     }
 
@@ -267,15 +269,15 @@ async fn in_band(
     request: oip::ModelInferRequest,
     deadline: Deadline,
     own: Own,
-) -> oip::ModelStreamInferResponse {
+) -> Ticketed<oip::ModelStreamInferResponse> {
     let id = request.id.clone();
     let shape = request.inputs.first().and_then(|input| input.shape.first());
     let rows = shape.and_then(|rows| u64::try_from(*rows).ok());
-    let answer = match plane.admission.admit(&own, rows.unwrap_or(0), 0) {
-        Ok(_ticket) => infer(&plane, request, deadline).await,
-        Err(refusal) => Err(refusal),
+    let (answer, ticket) = match plane.admission.admit(&own, rows.unwrap_or(0), 0) {
+        Ok(ticket) => (infer(&plane, request, deadline).await, Some(ticket)),
+        Err(refusal) => (Err(refusal), None),
     };
-    match answer {
+    let answer = match answer {
         Ok(response) => oip::ModelStreamInferResponse {
             error_message: String::new(),
             infer_response: Some(response),
@@ -287,7 +289,8 @@ async fn in_band(
                 ..Default::default()
             }),
         },
-    }
+    };
+    (answer, ticket)
 }
 
 fn statistics(id: &str, served: &Served) -> oip::ModelStatistics {

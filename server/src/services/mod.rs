@@ -3,6 +3,7 @@
 mod admin;
 mod inference;
 mod models;
+mod replay;
 mod scoring;
 
 pub(crate) use admin::Admin;

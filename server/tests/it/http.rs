@@ -22,6 +22,11 @@ async fn exchange(server: &TestServer, verb: &str, path: &str, body: &str) -> (u
     (status, body.to_owned())
 }
 
+/// The status that a path answers with.
+pub async fn code(server: &TestServer, path: &str) -> u16 {
+    exchange(server, "GET", path, "").await.0
+}
+
 /// What a path answers, which must be there.
 pub async fn get(server: &TestServer, path: &str) -> String {
     let (status, body) = exchange(server, "GET", path, "").await;

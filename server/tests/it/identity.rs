@@ -2,6 +2,8 @@
 
 use crate::support::{TestServer, customers, folder, request};
 use cvm_proto::Encoding;
+use cvm_proto::admin::v1 as admin;
+use cvm_proto::admin::v1::admin_service_client::AdminServiceClient;
 use cvm_proto::inference as oip;
 use cvm_proto::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
 use cvm_proto::v1 as pb;
@@ -131,13 +133,13 @@ async fn becomes<F: Future<Output = Code>>(code: Code, call: impl Fn() -> F) {
 }
 
 /// An authority, and what it signs.
-struct Authority {
+pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
 }
 
 impl Authority {
-    fn new() -> Authority {
+    pub fn new() -> Authority {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -149,7 +151,7 @@ impl Authority {
     }
 
     /// A certificate for `name` and its key.
-    fn sign(&self, name: &str) -> (String, String) {
+    pub fn sign(&self, name: &str) -> (String, String) {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new([name.to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
@@ -157,8 +159,8 @@ impl Authority {
     }
 }
 
-struct Files {
-    folder: TempDir,
+pub struct Files {
+    pub folder: TempDir,
 }
 
 impl Files {
@@ -168,7 +170,7 @@ impl Files {
         path
     }
 
-    fn certificate(&self, (certificate, key): &(String, String)) {
+    pub fn certificate(&self, (certificate, key): &(String, String)) {
         self.write("cert.pem", certificate);
         self.write("key.pem", key);
     }
@@ -186,7 +188,11 @@ async fn start(models: &Path, files: &Files, mutual: bool) -> TestServer {
 }
 
 async fn connect(server: &TestServer, tls: ClientTlsConfig) -> Result<Channel, String> {
-    let target = format!("https://localhost:{}", server.address.port());
+    connect_to(server.address.port(), tls).await
+}
+
+async fn connect_to(port: u16, tls: ClientTlsConfig) -> Result<Channel, String> {
+    let target = format!("https://localhost:{port}");
     let endpoint = Endpoint::from_shared(target)
         .unwrap()
         .tls_config(tls)
@@ -197,7 +203,7 @@ async fn connect(server: &TestServer, tls: ClientTlsConfig) -> Result<Channel, S
         .map_err(|error| format!("{error:?}"))
 }
 
-fn trusting(authority: &Authority) -> ClientTlsConfig {
+pub fn trusting(authority: &Authority) -> ClientTlsConfig {
     ClientTlsConfig::new()
         .ca_certificate(Certificate::from_pem(&authority.pem))
         .domain_name("localhost")
@@ -258,6 +264,49 @@ async fn mutual_tls_lets_in_only_its_own() {
             assert_ne!(code_of_score(&channel, "any").await, Code::Ok);
         }
     }
+}
+
+#[tokio::test]
+async fn administration_is_under_the_tls_of_scoring() {
+    let models = folder();
+    let files = Files {
+        folder: TempDir::new().unwrap(),
+    };
+    let (servers, clients, strangers) = (Authority::new(), Authority::new(), Authority::new());
+    files.certificate(&servers.sign("localhost"));
+    files.write("clients.pem", &clients.pem);
+    let server = start(models.path(), &files, true).await;
+    let list = async |channel: Result<Channel, String>| -> Result<usize, String> {
+        let mut client = AdminServiceClient::new(channel?);
+        let answer = client
+            .list_versions(admin::ListVersionsRequest::default())
+            .await;
+        let answer = answer.map_err(|status| status.to_string())?;
+        Ok(answer.into_inner().models.len())
+    };
+    let port = server.admin.port();
+    let showing = |authority: &Authority| {
+        let (certificate, key) = authority.sign("caller");
+        trusting(&servers).identity(Identity::from_pem(certificate, key))
+    };
+    assert_eq!(list(connect_to(port, showing(&clients)).await).await, Ok(1));
+    for wrong in [
+        trusting(&servers),
+        showing(&strangers),
+        trusting(&strangers),
+    ] {
+        list(connect_to(port, wrong).await).await.unwrap_err();
+    }
+    let clear = Endpoint::from_shared(format!("http://{}", server.admin)).unwrap();
+    let clear = clear.connect().await.map_err(|error| error.to_string());
+    list(clear).await.unwrap_err();
+    // A peer that says nothing is let go in the time of a handshake.
+    let mut silent = tokio::net::TcpStream::connect(server.admin).await.unwrap();
+    let mut end = Vec::new();
+    let closed = tokio::io::AsyncReadExt::read_to_end(&mut silent, &mut end);
+    let closed = tokio::time::timeout(Duration::from_secs(5), closed).await;
+    assert!(closed.is_ok(), "still open");
+    assert_eq!(list(connect_to(port, showing(&clients)).await).await, Ok(1));
 }
 
 #[tokio::test]

@@ -1,11 +1,12 @@
 //! Start, health, reflection, limits on connections, and an end in bounded time.
 
+use crate::binary::{Binary, command};
 use crate::support::{TestServer, channel, customers, folder, request};
+use cvm_load::never_sent;
 use cvm_proto::Encoding;
 use cvm_proto::v1 as pb;
 use cvm_proto::v1::scoring_service_client::ScoringServiceClient;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -35,6 +36,77 @@ async fn health_is_told_per_service() {
         health(server.channel().await, "other").await,
         Err(Code::NotFound)
     );
+}
+
+/// Waits until health says this.
+async fn becomes(server: &TestServer, service: &str, want: Result<ServingStatus, Code>) {
+    let want = want.map(|status| status as i32);
+    let mut seen = Err(Code::Unknown);
+    for _ in 0..200 {
+        seen = health(server.channel().await, service).await;
+        if seen == want {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("{service}: {seen:?}, never {want:?}");
+}
+
+#[tokio::test]
+async fn health_is_told_per_model_and_liveness_apart_from_readiness() {
+    let folder = folder();
+    let server = TestServer::start_with_http(folder.path(), |settings| {
+        settings.drain_delay_seconds = 1;
+    })
+    .await;
+    let serving = Ok(ServingStatus::Serving);
+    for service in ["models/retail", "readiness", "liveness"] {
+        becomes(&server, service, serving).await;
+    }
+    becomes(&server, "models/absent", Err(Code::NotFound)).await;
+    crate::http::get(&server, "/readyz").await;
+    // The model goes, and comes back under another name.
+    let (old, new) = (
+        folder.path().join("retail.cvm"),
+        folder.path().join("b2b.cvm"),
+    );
+    std::fs::rename(&old, folder.path().join("retail.gone")).unwrap();
+    becomes(&server, "models/retail", Err(Code::NotFound)).await;
+    becomes(&server, "readiness", Ok(ServingStatus::NotServing)).await;
+    becomes(&server, "liveness", serving).await;
+    becomes(&server, "", serving).await;
+    assert_eq!(crate::http::code(&server, "/readyz").await, 503);
+    assert_eq!(crate::http::code(&server, "/livez").await, 200);
+    std::fs::rename(folder.path().join("retail.gone"), &new).unwrap();
+    becomes(&server, "models/b2b", serving).await;
+    becomes(&server, "readiness", serving).await;
+
+    // While those who send requests learn that this server goes, it goes on answering.
+    let (open, address) = (server.channel().await, server.address);
+    let watched = HealthCheckRequest {
+        service: "models/b2b".to_owned(),
+    };
+    let watch = HealthClient::new(open.clone()).watch(watched).await;
+    let mut watch = watch.unwrap().into_inner();
+    let told = watch.message().await.unwrap().unwrap().status;
+    assert_eq!(told, ServingStatus::Serving as i32);
+    let start = Instant::now();
+    let served = server.stop();
+    let told = watch.message().await.unwrap().unwrap().status;
+    assert_eq!(told, ServingStatus::NotServing as i32);
+    for service in ["", "readiness", "cvm.v1.ScoringService"] {
+        let status = health(open.clone(), service).await;
+        assert_eq!(status, Ok(ServingStatus::NotServing as i32), "{service}");
+    }
+    let alive = health(open.clone(), "liveness").await;
+    assert_eq!(alive, Ok(ServingStatus::Serving as i32));
+    let mut late = ScoringServiceClient::new(channel(address).await);
+    let answer = late.score(request(customers(3), Encoding::Doubles)).await;
+    assert_eq!(answer.unwrap().into_inner().row_count, 3);
+    drop((watch, late, open));
+    served.await.unwrap().unwrap();
+    let took = start.elapsed();
+    assert!(took >= Duration::from_secs(1), "{took:?}");
 }
 
 #[tokio::test]
@@ -216,69 +288,11 @@ async fn calls_in_flight_at_a_shutdown_are_answered() {
     assert!(never_sent(&end), "{end:?}");
 }
 
-/// Whether a call failed before the server had it. An answer that is cut off is another error:
-/// `UNKNOWN`, "error reading a body from connection".
-fn never_sent(status: &tonic::Status) -> bool {
-    let text = format!("{status:?}");
-    match status.code() {
-        // Nobody listens any more.
-        Code::Unavailable => true,
-        // This client's words for a call that met the GOAWAY, or the end, in its own queue.
-        Code::Internal => text.contains("GoAway"),
-        Code::Cancelled => text.contains("connection closed"),
-        _ => false,
-    }
-}
-
-/// The built binary, and the address it says it listens on.
-struct Binary {
-    child: Child,
-    address: std::net::SocketAddr,
-}
-
-fn command() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_cvm-server"))
-}
-
-fn start_binary(arguments: &[&str], folder: &std::path::Path) -> Binary {
-    let mut child = command()
-        .args(["--listen", "127.0.0.1:0", "--models"])
-        .arg(folder)
-        .args(arguments)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    let mut output = BufReader::new(child.stdout.take().unwrap());
-    output.read_line(&mut line).unwrap();
-    let address = line.trim().strip_prefix("listening on ").unwrap();
-    Binary {
-        address: address.parse().unwrap(),
-        child,
-    }
-}
-
-impl Binary {
-    fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        let done = Command::new("kill").args(["-s", name, &id]).status();
-        assert!(done.unwrap().success());
-    }
-
-    /// The exit code, and how long the end took.
-    fn end(&mut self) -> (Option<i32>, Duration) {
-        let start = Instant::now();
-        let status = self.child.wait().unwrap();
-        (status.code(), start.elapsed())
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_binary_serves_and_ends_on_both_signals_whoever_is_connected() {
     let folder = folder();
     for name in ["TERM", "INT"] {
-        let mut binary = start_binary(&["--drain-seconds", "1"], folder.path());
+        let mut binary = Binary::start(&["--drain-seconds", "1"], folder.path());
         let mut client = ScoringServiceClient::new(channel(binary.address).await);
         client
             .score(request(customers(1), Encoding::Doubles))

@@ -1,6 +1,7 @@
 //! Servers, models and requests for the tests.
 
-use cvm::{Frame, FrameColumn, Model, ScoreOptions, TimeUnit};
+pub use crate::models::{bg_nbd, boosted};
+use cvm::{Frame, FrameColumn, Model, ScoreOptions};
 use cvm_proto::admin::v1::admin_service_client::AdminServiceClient;
 use cvm_proto::v1 as pb;
 use cvm_proto::v1::scoring_service_client::ScoringServiceClient;
@@ -87,18 +88,6 @@ impl TestServer {
 pub async fn channel(address: SocketAddr) -> Channel {
     let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
     endpoint.connect().await.unwrap()
-}
-
-/// BG/NBD with the parameters published for CDNOW (Fader, Hardie & Lee 2005), `r` scaled.
-pub fn bg_nbd(scale: f64) -> Model {
-    let params = [
-        ("r", 0.2426 * scale),
-        ("alpha", 4.4136),
-        ("a", 0.7929),
-        ("b", 2.4259),
-    ];
-    let params = params.map(|(name, value)| (name.to_owned(), value));
-    cvm::from_params("clv.bg_nbd", &params, Some(TimeUnit::Week)).unwrap()
 }
 
 /// A folder with one model, `retail.cvm`.

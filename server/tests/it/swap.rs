@@ -16,11 +16,11 @@ type Oracle = Arc<HashMap<String, Vec<(String, Vec<u64>)>>>;
 
 const ROWS: usize = 700;
 
-fn oracle() -> Oracle {
+fn oracle(rows: usize) -> Oracle {
     let models = [1.0, 2.0].map(bg_nbd);
     let answers = models.iter().map(|model| {
         let fingerprint = model.fingerprint().to_string();
-        (fingerprint, expected(model, &customers(ROWS)))
+        (fingerprint, expected(model, &customers(rows)))
     });
     Arc::new(answers.collect())
 }
@@ -85,7 +85,7 @@ fn swap_count() -> u32 {
 async fn swaps_under_load_fail_nothing_and_mix_nothing() {
     let folder = folder();
     let server = TestServer::start(folder.path(), |settings| settings.poll_interval_ms = 20).await;
-    let (stop, oracle) = (Arc::new(AtomicBool::new(false)), oracle());
+    let (stop, oracle) = (Arc::new(AtomicBool::new(false)), oracle(ROWS));
     let file = folder.path().join("retail.cvm");
     let swapping = async {
         for swap in 0..swap_count() {
@@ -212,4 +212,100 @@ async fn only_regular_files_with_legal_names_are_models() {
     let models = page.unwrap().into_inner().models;
     let names: Vec<&str> = models.iter().map(|model| model.name.as_str()).collect();
     assert_eq!(names, ["models/retail"]);
+}
+
+/// Times of one-row requests sent one every two milliseconds until `stop`; none may fail.
+async fn watch(server: &TestServer, stop: Arc<AtomicBool>, oracle: Oracle) -> Vec<Duration> {
+    let mut client = server.client().await;
+    let mut times = Vec::new();
+    let mut due = tokio::time::interval(Duration::from_millis(2));
+    while !stop.load(Ordering::Relaxed) {
+        due.tick().await;
+        let begun = std::time::Instant::now();
+        let asked = client.score(request(customers(1), Encoding::DoublesLe));
+        let answer = ScoreAnswer::try_from(asked.await.unwrap().into_inner()).unwrap();
+        times.push(begun.elapsed());
+        check(answer, &oracle);
+    }
+    times.sort_unstable();
+    times
+}
+
+fn p99(times: &[Duration]) -> Duration {
+    times[times.len() * 99 / 100]
+}
+
+/// Memory of this process in MiB, as Linux counts it.
+fn resident_mib() -> usize {
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: usize = text.split(' ').nth(1).unwrap().parse().unwrap();
+    (pages * 4096) >> 20
+}
+
+/// A thousand files put in place of one another in a minute, each loaded, verified, swapped in and freed.
+/// Slow: it is a matter of a minute and of time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_swaps_in_a_minute_cost_neither_calls_nor_time_nor_memory() {
+    if std::env::var_os("CVM_SLOW").is_none() {
+        return;
+    }
+    let folder = folder();
+    let server = TestServer::start_with_http(folder.path(), |settings| {
+        settings.poll_interval_ms = 20;
+    });
+    let (server, oracle) = (server.await, oracle(1));
+    let file = folder.path().join("retail.cvm");
+    let files = [1.0, 2.0].map(|scale| bg_nbd(scale).encode().unwrap());
+    let after = |time: Duration| {
+        let stop = Arc::new(AtomicBool::new(false));
+        let end = Arc::clone(&stop);
+        let ended = async move {
+            tokio::time::sleep(time).await;
+            end.store(true, Ordering::Relaxed);
+        };
+        (stop, ended)
+    };
+    let (stop, ended) = after(Duration::from_secs(15));
+    let (calm, ()) = tokio::join!(watch(&server, stop, Arc::clone(&oracle)), ended);
+    let stop = Arc::new(AtomicBool::new(false));
+    let end = Arc::clone(&stop);
+    let swapping = async {
+        let (mut memory, begun) = (0, std::time::Instant::now());
+        for swap in 0..1_000 {
+            let next = usize::from(swap % 2 == 0);
+            cvm::repository::replace_file(&file, &files[next]).unwrap();
+            let due = Duration::from_millis(60 * (swap + 1));
+            tokio::time::sleep(due.saturating_sub(begun.elapsed())).await;
+            if swap == 200 {
+                memory = resident_mib();
+            }
+        }
+        end.store(true, Ordering::Relaxed);
+        (memory, resident_mib(), begun.elapsed())
+    };
+    let (busy, (before, now, took)) =
+        tokio::join!(watch(&server, stop, Arc::clone(&oracle)), swapping);
+    let swaps = crate::http::get(&server, "/status.json").await;
+    let swaps: serde_json::Value = serde_json::from_str(&swaps).unwrap();
+    let swaps = swaps["swaps"].as_u64().unwrap();
+    println!(
+        "{swaps} swaps in {took:?}; p99 of {} calls {:?} without, {:?} of {} with swaps; \
+         {before} MiB after 200, {now} MiB after all",
+        calm.len(),
+        p99(&calm),
+        p99(&busy),
+        busy.len()
+    );
+    assert!(
+        now <= before + before / 10 + 2,
+        "{before} MiB, then {now} MiB"
+    );
+    // How many are seen, and how fast calls are, is a matter of the release build.
+    if cfg!(debug_assertions) {
+        assert!(swaps >= 20, "{swaps} swaps seen");
+        return;
+    }
+    assert!(swaps >= 950, "{swaps} swaps seen");
+    assert!(took < Duration::from_secs(63), "{took:?}");
+    assert!(p99(&busy).as_secs_f64() <= 1.5 * p99(&calm).as_secs_f64());
 }

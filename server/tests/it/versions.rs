@@ -276,6 +276,45 @@ async fn a_champion_that_moves_under_load_fails_and_mixes_nothing() {
 }
 
 #[tokio::test]
+async fn what_is_unloaded_by_request_stays_so_over_a_restart() {
+    let folder = shelf();
+    crate::support::save(&bg_nbd(3.0), &folder.path().join("churn.cvm"));
+    let start = || TestServer::start(folder.path(), |_| ());
+    let loaded = async || {
+        let server = start().await;
+        let (version, file) = (
+            answers(&server, "retail/versions/2"),
+            answers(&server, "churn"),
+        );
+        let found = (version.await.is_ok(), file.await.is_ok());
+        server.stop().await.unwrap().unwrap();
+        found
+    };
+    let server = start().await;
+    let mut client = server.admin().await;
+    for name in ["models/retail/versions/2", "churn"] {
+        let name = name.to_owned();
+        client
+            .unload_version(admin::UnloadVersionRequest { name })
+            .await
+            .unwrap();
+    }
+    server.stop().await.unwrap().unwrap();
+    assert_eq!(loaded().await, (false, false));
+    let server = start().await;
+    let mut client = server.admin().await;
+    for name in ["models/retail/versions/2", "churn"] {
+        let name = name.to_owned();
+        client
+            .load_version(admin::LoadVersionRequest { name })
+            .await
+            .unwrap();
+    }
+    server.stop().await.unwrap().unwrap();
+    assert_eq!(loaded().await, (true, true));
+}
+
+#[tokio::test]
 async fn a_single_file_has_one_version_which_always_answers() {
     let folder = crate::support::folder();
     let server = TestServer::start(folder.path(), |_| ()).await;

@@ -6,7 +6,9 @@
 //! | `λ`      | L2 penalty                                      |
 //! | gain     | `G_L²/(H_L+λ) + G_R²/(H_R+λ) − G²/(H+λ)`, added over the leaves |
 //!
-//! A side with less than the least curvature makes no gain: its leaf counts as not split.
+//! A side with less than the least curvature makes no gain: its leaf counts as not split. Putting
+//! `L` levels of noise in order and cutting between them gains `2/π · L` in expectation, which a cut of
+//! a number does not: of a category's gain, `level_gain` is taken off for each level beyond the second.
 //!
 //! Source: Chen & Guestrin (2016), *XGBoost*, equation 7; of all leaves of a level by one question:
 //! Prokhorenkova et al. (2018), *CatBoost*, section 4.
@@ -28,6 +30,8 @@ pub(crate) struct Penalty {
     /// Least gain of a split per leaf it is asked of.
     pub(crate) gain: f64,
     pub(crate) category_smoothing: f64,
+    /// Gain that each level of a category beyond the second must bring.
+    pub(crate) level_gain: f64,
 }
 
 /// Sides of a question, by bin.
@@ -255,6 +259,10 @@ impl Scan<'_> {
             terms.add(&gradient[..cuts], &curvature[..cuts], &mut gains[0]);
         }
         let (gain, _, cut) = scratch.top(cuts, 0)?;
+        let gain = gain - self.penalty.level_gain * (cuts - 1) as f64;
+        if gain <= 0.0 {
+            return None;
+        }
         // What was never seen here goes where most went.
         let others_right = 2.0 * scratch.left[cut] < scratch.left[cuts];
         let mut right = [others_right; 256];

@@ -79,6 +79,9 @@ pub struct BoostedSpec {
     /// Added to the curvature of a level when levels are ordered, and to `l2` when a category of
     /// more than four levels is split; finite and >= 0.
     pub category_smoothing: f64,
+    /// Gain taken off a category's split for each level beyond the second, in units of `min_gain`:
+    /// `2/π` is what levels of noise gain from being put in order. Finite and >= 0.
+    pub level_gain: f64,
     /// Share of rows each tree is grown on, in (0, 1].
     pub row_sample: f64,
     /// Share of fields each tree may use, in (0, 1].
@@ -125,6 +128,7 @@ impl Default for BoostedSpec {
             min_gain: 0.7,
             max_bins: 127,
             category_smoothing: 20.0,
+            level_gain: 0.0,
             row_sample: 1.0,
             field_sample: 1.0,
             seed: 0,
@@ -198,6 +202,7 @@ impl BoostedSpec {
         non_negative("min_gain", self.min_gain)?;
         within("max_bins", self.max_bins, 2, 254)?;
         non_negative("category_smoothing", self.category_smoothing)?;
+        non_negative("level_gain", self.level_gain)?;
         share("row_sample", self.row_sample)?;
         share("field_sample", self.field_sample)?;
         if let Some((name, sign)) = self.monotone.iter().find(|(_, sign)| sign.abs() > 1) {

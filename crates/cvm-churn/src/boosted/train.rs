@@ -207,6 +207,7 @@ impl<'a> Run<'a> {
                 least: spec.min_child_weight,
                 gain: spec.min_gain,
                 category_smoothing: spec.category_smoothing,
+                level_gain: spec.level_gain,
             },
             learning_rate: spec.learning_rate(self.kept.len()),
         }

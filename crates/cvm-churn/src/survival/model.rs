@@ -53,6 +53,17 @@ pub trait Law: Clone + std::fmt::Debug + Send + Sync {
     /// Smallest `u` with `H(T+u) − H(T) >= target`; infinite if there is none.
     fn quantile(&self, eta: f64, tenure: f64, target: f64) -> f64;
 
+    /// Combinations of the coefficients whose errors are independent, each of variance 1; none where
+    /// the errors of curves are not part of the law.
+    fn directions(&self) -> Vec<Vec<f64>> {
+        Vec::new()
+    }
+
+    /// Standard error of `ln(H(T+h) − H(T))`, `along` being the inputs along each direction.
+    fn log_error(&self, _tenure: f64, _h: f64, _along: &[f64]) -> f64 {
+        f64::NAN
+    }
+
     /// Length of the period that output `hazard` speaks of.
     fn unit(&self) -> f64;
 
@@ -72,6 +83,8 @@ pub struct Survival<L> {
     pub(crate) numbers: Numbers,
     pub(crate) schema: InputSchema,
     pub(crate) plan: Plan,
+    /// Plans of the law's directions.
+    pub(crate) along: Vec<Plan>,
 }
 
 /// What a fit of a duration model leaves.
@@ -108,17 +121,26 @@ impl<L: Law> Survival<L> {
         let field = InputField::number(super::spec::TENURE, "periods", Domain::NonNegative);
         schema.fields.push(field);
         schema.time_unit = parts.time_unit;
-        let mut coefficients = vec![0.0; parts.means.len()];
-        for (column, value) in parts.active.iter().zip(&parts.coefficients) {
-            coefficients[*column] = *value;
-        }
-        let numbers = Numbers {
-            intercept: 0.0,
-            coefficients,
-            means: parts.means,
-            scales: parts.scales,
+        let numbers = |coefficients: &[f64]| {
+            let mut all = vec![0.0; parts.means.len()];
+            for (column, value) in parts.active.iter().zip(coefficients) {
+                all[*column] = *value;
+            }
+            Numbers {
+                intercept: 0.0,
+                coefficients: all,
+                means: parts.means.clone(),
+                scales: parts.scales.clone(),
+            }
         };
+        let directions = parts.law.directions();
+        let along = directions
+            .iter()
+            .map(|own| Plan::new(&parts.encoding, &numbers(own)));
+        let along = along.collect();
+        let numbers = numbers(&parts.coefficients);
         Ok(Survival {
+            along,
             plan: Plan::new(&parts.encoding, &numbers),
             law: parts.law,
             event: parts.event,

@@ -80,6 +80,28 @@ pub(crate) const OUTPUTS: &[OutputSpec] = &[
     ),
 ];
 
+/// Place of the error of the curve in [`COX_OUTPUTS`].
+const LOG_ERROR: usize = OUTPUTS.len();
+
+/// Outputs of a model whose curve has errors of its own.
+pub(crate) const COX_OUTPUTS: &[OutputSpec] = &[
+    OUTPUTS[0],
+    OUTPUTS[1],
+    OUTPUTS[2],
+    OUTPUTS[3],
+    OUTPUTS[4],
+    OUTPUTS[5],
+    OUTPUTS[6],
+    output(
+        "log_cumulative_hazard_error",
+        "1",
+        true,
+        true,
+        "standard error of the logarithm of the hazard summed over the horizon, baseline and \
+         coefficients counted: intervals of the curve are made from it",
+    ),
+];
+
 /// The options of a call in the model's terms.
 struct Ask {
     horizon: f64,
@@ -118,6 +140,33 @@ impl<L: Law> Survival<L> {
             5 => law.quantile(eta, tenure, ask.target),
             _ => -law.cumulative(eta, tenure, h),
         }
+    }
+
+    /// Outputs there are numbers for.
+    fn own_outputs(&self) -> impl Iterator<Item = &'static OutputSpec> {
+        let known = !self.along.is_empty();
+        let outputs = L::OUTPUTS.iter().enumerate();
+        outputs.filter_map(move |(place, own)| (known || place != LOG_ERROR).then_some(own))
+    }
+
+    /// Inputs of the rows along each direction of the law, if `wanted` has their error.
+    fn along(
+        &self,
+        batch: &BoundBatch<'_, '_>,
+        start: usize,
+        wanted: &[usize],
+        rows: usize,
+    ) -> Vec<Vec<f64>> {
+        if !wanted.contains(&LOG_ERROR) {
+            return Vec::new();
+        }
+        let column = |plan: &crate::score::Plan| {
+            // Statuses are those of the predictors: the plans read the same fields.
+            let (mut values, mut status) = (vec![0.0; rows], vec![RowStatus::OK; rows]);
+            plan.predictors(batch, start, &mut values, &mut status);
+            values
+        };
+        self.along.iter().map(column).collect()
     }
 
     /// Reads the tenures; marks those that cannot be used.
@@ -166,12 +215,17 @@ impl<L: Law> Scorer for Survival<L> {
             horizon_periods: Some(5.5 * self.law.unit()),
             discount_rate_per_year: self.schema.time_unit.map(|_| 0.1),
             quantile: Some(0.4),
-            outputs: L::OUTPUTS.iter().map(|o| o.name.to_owned()).collect(),
+            outputs: self.own_outputs().map(|o| o.name.to_owned()).collect(),
             ..ScoreOptions::default()
         }
     }
 
     fn check_options(&self, options: &ScoreOptions) -> Result<(), InputError> {
+        let error = L::OUTPUTS.get(LOG_ERROR).filter(|_| self.along.is_empty());
+        if let Some(error) = error.filter(|own| options.outputs.iter().any(|o| o == own.name)) {
+            let why = format!("has `{}`, which this file holds no numbers for", error.name);
+            return Err(InputError::new("options.outputs", why));
+        }
         match options.discount_rate_per_year {
             Some(rate) if rate != 0.0 && self.schema.time_unit.is_none() => {
                 let why = format!(
@@ -195,6 +249,8 @@ impl<L: Law> Scorer for Survival<L> {
         let total = block.status.len();
         let mut etas = vec![0.0; total];
         self.plan.predictors(batch, start, &mut etas, block.status);
+        let along = self.along(batch, start, wanted, total);
+        let mut own = vec![0.0; along.len()];
         let mut tenures = [0.0; CHUNK];
         for offset in (0..total).step_by(CHUNK) {
             let range = offset..total.min(offset + CHUNK);
@@ -204,11 +260,21 @@ impl<L: Law> Scorer for Survival<L> {
             for (output, column) in wanted.iter().zip(&mut block.outputs) {
                 let out = &mut column[range.clone()];
                 let rows = etas[range.clone()].iter().zip(&*tenures);
-                for ((slot, (eta, tenure)), status) in out.iter_mut().zip(rows).zip(&mut *status) {
-                    if status.is_ok() || status.code == RowCode::Infinite {
-                        *slot = self.value(*output, &ask, *eta, *tenure);
-                        mark(*slot, *output, status);
+                let cells = out.iter_mut().zip(rows).zip(&mut *status);
+                for (row, ((slot, (eta, tenure)), status)) in cells.enumerate() {
+                    if !status.is_ok() && status.code != RowCode::Infinite {
+                        continue;
                     }
+                    *slot = if *output == LOG_ERROR {
+                        let here = along.iter().map(|column| column[offset + row]);
+                        own.iter_mut()
+                            .zip(here)
+                            .for_each(|(own, value)| *own = value);
+                        self.law.log_error(*tenure, ask.horizon, &own)
+                    } else {
+                        self.value(*output, &ask, *eta, *tenure)
+                    };
+                    mark(*slot, *output, status);
                 }
             }
             for column in &mut block.outputs {

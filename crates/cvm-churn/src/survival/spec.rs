@@ -146,7 +146,6 @@ pub(crate) fn inputs_only(
     let logistic_only = [
         ("offset", inputs.offset.is_some()),
         ("path", inputs.path.is_some()),
-        ("l1_ratio", inputs.l1_ratio != 0.0),
     ];
     if let Some((name, _)) = logistic_only.iter().find(|(_, set)| *set) {
         let allowed = "unset: only churn.logistic has it";

@@ -15,6 +15,7 @@ pub mod limits;
 mod link;
 mod model;
 mod oblivious;
+mod oblivious_kernel;
 mod probe;
 mod quadrature;
 mod quantise;

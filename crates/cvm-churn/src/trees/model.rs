@@ -9,7 +9,8 @@ use super::forest::Forest;
 use super::kernel::Kernel;
 use super::limits::MAX_CLASSES;
 use super::link::{self, Finish};
-use super::oblivious::{Oblivious, ObliviousKernel};
+use super::oblivious::Oblivious;
+use super::oblivious_kernel::ObliviousKernel;
 use super::rules::{InputWidth, Rules};
 use super::{attribution, probe, state, walk};
 use cvm_core::{
@@ -174,8 +175,10 @@ impl TreeEnsemble {
         } = &self.ensemble;
         match (&self.engine, trees) {
             (Engine::Packed(kernel), _) => kernel.sum(values, rows, raw),
-            (Engine::Oblivious(kernel), _) => kernel.sum(values, rows, raw),
-            (Engine::Plain, Trees::Binary(forest)) => {
+            (Engine::Oblivious(kernel), Trees::Oblivious(trees)) => {
+                kernel.sum(trees, values, rows, raw);
+            }
+            (_, Trees::Binary(forest)) => {
                 walk::sum(forest, rules, &finish.base, values, rows, raw);
             }
             (Engine::Plain, Trees::Oblivious(trees)) => {

@@ -12,13 +12,7 @@ use super::builder::{Leaf, RawNode, Test};
 use super::forest::as_index;
 use super::limits::{MAX_NODES, MAX_OBLIVIOUS_DEPTH, MAX_TREES};
 use super::link::narrow;
-use super::quantise::Quantiser;
 use super::rules::{CategorySets, Missing, NodeRule, Rules};
-
-/// Rows walked at once.
-const BLOCK_ROWS: usize = 128;
-/// Most views of the fast form.
-const MAX_VIEWS: usize = 8_192;
 
 /// The trees of a model, tree after tree.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -118,7 +112,7 @@ impl Oblivious {
         })
     }
 
-    fn goes_right(&self, split: usize, value: f64, rules: &Rules) -> bool {
+    pub(super) fn goes_right(&self, split: usize, value: f64, rules: &Rules) -> bool {
         let (rule, own) = (self.rules[split], self.values[split]);
         if rule.is_category() {
             if value.is_nan() {
@@ -209,122 +203,6 @@ impl Oblivious {
             threshold: value,
             missing: rule.missing(),
             default_left: rule.default_left(),
-        }
-    }
-}
-
-/// Oblivious trees on ranks: each question of a tree is asked of a block of rows at once.
-#[derive(Debug, Clone)]
-pub(crate) struct ObliviousKernel {
-    quantiser: Quantiser,
-    /// View and rank of each split: bit 1 if the row's rank is above.
-    splits: Vec<(u16, u16)>,
-    depths: Vec<u8>,
-    leaves: Vec<f64>,
-    width: usize,
-    base: Vec<f64>,
-}
-
-impl ObliviousKernel {
-    /// The layout; nothing if there are categories or too many views or thresholds.
-    pub(crate) fn new(trees: &Oblivious, rules: Rules, base: &[f64]) -> Option<ObliviousKernel> {
-        let splits: Vec<(usize, NodeRule, f64)> = (0..trees.features.len())
-            .map(|at| {
-                (
-                    trees.features[at] as usize,
-                    trees.rules[at],
-                    trees.values[at],
-                )
-            })
-            .collect();
-        if !trees.sets.is_empty() || rules.sum == super::rules::Width::F32 {
-            return None;
-        }
-        let (quantiser, views) = Quantiser::new(&splits, rules)?;
-        (quantiser.view_count() <= MAX_VIEWS).then(|| ObliviousKernel {
-            splits: views.iter().map(|s| (s.view as u16, s.rank)).collect(),
-            quantiser,
-            depths: trees.depths.clone(),
-            leaves: trees.leaves.clone(),
-            width: trees.width,
-            base: base.to_vec(),
-        })
-    }
-
-    pub(crate) fn block_rows(&self) -> usize {
-        BLOCK_ROWS
-    }
-
-    /// Sums of at most [`BLOCK_ROWS`] rows.
-    pub(crate) fn sum(&self, values: &[f64], rows: usize, sums: &mut [f64]) {
-        if rows == 1 {
-            self.sum_row(values, sums);
-            return;
-        }
-        let mut ranks = vec![[0_u16; BLOCK_ROWS]; self.quantiser.view_count()];
-        self.quantiser.quantise_columns(values, rows, &mut ranks);
-        let mut totals = vec![0.0; BLOCK_ROWS * self.width];
-        for row in totals.chunks_exact_mut(self.width) {
-            row.copy_from_slice(&self.base);
-        }
-        let mut numbers = [0_u16; BLOCK_ROWS];
-        let (mut splits, mut leaves) = (self.splits.as_slice(), self.leaves.as_slice());
-        for depth in &self.depths {
-            let (own, rest) = splits.split_at(usize::from(*depth));
-            splits = rest;
-            numbers.fill(0);
-            for (level, (view, rank)) in own.iter().enumerate() {
-                for (number, seen) in numbers.iter_mut().zip(&ranks[usize::from(*view)]) {
-                    *number |= u16::from(seen > rank) << level;
-                }
-            }
-            let (own, rest) = leaves.split_at(self.width << depth);
-            leaves = rest;
-            self.add(own, &numbers, &mut totals);
-        }
-        sums.copy_from_slice(&totals[..sums.len()]);
-    }
-
-    fn add(&self, leaves: &[f64], numbers: &[u16; BLOCK_ROWS], totals: &mut [f64]) {
-        if self.width == 1 {
-            for (total, number) in totals.iter_mut().zip(numbers) {
-                *total += leaves[usize::from(*number)];
-            }
-            return;
-        }
-        for (totals, number) in totals.chunks_exact_mut(self.width).zip(numbers) {
-            let own = &leaves[usize::from(*number) * self.width..];
-            for (total, value) in totals.iter_mut().zip(own) {
-                *total += value;
-            }
-        }
-    }
-
-    fn sum_row(&self, values: &[f64], sums: &mut [f64]) {
-        let mut small = [[0_u16; 256]];
-        let mut large = Vec::new();
-        let ranks: &[u16] = if self.quantiser.view_count() <= 256 {
-            self.quantiser.quantise(values, &mut small);
-            &small[0]
-        } else {
-            large.resize(1, [0_u16; MAX_VIEWS]);
-            self.quantiser.quantise(values, &mut large);
-            &large[0]
-        };
-        sums.copy_from_slice(&self.base);
-        let (mut splits, mut leaves) = (self.splits.as_slice(), self.leaves.as_slice());
-        for depth in &self.depths {
-            let (own, rest) = splits.split_at(usize::from(*depth));
-            splits = rest;
-            let mut number = 0;
-            for (level, (view, rank)) in own.iter().enumerate() {
-                number |= usize::from(ranks[usize::from(*view)] > *rank) << level;
-            }
-            let (own, rest) = leaves.split_at(self.width << depth);
-            leaves = rest;
-            for (sum, value) in sums.iter_mut().zip(&own[number * self.width..]) {
-                *sum += value;
-            }
         }
     }
 }

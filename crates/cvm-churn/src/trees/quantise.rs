@@ -13,6 +13,10 @@ use std::hint::select_unpredictable;
 
 /// Most thresholds of a field: ranks must stay below [`RIGHT`].
 const MAX_THRESHOLDS: usize = 65_534;
+/// Searches made at a time.
+const SEARCHES: usize = 8;
+/// Ranks of a field found before its views are written.
+const FOUND: usize = 128;
 /// Rank right of every threshold.
 pub(crate) const RIGHT: u16 = u16::MAX;
 /// Category view: names no category of any set.
@@ -128,47 +132,48 @@ impl Quantiser {
         for own in &self.fields {
             let first = own.field * count;
             let column = values.get(first..first + count).unwrap_or(&[]);
-            if let [(ViewRule::Number(missing, left), view)] = own.views[..] {
-                let view = view & (W - 1);
-                for (x, row) in column.iter().zip(&mut *rows) {
-                    let rank = rank(&own.thresholds, *x, self.rules.compare);
-                    row[view] = own.see(missing, left, *x, rank);
-                }
-                continue;
-            }
-            for (x, row) in column.iter().zip(&mut *rows) {
-                let rank = rank(&own.thresholds, *x, self.rules.compare);
+            let mut found = [0_u16; FOUND];
+            for (column, rows) in column.chunks(FOUND).zip(rows.chunks_mut(FOUND)) {
+                own.ranks(column, self.rules.compare, &mut found);
                 for (rule, view) in &own.views {
-                    row[view & (W - 1)] = match rule {
-                        ViewRule::Number(missing, left) => own.see(*missing, *left, *x, rank),
-                        ViewRule::Category => self.category(*x),
-                    };
+                    let view = view & (W - 1);
+                    for ((x, rank), row) in column.iter().zip(found).zip(&mut *rows) {
+                        row[view] = match rule {
+                            ViewRule::Number(missing, left) => own.see(*missing, *left, *x, rank),
+                            ViewRule::Category => self.category(*x),
+                        };
+                    }
                 }
             }
         }
     }
 
-    /// Writes ranks view after view; for numbers only.
-    pub(crate) fn quantise_columns<const R: usize>(
+    /// Most thresholds of any field.
+    pub(crate) fn most_thresholds(&self) -> usize {
+        let counts = self.fields.iter().map(|own| own.thresholds.len());
+        counts.max().unwrap_or(0)
+    }
+
+    /// Writes ranks view after view, each as `of` makes it; for numbers only.
+    pub(crate) fn quantise_columns<T: Copy, const R: usize>(
         &self,
         values: &[f64],
         rows: usize,
-        ranks: &mut [[u16; R]],
+        ranks: &mut [[T; R]],
+        of: impl Fn(u16) -> T,
     ) {
         for own in &self.fields {
             let first = own.field * rows;
             let column = values.get(first..first + rows).unwrap_or(&[]);
             let mut found = [0_u16; R];
-            for (x, rank_of) in column.iter().zip(&mut found) {
-                *rank_of = rank(&own.thresholds, *x, self.rules.compare);
-            }
+            own.ranks(column, self.rules.compare, &mut found);
             for (rule, view) in &own.views {
                 let (ViewRule::Number(missing, left), Some(out)) = (rule, ranks.get_mut(*view))
                 else {
                     continue;
                 };
                 for ((x, rank), out) in column.iter().zip(&found).zip(out) {
-                    *out = own.see(*missing, *left, *x, *rank);
+                    *out = of(own.see(*missing, *left, *x, *rank));
                 }
             }
         }
@@ -200,6 +205,22 @@ impl FieldViews {
         }
     }
 
+    /// Ranks of a column, several searches at a time: each step of one waits for its last.
+    fn ranks(&self, column: &[f64], compare: Compare, out: &mut [u16]) {
+        let (groups, rest) = column.as_chunks::<SEARCHES>();
+        let (found, last) = out.split_at_mut(groups.len() * SEARCHES);
+        let (found, _) = found.as_chunks_mut::<SEARCHES>();
+        for (group, found) in groups.iter().zip(found) {
+            *found = match compare {
+                Compare::LessOrEqual => halve(&self.thresholds, |t, lane| t < group[lane]),
+                Compare::Less => halve(&self.thresholds, |t, lane| t <= group[lane]),
+            };
+        }
+        for (x, found) in rest.iter().zip(last) {
+            *found = rank(&self.thresholds, *x, compare);
+        }
+    }
+
     #[inline]
     fn see(&self, missing: Missing, default_left: bool, x: f64, rank: u16) -> u16 {
         let side = if default_left { 0 } else { RIGHT };
@@ -212,29 +233,37 @@ impl FieldViews {
     }
 }
 
-/// `#{t < x}`, or `#{t <= x}` for strict comparison, by halving without branches.
+/// `#{t < x}`, or `#{t <= x}` for strict comparison.
 #[inline]
 fn rank(thresholds: &[f64], x: f64, compare: Compare) -> u16 {
-    match compare {
-        Compare::LessOrEqual => halve(thresholds, |t| t < x),
-        Compare::Less => halve(thresholds, |t| t <= x),
-    }
+    let [rank] = match compare {
+        Compare::LessOrEqual => halve(thresholds, |t, _| t < x),
+        Compare::Less => halve(thresholds, |t, _| t <= x),
+    };
+    rank
 }
 
+/// Numbers of thresholds that are below, by halving without branches, for all lanes at once.
 #[inline(always)]
-fn halve(thresholds: &[f64], below: impl Fn(f64) -> bool) -> u16 {
-    let (mut base, mut size) = (0_usize, thresholds.len());
+fn halve<const L: usize>(thresholds: &[f64], below: impl Fn(f64, usize) -> bool) -> [u16; L] {
+    let (mut bases, mut size) = ([0_usize; L], thresholds.len());
     if size == 0 {
-        return 0;
+        return [0; L];
     }
     while size > 1 {
         let half = size / 2;
-        let upper = below(thresholds[base + half - 1]);
-        // A conditional move: the outcome is a coin toss that no branch predictor learns.
-        base = select_unpredictable(upper, base + half, base);
+        for (lane, base) in bases.iter_mut().enumerate() {
+            let upper = below(thresholds[*base + half - 1], lane);
+            // A conditional move: the outcome is a coin toss that no branch predictor learns.
+            *base = select_unpredictable(upper, *base + half, *base);
+        }
         size -= half;
     }
-    (base + usize::from(below(thresholds[base]))) as u16
+    let mut ranks = [0; L];
+    for (lane, (rank, base)) in ranks.iter_mut().zip(bases).enumerate() {
+        *rank = (base + usize::from(below(thresholds[base], lane))) as u16;
+    }
+    ranks
 }
 
 /// Splits of a forest as field, rule and threshold, in the order of its nodes.

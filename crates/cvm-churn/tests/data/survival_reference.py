@@ -35,6 +35,92 @@ def numbers(fit):
     }
 
 
+def curve_errors(data, rows, tenure, times):
+    """Errors of ln H by the delta method, every sum as it is written.
+
+    The steps' own errors and the covariance of the coefficients, through a derivative of the curve
+    in them taken by differences: H of a row depends on them by its risk and by the baseline.
+    """
+    X = data[INPUTS].to_numpy(float)
+    X = X - X.mean(axis=0)
+    time, left = data["week"].to_numpy(float), data["arrest"].to_numpy().astype(bool)
+    beta, _, _, _, _ = brute_force(X, time, left)
+
+    def terms(beta):
+        risk, found = np.exp(X @ beta), []
+        for t in np.unique(time[left]):
+            tied = (time == t) & left
+            for share in np.arange(tied.sum()) / tied.sum():
+                found.append((t, (risk * ((time >= t) - share * tied)).sum()))
+        return np.array(found)
+
+    def hazard(beta, row, end):
+        found = terms(beta)
+        inside = (found[:, 0] > tenure) & (found[:, 0] <= tenure + end)
+        return np.exp(X[row] @ beta) * (inside / found[:, 1]).sum()
+
+    information = np.zeros((len(beta), len(beta)))
+    step = 1e-4
+    for t in np.unique(time[left]):
+        tied = (time == t) & left
+        for share in np.arange(tied.sum()) / tied.sum():
+            weights = np.exp(X @ beta) * ((time >= t) - share * tied)
+            mean = weights @ X / weights.sum()
+            information += (X - mean).T @ ((X - mean) * (weights / weights.sum())[:, None])
+    covariance = np.linalg.inv(information)
+    found, errors = terms(beta), []
+    for row in rows:
+        own = []
+        for end in times:
+            inside = (found[:, 0] > tenure) & (found[:, 0] <= tenure + end)
+            risk, whole = np.exp(X[row] @ beta), hazard(beta, row, end)
+            moved = step * np.eye(len(beta))
+            slope = [
+                (hazard(beta + m, row, end) - hazard(beta - m, row, end)) / (2 * step)
+                for m in moved
+            ]
+            steps = risk**2 * (inside / found[:, 1] ** 2).sum()
+            own.append(np.sqrt(steps + np.array(slope) @ covariance @ slope) / whole)
+        errors.append(own)
+    return errors
+
+
+def cox_net(data, penalty, l1_ratio):
+    """Elastic net of the Cox model with Efron's ties by accelerated proximal gradients.
+
+    On columns of mean 0 and standard deviation 1: the score of every event as it is written, then
+    soft thresholds (Beck & Teboulle 2009, *SIAM J. Imaging Sci.* 2(1), with restarts).
+    """
+    X = data[INPUTS].to_numpy(float)
+    scale = X.std(axis=0)
+    Z = (X - X.mean(axis=0)) / scale
+    time, left = data["week"].to_numpy(float), data["arrest"].to_numpy().astype(bool)
+
+    def score(beta):
+        risk, total = np.exp(Z @ beta), np.zeros(len(beta))
+        for t in np.unique(time[left]):
+            at_risk, tied = time >= t, (time == t) & left
+            total += Z[tied].sum(axis=0)
+            for share in np.arange(tied.sum()) / tied.sum():
+                weights = risk * (at_risk - share * tied)
+                total -= weights @ Z / weights.sum()
+        return total
+
+    bend, beta = 400.0, np.zeros(len(INPUTS))
+    ahead, pace = beta, 1.0
+    for _ in range(6000):
+        up = ahead + (score(ahead) - penalty * (1 - l1_ratio) * ahead) / bend
+        new = np.sign(up) * np.maximum(np.abs(up) - penalty * l1_ratio / bend, 0)
+        faster = 1.0 if (new - beta) @ (ahead - new) > 0 else (1 + np.sqrt(1 + 4 * pace**2)) / 2
+        ahead = new if faster == 1.0 else new + (pace - 1) / faster * (new - beta)
+        done = np.abs(new - beta).max() < 1e-13
+        beta, pace = new, faster
+        if done:
+            break
+    coefficients = (beta / scale).tolist()
+    return {"penalty": penalty, "l1_ratio": l1_ratio, "coefficients": coefficients}
+
+
 def person_period(data):
     rows = data.loc[data.index.repeat(data["week"])].copy()
     rows["period"] = rows.groupby(level=0).cumcount() + 1
@@ -191,6 +277,11 @@ def main():
         "logit": hazard(data, sm.families.links.Logit()),
         "cloglog": hazard(data, sm.families.links.CLogLog()),
         "weibull": aft(data),
+        "curve_errors": [
+            np.array(curve_errors(data, [0, 5, 100], tenure, [1, 10, 26])).tolist()
+            for tenure in (0, 26)
+        ],
+        "cox_nets": [cox_net(data, *net) for net in [(5.0, 1.0), (15.0, 1.0), (10.0, 0.5)]],
     }
     text = json.dumps(reference, indent=1)
     (HERE / "survival_reference.json").write_text(text + "\n")

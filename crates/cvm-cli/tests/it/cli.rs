@@ -492,3 +492,72 @@ fn paths_of_covariates_are_read_from_numbered_columns() {
     let inspected = at.run(&["inspect", "m.cvm"]).ok().stdout;
     assert!(inspected.contains("covariates_from_0"), "{inspected}");
 }
+
+/// The sample of numbered columns taken apart: customers, and one row per customer and step.
+fn long_tables(sample: &str) -> (String, String) {
+    let mut lines = sample.lines();
+    let header: Vec<&str> = lines.next().expect("a header").split(',').collect();
+    let mut customers = "customer_id,frequency,recency,T,season_at_purchases\n".to_owned();
+    let mut periods = "mailed,start,customer_id,season,end\n".to_owned();
+    for (row, line) in lines.enumerate() {
+        let cells: Vec<&str> = line.split(',').collect();
+        let cell = |name: &str| {
+            let place = header.iter().position(|own| *own == name);
+            place.map_or("", |place| cells[place])
+        };
+        let own = ["frequency", "recency", "T", "season_at_purchases"].map(cell);
+        customers.push_str(&format!("c{row},{}\n", own.join(",")));
+        let start = |step: usize| cell(&format!("covariates_from_{step}"));
+        for step in (0..).take_while(|step| !start(*step).is_empty()) {
+            let end = Some(start(step + 1)).filter(|next| !next.is_empty());
+            let end = end.unwrap_or_else(|| cell("covariates_until"));
+            let [season, mailed] = ["season", "mailed"].map(|name| cell(&format!("{name}_{step}")));
+            periods.push_str(&format!("{mailed},{},c{row},{season},{end}\n", start(step)));
+        }
+    }
+    (customers, periods)
+}
+
+/// A long table gives the model and the scores of the numbered columns it stands for, in every bit.
+#[test]
+fn long_tables_of_covariates_are_joined() {
+    let at = Workspace::new();
+    let sample = "crates/cvm-clv/tests/data/pareto_nbd_tv_sample.csv";
+    let sample = cvm_testkit::golden::root().join(sample);
+    let (customers, periods) = long_tables(&std::fs::read_to_string(&sample).expect("the sample"));
+    at.write("customers.csv", &customers);
+    at.write("periods.csv", &periods);
+    let sample = sample.display().to_string();
+    let covariates = [
+        "--set",
+        "purchase_covariates=[\"season\"]",
+        "--set",
+        "dropout_covariates=[\"mailed\"]",
+    ];
+    let wide = ["fit", "clv.pareto_nbd_tv", &sample, "-o", "wide.cvm"];
+    let wide = at.run(&[&wide[..], &covariates].concat()).ok().stdout;
+    let long = [
+        "fit",
+        "clv.pareto_nbd_tv",
+        "customers.csv",
+        "-o",
+        "long.cvm",
+    ];
+    let join = ["--covariates", "periods.csv"];
+    let long = at
+        .run(&[&long[..], &covariates, &join].concat())
+        .ok()
+        .stdout;
+    assert_eq!(wide, long);
+    let outputs = ["--outputs", "p_alive"];
+    let of_wide = ["score", "wide.cvm", &sample, "-o", "wide.csv"];
+    at.run(&[&of_wide[..], &outputs].concat()).ok();
+    let of_long = ["score", "long.cvm", "customers.csv", "-o", "long.csv"];
+    at.run(&[&of_long[..], &outputs, &join].concat()).ok();
+    assert_eq!(at.read("wide.csv"), at.read("long.csv"));
+
+    let bare = ["fit", "clv.pareto_nbd_tv", "customers.csv", "-o", "no.cvm"];
+    at.run(&[&bare[..], &join].concat()).fails(2);
+    let other = ["fit", "clv.pareto_nbd", "customers.csv", "-o", "no.cvm"];
+    at.run(&[&other[..], &join].concat()).fails(2);
+}

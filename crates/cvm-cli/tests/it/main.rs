@@ -4,5 +4,6 @@ mod cli;
 mod golden;
 mod import;
 mod reasons;
+mod replay;
 mod sign;
 mod support;

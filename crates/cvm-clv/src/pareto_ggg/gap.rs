@@ -46,17 +46,17 @@ pub(super) struct Slopes {
 
 /// The gap of one customer of regularity `k`.
 pub(super) struct Gap<'a> {
-    model: &'a ParetoGgg,
-    row: &'a Rfm,
-    k: f64,
+    pub(super) model: &'a ParetoGgg,
+    pub(super) row: &'a Rfm,
+    pub(super) k: f64,
     /// `R`.
-    shape: f64,
+    pub(super) shape: f64,
     /// `A`.
-    scale: f64,
+    pub(super) scale: f64,
     /// `w` and `1 − w`.
     w: f64,
-    rest: f64,
-    log_beta: f64,
+    pub(super) rest: f64,
+    pub(super) log_beta: f64,
 }
 
 impl<'a> Gap<'a> {
@@ -281,22 +281,22 @@ impl<'a> Gap<'a> {
     }
 
     /// `∂/∂β` of `s ln(β/b)`.
-    fn scale_slope(&self) -> f64 {
+    pub(super) fn scale_slope(&self) -> f64 {
         let model = self.model;
         model.s * self.row.recency / (model.beta * (model.beta + self.row.recency))
     }
 
-    fn stay_curve(&self) -> f64 {
+    pub(super) fn stay_curve(&self) -> f64 {
         self.scale_slope() / self.model.s
     }
 
-    fn scale_curve(&self) -> f64 {
+    pub(super) fn scale_curve(&self) -> f64 {
         let (beta, later) = (self.model.beta, self.model.beta + self.row.recency);
         self.model.s * (1.0 / (later * later) - 1.0 / (beta * beta))
     }
 
     /// Slopes where the purchase has only just been made: nothing is known of the gap.
-    fn without_silence(&self) -> Slopes {
+    pub(super) fn without_silence(&self) -> Slopes {
         let model = self.model;
         let first = [
             digamma(self.shape) - digamma(model.r) + ln(model.alpha) - ln(self.scale),
@@ -360,6 +360,16 @@ struct Nodes {
 }
 
 impl Slopes {
+    /// Adds a share of other slopes.
+    pub(super) fn add_share(&mut self, share: f64, other: &Slopes) {
+        for i in 0..4 {
+            self.first[i] += share * other.first[i];
+            for j in 0..4 {
+                self.second[i][j] += share * other.second[i][j];
+            }
+        }
+    }
+
     pub(super) fn add(&mut self, share: f64, first: [f64; 4], curvature: [[f64; 4]; 4]) {
         for i in 0..4 {
             self.first[i] += share * first[i];

@@ -85,7 +85,12 @@ impl<'a> Rhythm<'a> {
         beats
     }
 
-    /// The density per unit of `ξ`.
+    /// `ln` of the density per unit of `ξ`.
+    pub(super) fn ln_front_at(&self, xi: f64) -> f64 {
+        self.ln_front(exp(xi), xi)
+    }
+
+    /// The same, with `k = e^ξ` at hand.
     fn ln_front(&self, k: f64, xi: f64) -> f64 {
         let (model, row) = (self.model, self.row);
         let prior = model.ln_law_of_k(xi);

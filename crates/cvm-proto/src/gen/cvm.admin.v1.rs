@@ -12,6 +12,10 @@ pub struct ListVersionsResponse {
     /// Models, ordered by name.
     #[prost(message, repeated, tag = "1")]
     pub models: ::prost::alloc::vec::Vec<Deployment>,
+    /// Why the object store that models come from could not be looked at; empty if nothing is wrong, and
+    /// without a store. What was fetched is served on.
+    #[prost(string, tag = "2")]
+    pub store_error: ::prost::alloc::string::String,
 }
 /// Which version, or model.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -175,6 +179,63 @@ pub struct DiffModelVersionsResponse {
     /// Rows whose status differs.
     #[prost(int64, tag = "4")]
     pub status_change_count: i64,
+}
+/// A prediction: a record of the audit log, or its parts.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReplayScoreRequest {
+    /// A line of the audit log. Then the fields after `frame` must be unset.
+    #[prost(string, tag = "1")]
+    pub record: ::prost::alloc::string::String,
+    /// The inputs; needed without a record, and for a record that holds their digest only.
+    #[prost(message, optional, tag = "2")]
+    pub frame: ::core::option::Option<super::super::v1::Frame>,
+    /// Without a record: fingerprint of the version that is to answer.
+    #[prost(string, tag = "3")]
+    pub fingerprint: ::prost::alloc::string::String,
+    /// Without a record: what to compute.
+    #[prost(message, optional, tag = "4")]
+    pub options: ::core::option::Option<super::super::v1::ScoreOptions>,
+    /// Without a record: the scores to compare with; none compares nothing.
+    #[prost(message, repeated, tag = "5")]
+    pub outputs: ::prost::alloc::vec::Vec<super::super::v1::OutputColumn>,
+    /// Without a record: the statuses to compare with, one per row; none means that every row is OK.
+    #[prost(enumeration = "super::super::v1::RowStatus", repeated, tag = "6")]
+    pub row_statuses: ::prost::alloc::vec::Vec<i32>,
+}
+/// How the scores computed now compare with those given.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReplayScoreResponse {
+    /// The version that computed them.
+    #[prost(message, optional, tag = "1")]
+    pub model: ::core::option::Option<super::super::v1::ModelStamp>,
+    /// Rows computed.
+    #[prost(int64, tag = "2")]
+    pub row_count: i64,
+    /// Rows in which a score or the status is another; 0 if every bit is the same. NaN is the same as NaN.
+    #[prost(int64, tag = "3")]
+    pub differing_row_count: i64,
+    /// The first differences, at most 100.
+    #[prost(message, repeated, tag = "4")]
+    pub differences: ::prost::alloc::vec::Vec<ReplayDifference>,
+    /// The scores computed now.
+    #[prost(message, repeated, tag = "5")]
+    pub outputs: ::prost::alloc::vec::Vec<super::super::v1::OutputColumn>,
+}
+/// A score, or status, that is another.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReplayDifference {
+    /// Index of the row.
+    #[prost(int64, tag = "1")]
+    pub row: i64,
+    /// Name of the output, or `row_status`.
+    #[prost(string, tag = "2")]
+    pub output: ::prost::alloc::string::String,
+    /// What was given: the number, and in brackets its bits in hexadecimal digits.
+    #[prost(string, tag = "3")]
+    pub expected: ::prost::alloc::string::String,
+    /// What was computed now.
+    #[prost(string, tag = "4")]
+    pub found: ::prost::alloc::string::String,
 }
 /// A version's share of the traffic.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -492,8 +553,8 @@ pub mod admin_service_client {
                 .insert(GrpcMethod::new("cvm.admin.v1.AdminService", "LoadVersion"));
             self.inner.unary(req, path, codec).await
         }
-        /// Unloads a version that nothing points at, or a model in whole, until it is loaded by request or
-        /// the server starts anew.
+        /// Unloads a version that nothing points at, or a model in whole, until it is loaded by request, over
+        /// a restart too.
         pub async fn unload_version(
             &mut self,
             request: impl tonic::IntoRequest<super::UnloadVersionRequest>,
@@ -697,6 +758,31 @@ pub mod admin_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Computes a prediction again, by the loaded version of its fingerprint, and compares in every bit.
+        pub async fn replay_score(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReplayScoreRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReplayScoreResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/cvm.admin.v1.AdminService/ReplayScore",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("cvm.admin.v1.AdminService", "ReplayScore"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -730,8 +816,8 @@ pub mod admin_service_server {
             tonic::Response<super::LoadVersionResponse>,
             tonic::Status,
         >;
-        /// Unloads a version that nothing points at, or a model in whole, until it is loaded by request or
-        /// the server starts anew.
+        /// Unloads a version that nothing points at, or a model in whole, until it is loaded by request, over
+        /// a restart too.
         async fn unload_version(
             &self,
             request: tonic::Request<super::UnloadVersionRequest>,
@@ -795,6 +881,14 @@ pub mod admin_service_server {
             request: tonic::Request<super::DiffModelVersionsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::DiffModelVersionsResponse>,
+            tonic::Status,
+        >;
+        /// Computes a prediction again, by the loaded version of its fingerprint, and compares in every bit.
+        async fn replay_score(
+            &self,
+            request: tonic::Request<super::ReplayScoreRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReplayScoreResponse>,
             tonic::Status,
         >;
     }
@@ -1313,6 +1407,51 @@ pub mod admin_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = DiffModelVersionsSvc(inner);
+                        let codec = crate::RequestCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/cvm.admin.v1.AdminService/ReplayScore" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReplayScoreSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::ReplayScoreRequest>
+                    for ReplayScoreSvc<T> {
+                        type Response = super::ReplayScoreResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReplayScoreRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::replay_score(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReplayScoreSvc(inner);
                         let codec = crate::RequestCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

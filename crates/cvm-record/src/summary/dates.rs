@@ -15,8 +15,8 @@ const MIN_SECONDS: i64 = -377_705_116_800;
 
 /// A date, or a date with a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Moment {
-    pub(super) seconds: i64,
+pub(crate) struct Moment {
+    pub(crate) seconds: i64,
     pub(super) date_only: bool,
 }
 
@@ -104,7 +104,7 @@ pub(super) fn in_range(seconds: i64) -> Option<i64> {
 
 /// ISO 8601: `YYYY-MM-DD`, `YYYYMMDD`, or with a time (after `T` or a blank) and an offset; without
 /// an offset it is UTC. Bracketed time zone names are refused rather than ignored.
-pub(super) fn parse_iso(text: &str) -> Option<Moment> {
+pub(crate) fn parse_iso(text: &str) -> Option<Moment> {
     let text = text.trim();
     let bytes = text.as_bytes();
     match bytes.len() {

@@ -16,6 +16,7 @@ mod report;
 mod summarizer;
 
 pub use calendar::CalendarPeriod;
+pub(crate) use dates::parse_iso;
 pub use files::{summarize_batches, summarize_csv, summarize_frame, summarize_parquet};
 pub use options::{EpochUnit, NegativeAmounts, SummaryOptions};
 pub use report::{BadRows, Cause, Example, RowNumbering, SummaryReport};

@@ -59,6 +59,118 @@ fn curves_are_those_of_efrons_increments() {
     assert!((halfway[0] - late / early).abs() < 1e-11);
 }
 
+const ERROR: &str = "log_cumulative_hazard_error";
+
+#[test]
+fn errors_of_curves_are_those_of_the_sums_as_written() {
+    let model = fit("churn.cox", &rossi(), rossi_settings(json!({}))).model;
+    let reference = reference();
+    for (tenure, wanted) in [0.0, 26.0]
+        .into_iter()
+        .zip(reference["curve_errors"].as_array().unwrap())
+    {
+        let rows = at_tenure(rossi(), tenure);
+        for (place, horizon) in [1.0, 10.0, 26.0].into_iter().enumerate() {
+            let got = score(&model, &rows, ERROR, Some(horizon));
+            for (row, wanted) in [0, 5, 100].into_iter().zip(wanted.as_array().unwrap()) {
+                let want = wanted[place].as_f64().unwrap();
+                let near = (got[row] - want).abs() < 1e-6 * want;
+                assert!(near, "{tenure} {horizon} {row}: {} {want}", got[row]);
+            }
+        }
+    }
+    // What follows the last look: one rate, so one error, and none where nobody leaves.
+    let late = at_tenure(rossi(), 60.0);
+    let short = score(&model, &late, ERROR, Some(1.0));
+    let forever = score(&model, &late, ERROR, Some(f64::INFINITY));
+    for (a, b) in short.iter().zip(&forever) {
+        assert!((a - b).abs() < 1e-12 * a && *a > 0.1, "{a} {b}");
+    }
+    let zero = rossi_settings(json!({ "tail": "zero" }));
+    let zero = fit("churn.cox", &rossi(), zero).model;
+    assert!(
+        score(&zero, &late, ERROR, Some(9.0))
+            .iter()
+            .all(|error| *error == 0.0)
+    );
+}
+
+#[test]
+fn intervals_of_curves_hold_the_truth_and_come_back_from_the_file() {
+    let settings = json!({ "duration": "t", "event": "left", "numeric_basis": "linear" });
+    let rows = Frame::new(1)
+        .with_numbers("x", vec![0.5])
+        .with_numbers("tenure", vec![2.0]);
+    // Weibull lifetimes of shape 1/0.7: the hazard summed to t is e^(0.7x) (t/10)^(1/0.7).
+    let summed = |t: f64| exp(0.35) * cvm_math::pow(t / 10.0, 1.0 / 0.7);
+    let truth = exp(summed(2.0) - summed(10.0));
+    let asked = |outputs: &[&str]| ScoreOptions {
+        horizon_periods: Some(8.0),
+        outputs: outputs.iter().map(|name| (*name).to_owned()).collect(),
+        interval_level: Some(0.95),
+        ..ScoreOptions::default()
+    };
+    let (mut covers, samples) = (0, 60);
+    for seed in 0..samples {
+        let frame = lifetimes(300, seed * 104_729 + 5);
+        let model = fit("churn.cox", &frame, settings.clone()).model;
+        let batch = rows.batch().unwrap();
+        let scores = model.score(&batch, &asked(&[])).unwrap();
+        let names: Vec<&str> = scores.outputs.iter().map(|(name, _)| *name).collect();
+        assert_eq!(
+            names[..3],
+            [
+                "survival_probability",
+                "survival_probability_lower",
+                "survival_probability_upper"
+            ]
+        );
+        let (low, high) = (scores.outputs[1].1[0], scores.outputs[2].1[0]);
+        covers += usize::from(low <= truth && truth <= high);
+        assert!(
+            (scores.outputs[4].1[0] + high - 1.0).abs() < 1e-15,
+            "churn is the rest"
+        );
+        let again = Model::open(&model.encode().unwrap()).unwrap();
+        assert_eq!(again.score(&batch, &asked(&[])).unwrap(), scores);
+        let refused = model
+            .score(&batch, &asked(&["linear_predictor"]))
+            .unwrap_err();
+        assert!(refused.to_string().contains("no interval"), "{refused}");
+    }
+    // 57 expected, four binomial deviations are 7.
+    assert!(covers >= 50, "{covers} of {samples}");
+}
+
+#[test]
+fn elastic_nets_are_optima_found_another_way() {
+    for net in reference()["cox_nets"].as_array().expect("nets") {
+        let more = json!({ "penalty": net["penalty"], "l1_ratio": net["l1_ratio"] });
+        let fitted = fit("churn.cox", &rossi(), rossi_settings(more));
+        let wanted = net["coefficients"].as_array().expect("coefficients");
+        for (got, want) in of_inputs(&fitted).0.iter().zip(wanted) {
+            let want = want.as_f64().expect("a number");
+            assert!((got - want).abs() < 1e-8, "{net}: {got} {want}");
+            assert_eq!(*got == 0.0, want == 0.0, "{net}: {got}");
+        }
+    }
+}
+
+#[test]
+fn an_l1_penalty_leaves_out_what_does_not_earn_it_in_every_kind() {
+    for kind in ["churn.cox", "churn.hazard", "churn.weibull"] {
+        let zeros = |l1_ratio: f64, penalty: f64| {
+            let more = json!({ "penalty": penalty, "l1_ratio": l1_ratio });
+            let fitted = fit(kind, &rossi(), rossi_settings(more));
+            let coefficients = of_inputs(&fitted).0;
+            coefficients.iter().filter(|value| **value == 0.0).count()
+        };
+        assert_eq!(zeros(0.0, 15.0), 0, "{kind}");
+        assert!((1..INPUTS.len()).contains(&zeros(1.0, 15.0)), "{kind}");
+        assert_eq!(zeros(1.0, 1e4), INPUTS.len(), "{kind}");
+    }
+}
+
 #[test]
 fn ties_robust_errors_and_weights_agree_with_others() {
     let breslow = fit(
@@ -241,6 +353,24 @@ fn lifetimes_are_areas_under_the_steps() {
     assert!(endless.iter().all(|t| t.is_finite() && *t > 20.0));
 }
 
+/// Weibull lifetimes, rounded so that ties occur, against uniform censoring.
+fn lifetimes(rows: usize, seed: u64) -> Frame {
+    let mut random = Uniform(seed);
+    let (mut x, mut t, mut left) = (vec![], vec![], vec![]);
+    for _ in 0..rows {
+        let effect = random.next() * 2.0 - 1.0;
+        let life = cvm_math::pow(-ln(random.next()) * exp(-0.7 * effect), 0.7) * 10.0;
+        let look = random.next() * 25.0;
+        x.push(effect);
+        t.push((life.min(look) * 4.0).ceil() / 4.0);
+        left.push(f64::from(u8::from(life <= look)));
+    }
+    Frame::new(rows)
+        .with_numbers("x", x)
+        .with_numbers("t", t)
+        .with_numbers("left", left)
+}
+
 #[test]
 fn simulated_effects_are_recovered_and_intervals_cover_them() {
     let settings = json!({ "duration": "t", "event": "left", "numeric_basis": "linear" });
@@ -250,21 +380,7 @@ fn simulated_effects_are_recovered_and_intervals_cover_them() {
     let mut covered = [0, 0];
     let samples: u64 = 100;
     for seed in 0..samples {
-        let mut random = Uniform(seed * 7919 + 17);
-        let (mut x, mut t, mut left) = (vec![], vec![], vec![]);
-        for _ in 0..300 {
-            let effect = random.next() * 2.0 - 1.0;
-            // Weibull lifetimes, rounded so that ties occur, against uniform censoring.
-            let life = cvm_math::pow(-ln(random.next()) * exp(-0.7 * effect), 0.7) * 10.0;
-            let look = random.next() * 25.0;
-            x.push(effect);
-            t.push((life.min(look) * 4.0).ceil() / 4.0);
-            left.push(f64::from(u8::from(life <= look)));
-        }
-        let frame = Frame::new(300)
-            .with_numbers("x", x)
-            .with_numbers("t", t)
-            .with_numbers("left", left);
+        let frame = lifetimes(300, seed * 7919 + 17);
         for (count, settings) in covered.iter_mut().zip([&settings, &robust]) {
             let report = fit("churn.cox", &frame, settings.clone()).report;
             let (low, high) = report.interval_95(0).unwrap();

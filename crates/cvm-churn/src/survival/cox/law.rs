@@ -8,8 +8,9 @@
 
 use super::super::hazard::exponential_area;
 use super::super::model::Law;
-use super::super::scorer::OUTPUTS;
+use super::super::scorer::COX_OUTPUTS;
 use super::super::spec::Tail;
+use super::errors::{Errors, Window};
 use cvm_core::{Array, ModelState, OutputSpec, StateError};
 use cvm_math::exp;
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,8 @@ pub struct Cox {
     /// First event time the tail's rate is measured on.
     pub(crate) tail_start: usize,
     tail_rate: f64,
+    /// Absent in files from before they were kept, and where they are not known.
+    errors: Option<Errors>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -75,7 +78,37 @@ impl Cox {
             tail,
             tail_start,
             tail_rate,
+            errors: None,
         })
+    }
+
+    /// The law with the errors of its curve.
+    pub(crate) fn with_errors(self, errors: Option<Errors>) -> Cox {
+        Cox { errors, ..self }
+    }
+
+    /// The event times behind `H_0(T+h) − H_0(T)`. Where all the future is a tail that never ends,
+    /// what comes before it does not count.
+    fn window(&self, tenure: f64, h: f64) -> Window {
+        let tail = self.in_tail(tenure, h);
+        let mut window = Window {
+            from: self.passed(tenure),
+            to: self.passed(tenure + h),
+            tail_from: self.tail_start,
+            tail_to: self.times.len(),
+            share: 0.0,
+        };
+        if tail > 0.0 && self.tail_rate > 0.0 {
+            let before = self
+                .tail_start
+                .checked_sub(1)
+                .map_or(0.0, |j| self.times[j]);
+            window.share = tail / (self.end - before);
+        }
+        if window.share == f64::INFINITY {
+            (window.from, window.to, window.share) = (0, 0, 1.0);
+        }
+        window
     }
 
     /// Number of event times at or before `t`.
@@ -122,9 +155,9 @@ impl Law for Cox {
     const KIND: &'static str = "churn.cox";
     const TITLE: &'static str = "Cox proportional hazards";
     // The baseline moves with the coefficients: intervals from the coefficients' covariance alone
-    // would be too short, so none are offered.
+    // would be too short. They come from `Errors`.
     const PARAMS: &'static str = "coefficients";
-    const OUTPUTS: &'static [OutputSpec] = OUTPUTS;
+    const OUTPUTS: &'static [OutputSpec] = COX_OUTPUTS;
 
     fn params(&self) -> Vec<f64> {
         Vec::new()
@@ -141,12 +174,15 @@ impl Law for Cox {
         arrays.push(Array::vector("baseline.times", self.times.clone()));
         arrays.push(Array::vector("baseline.hazard", self.hazard.clone()));
         arrays.push(Array::vector("follow_up_end", vec![self.end]));
+        if let Some(errors) = &self.errors {
+            errors.store(arrays);
+        }
     }
 
     fn load(
         state: &ModelState,
         settings: &Value,
-        _params: &[f64],
+        params: &[f64],
     ) -> Result<(Self, usize), StateError> {
         let own: Settings = serde_json::from_value(settings.clone())
             .map_err(|error| StateError::malformed(Self::KIND, format!("settings.law: {error}")))?;
@@ -157,7 +193,8 @@ impl Law for Cox {
             own.tail,
             own.tail_start,
         )?;
-        Ok((law, 0))
+        let errors = Errors::load(state, law.times.len(), params.len())?;
+        Ok((law.with_errors(errors), 0))
     }
 
     fn cumulative(&self, eta: f64, tenure: f64, h: f64) -> f64 {
@@ -166,6 +203,23 @@ impl Law for Cox {
             return 0.0;
         }
         exp(eta) * baseline
+    }
+
+    fn directions(&self) -> Vec<Vec<f64>> {
+        self.errors
+            .as_ref()
+            .map_or_else(Vec::new, Errors::directions)
+    }
+
+    fn log_error(&self, tenure: f64, h: f64, along: &[f64]) -> f64 {
+        let window = self.window(tenure, h);
+        let rise = window.rise(|count| self.level(count));
+        match &self.errors {
+            None => f64::NAN,
+            // Nothing can happen: that is certain.
+            Some(_) if rise == 0.0 => 0.0,
+            Some(errors) => errors.of_log(&window, rise, along),
+        }
     }
 
     fn lifetime(&self, eta: f64, tenure: f64, h: f64, rho: f64) -> f64 {

@@ -3,7 +3,7 @@
 use ndarray::Array2;
 
 /// Lower factor of a positive definite matrix; `None` if it is not.
-fn cholesky(a: &Array2<f64>) -> Option<Array2<f64>> {
+pub(crate) fn cholesky(a: &Array2<f64>) -> Option<Array2<f64>> {
     let n = a.nrows();
     let mut l = Array2::<f64>::zeros((n, n));
     for i in 0..n {

@@ -17,6 +17,7 @@
 //! of time).
 
 mod checks;
+mod errors;
 mod law;
 mod likelihood;
 mod linear;

@@ -5,9 +5,11 @@ use super::super::episodes::{self, Episodes};
 use super::super::model::{Parts, Survival, SurvivalFit};
 use super::super::spec::{Tail, TimeSpec, inputs_only, split};
 use super::checks::{PhTest, TimeScale, concordance, ph_test, robust};
+use super::errors::Errors;
 use super::law::Cox;
 use super::likelihood::{CoxLikelihood, Stratum};
 use super::risk::{RiskSets, Ties};
+use crate::design::penalties;
 use crate::target::column;
 use crate::{ChurnError, LogisticSpec};
 use cvm_core::{Batch, Column, StateError, TimeUnit, Transform};
@@ -109,6 +111,8 @@ pub struct PreparedCox {
     pub starts: Vec<Vec<f64>>,
     /// L2 penalty per parameter.
     pub penalty: Vec<f64>,
+    /// L1 penalty per parameter; empty for none.
+    pub l1: Vec<f64>,
     /// Names of the parameters.
     pub names: Vec<String>,
     /// Rows used.
@@ -162,11 +166,13 @@ impl CoxDesign {
             inputs: design.columns.clone(),
         };
         let dim = design.columns.len();
+        let (penalty, l1) = penalties(spec.inputs.penalty, spec.inputs.l1_ratio, 0, dim);
         Ok(PreparedCox {
             likelihood: CoxLikelihood::new(spec.own.ties, vec![stratum]),
             transforms: vec![Transform::Identity; dim],
             starts: vec![vec![0.0; dim]],
-            penalty: vec![spec.inputs.penalty; dim],
+            penalty,
+            l1,
             names: design.names.clone(),
             row_count: episodes.len(),
             event_weight: episodes.event_weight(),
@@ -231,7 +237,7 @@ impl PreparedCox {
         }
         let scale = |i: usize| self.design.scales[self.design.active[i]];
         let per_unit: Vec<f64> = (0..dim).map(|i| params[i] / scale(i)).collect();
-        let model = self.model(params, &per_unit, time_unit);
+        let model = self.model(params, &covariance, time_unit);
         let model = model.map_err(|error| ChurnError::Parameters {
             got: error.to_string(),
             expected: "numbers a model can be built from".to_owned(),
@@ -259,12 +265,15 @@ impl PreparedCox {
     fn model(
         &self,
         params: &[f64],
-        per_unit: &[f64],
+        covariance: &Array2<f64>,
         time_unit: Option<TimeUnit>,
     ) -> Result<Survival<Cox>, StateError> {
         let stratum = &self.likelihood.strata[0];
         let mut sum = 0.0;
-        let steps = stratum.at(params, self.likelihood.ties).hazard();
+        let at = stratum.at(params, self.likelihood.ties);
+        let steps = at.hazard();
+        let scale = |i: usize| self.design.scales[self.design.active[i]];
+        let per_unit = (0..params.len()).map(|i| params[i] / scale(i)).collect();
         let rising = steps.iter().map(|step| {
             sum += step;
             sum
@@ -281,13 +290,14 @@ impl PreparedCox {
             self.spec.own.tail,
             tail_start(&stratum.risk, self.spec.own.min_tail_events),
         )?;
+        let law = law.with_errors(Errors::of(&at, covariance, &scale));
         Survival::assemble(Parts {
             law,
             event: self.spec.inputs.target.clone(),
             positive: self.episodes.positive.clone(),
             encoding: self.design.encoding.clone(),
             active: self.design.active.clone(),
-            coefficients: per_unit.to_vec(),
+            coefficients: per_unit,
             means: self.design.means.clone(),
             scales: self.design.scales.clone(),
             time_unit,

@@ -7,6 +7,7 @@ use super::super::spec::{Tail, TimeSpec, inputs_only, split};
 use super::baseline::{Baseline, Exposure, MOST_PERIODS, Shape};
 use super::law::{Hazard, Link};
 use super::likelihood::{BLOCK_ROWS, Block, HazardLikelihood, Span};
+use crate::design::penalties;
 use crate::{ChurnError, LogisticSpec};
 use cvm_core::{Batch, TimeUnit, Transform};
 use cvm_math::{ln, log1p};
@@ -128,6 +129,8 @@ pub struct PreparedHazard {
     pub starts: Vec<Vec<f64>>,
     /// L2 penalty per parameter; 0 for the baseline.
     pub penalty: Vec<f64>,
+    /// L1 penalty per parameter, likewise; empty for none.
+    pub l1: Vec<f64>,
     /// Names of the parameters.
     pub names: Vec<String>,
     /// Rows used.
@@ -165,8 +168,7 @@ impl HazardDesign {
         let dim = own + design.columns.len();
         let mut start = start(&baseline, &exposure, curve.link);
         start.resize(dim, 0.0);
-        let mut penalty = vec![spec.inputs.penalty; dim];
-        penalty[..own].fill(0.0);
+        let (penalty, l1) = penalties(spec.inputs.penalty, spec.inputs.l1_ratio, own, dim);
         let mut names = baseline.names();
         names.extend(design.names.iter().cloned());
         Ok(PreparedHazard {
@@ -175,6 +177,7 @@ impl HazardDesign {
             transforms: vec![Transform::Identity; dim],
             starts: vec![start],
             penalty,
+            l1,
             names,
             row_count: episodes.len(),
             event_weight: episodes.event_weight(),

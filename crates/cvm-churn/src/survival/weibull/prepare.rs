@@ -6,6 +6,7 @@ use super::super::model::{Parts, Survival, SurvivalFit};
 use super::super::spec::{TimeSpec, inputs_only, split};
 use super::law::{NAMES, Weibull};
 use super::likelihood::{BLOCK_ROWS, Block, OWN, WeibullLikelihood};
+use crate::design::penalties;
 use crate::{ChurnError, LogisticSpec};
 use cvm_core::{Batch, StateError, TimeUnit, Transform};
 use cvm_math::{exp, ln};
@@ -53,6 +54,8 @@ pub struct PreparedWeibull {
     pub starts: Vec<Vec<f64>>,
     /// L2 penalty per parameter.
     pub penalty: Vec<f64>,
+    /// L1 penalty per parameter; empty for none.
+    pub l1: Vec<f64>,
     /// Names of the parameters of the finished model.
     pub names: Vec<String>,
     /// Rows used.
@@ -82,8 +85,7 @@ impl WeibullDesign {
         let mut start = vec![0.0; dim];
         start[0] = ln(event_weight) - ln(scaled_exposure(&episodes, center));
         start[1] = 1.0;
-        let mut penalty = vec![spec.inputs.penalty; dim];
-        penalty[..OWN].fill(0.0);
+        let (penalty, l1) = penalties(spec.inputs.penalty, spec.inputs.l1_ratio, OWN, dim);
         let mut transforms = vec![Transform::Identity; dim];
         transforms[1] = Transform::Log;
         let names = NAMES.iter().map(|name| (*name).to_owned());
@@ -93,6 +95,7 @@ impl WeibullDesign {
             transforms,
             starts: vec![start],
             penalty,
+            l1,
             names: names.chain(design.names.iter().cloned()).collect(),
             row_count: episodes.len(),
             event_weight,

@@ -7,6 +7,7 @@
 //! Source: CatBoost `catboost/libs/model/cpu/quantization.h`,
 //! `catboost/libs/model/model_export/json_model_helpers.cpp` (facts, no text).
 
+use super::catboost_categories::Categories;
 use super::document::{self, Node, Object};
 use super::{ImportError, ImportOptions, Imported};
 use crate::trees::builder::{Builder, Leaf, RawNode, Test};
@@ -17,6 +18,7 @@ use crate::trees::model::{Ensemble, Trees};
 use crate::trees::oblivious::Oblivious;
 use crate::trees::rules::{CategoryRule, Compare, InputWidth, Missing, NodeRule, Rules, Width};
 use serde_json::{Map, Value};
+use std::collections::HashMap;
 
 const RULES: Rules = Rules {
     compare: Compare::LessOrEqual,
@@ -41,7 +43,7 @@ pub(super) fn read(bytes: &[u8], options: &ImportOptions) -> Result<Imported, Im
         let why = "is set; shrink a CatBoost model with its own `shrink` before the export";
         return Err(ImportError::option("iterations", why));
     }
-    let features = Features::read(&root.get("features_info")?)?;
+    let features = Features::read(&root, options)?;
     let (link, loss) = link(&root.get("model_info")?)?;
     let (trees, width) = match (root.optional("oblivious_trees"), root.optional("trees")) {
         (Some(node), None) => read_oblivious(&node, &features)?,
@@ -64,50 +66,62 @@ pub(super) fn read(bytes: &[u8], options: &ImportOptions) -> Result<Imported, Im
     })
 }
 
-/// Inputs, and how each float feature treats what is missing.
+/// Inputs, how each float feature treats what is missing, and what is known of categories.
 struct Features {
     fields: Vec<Field>,
     /// Field and side of missing values, by index of the float feature.
     floats: Vec<(u32, bool)>,
+    categories: Categories,
 }
 
 impl Features {
-    fn read(node: &Node<'_>) -> Result<Features, ImportError> {
+    fn read(root: &Object<'_>, options: &ImportOptions) -> Result<Features, ImportError> {
+        let node = root.get("features_info")?;
         let info = node.object(&["categorical_features", "ctrs", "float_features"])?;
-        for key in ["categorical_features", "ctrs"] {
-            if let Some(node) = info.optional(key)
-                && !node.list()?.is_empty()
-            {
-                let advice = "a CatBoost file holds hashes of categories, not the categories, so \
-                              that their statistics cannot be checked: encode categories before \
-                              training, or train with LightGBM or XGBoost";
-                return Err(ImportError::refused(node.path, "not empty", advice));
-            }
+        let list = |key: &str| {
+            info.optional(key)
+                .map_or(Ok(Vec::new()), |node| node.list())
+        };
+        let (items, categories) = (list("float_features")?, list("categorical_features")?.len());
+        let count = items.len() + categories;
+        if count == 0 || count > MAX_FIELDS {
+            return Err(node.wrong(format!("has {count} features: must be 1 to 65535")));
         }
-        let items = info.get("float_features")?.list()?;
-        if items.is_empty() || items.len() > MAX_FIELDS {
-            return Err(node.wrong(format!("has {} features: must be 1 to 65535", items.len())));
-        }
-        let mut fields: Vec<Option<Field>> = vec![None; items.len()];
+        let mut fields: Vec<Option<Field>> = vec![None; count];
         let mut floats = vec![(0, true); items.len()];
+        let mut borders = 0;
         for item in &items {
-            let (index, flat, field, left) = float_feature(item, items.len())?;
-            if fields[flat].replace(field).is_some() {
+            let own = float_feature(item, items.len(), count)?;
+            if fields[own.flat].replace(own.field).is_some() {
                 return Err(item.wrong("is of the same place as another"));
             }
-            floats[index] = (flat as u32, left);
+            floats[own.index] = (own.flat as u32, own.left);
+            borders += own.borders;
         }
+        let categories = Categories::read(root, &info, borders, &mut fields, options)?;
         Ok(Features {
             fields: fields.into_iter().flatten().collect(),
             floats,
+            categories,
         })
     }
 }
 
+/// A float feature: its index among them and among all, its field, whether missing values are left,
+/// and how many borders it has.
+struct FloatFeature {
+    index: usize,
+    flat: usize,
+    field: Field,
+    left: bool,
+    borders: usize,
+}
+
 fn float_feature(
     item: &Node<'_>,
+    floats: usize,
     count: usize,
-) -> Result<(usize, usize, Field, bool), ImportError> {
+) -> Result<FloatFeature, ImportError> {
     let feature = item.object(&[
         "borders",
         "feature_id",
@@ -118,7 +132,7 @@ fn float_feature(
     ])?;
     let index = feature.get("feature_index")?.count()?;
     let flat = feature.get("flat_feature_index")?.count()?;
-    if index >= count || flat >= count {
+    if index >= floats || flat >= count {
         return Err(item.wrong(format!("has index {index} or {flat} of {count}")));
     }
     let name = feature.optional("feature_id");
@@ -134,7 +148,15 @@ fn float_feature(
         "AsTrue" => !has_nans,
         _ => return Err(treatment.refused("known: AsIs, AsFalse, AsTrue")),
     };
-    Ok((index, flat, field, left))
+    let borders = feature.optional("borders");
+    let borders = borders.and_then(|node| node.value.as_array());
+    Ok(FloatFeature {
+        index,
+        flat,
+        field,
+        left,
+        borders: borders.map_or(0, Vec::len),
+    })
 }
 
 /// Link of the loss the model was trained with.
@@ -179,23 +201,62 @@ fn finish(node: &Node<'_>, link: Link, outputs: usize) -> Result<Finish, ImportE
     })
 }
 
-/// Field, border and side of missing values of a split.
-fn split(node: &Node<'_>, features: &Features) -> Result<(u32, f64, bool), ImportError> {
-    let kind = node.value.get("split_type").and_then(Value::as_str);
-    if kind != Some("FloatFeature") {
-        return Err(node.refused("splits on float features are imported"));
+/// Field and test of a split.
+fn split(node: &Node<'_>, features: &Features) -> Result<(u32, Test), ImportError> {
+    match node.value.get("split_type").and_then(Value::as_str) {
+        Some("FloatFeature") => {}
+        Some("OneHotFeature") => return features.categories.one_hot(node),
+        Some("OnlineCtr") => return features.categories.online(node),
+        _ => {
+            let known = "splits on float features, levels and statistics of levels are imported";
+            return Err(node.refused(known));
+        }
     }
     let object = node.object(&["border", "float_feature_index", "split_index", "split_type"])?;
     let index = object.get("float_feature_index")?.count()?;
     let feature = features.floats.get(index);
     let (field, left) = feature.ok_or_else(|| node.wrong(format!("names feature {index}")))?;
     let border = object.get("border")?.number()? as f32;
-    Ok((*field, f64::from(border), *left))
+    let test = Test::Number {
+        threshold: f64::from(border),
+        missing: Missing::Nan,
+        default_left: *left,
+    };
+    Ok((*field, test))
+}
+
+/// Splits of oblivious trees as they are added, each set of levels once.
+#[derive(Default)]
+struct Sets(HashMap<Vec<u32>, usize>);
+
+impl Sets {
+    fn push(&mut self, trees: &mut Oblivious, (field, test): (u32, Test)) {
+        trees.features.push(field);
+        let (rule, value) = match test {
+            Test::Number {
+                threshold,
+                missing,
+                default_left,
+            } => (NodeRule::number(missing, default_left), threshold),
+            Test::Category {
+                words,
+                members_right,
+                default_left,
+            } => {
+                let known = self.0.get(&words).copied();
+                let set = known.unwrap_or_else(|| trees.sets.push(&words));
+                self.0.insert(words, set);
+                (NodeRule::category(members_right, default_left), set as f64)
+            }
+        };
+        trees.rules.push(rule);
+        trees.values.push(value);
+    }
 }
 
 fn read_oblivious(node: &Node<'_>, features: &Features) -> Result<(Trees, usize), ImportError> {
     let items = node.list()?;
-    let mut trees = Oblivious::default();
+    let (mut trees, mut sets) = (Oblivious::default(), Sets::default());
     for item in &items {
         let tree = item.object(&["leaf_values", "leaf_weights", "splits"])?;
         let splits = match tree.optional("splits") {
@@ -206,10 +267,7 @@ fn read_oblivious(node: &Node<'_>, features: &Features) -> Result<(Trees, usize)
             return Err(item.wrong(format!("is deeper than {MAX_OBLIVIOUS_DEPTH}")));
         }
         for node in &splits {
-            let (field, border, left) = split(node, features)?;
-            trees.features.push(field);
-            trees.rules.push(NodeRule::number(Missing::Nan, left));
-            trees.values.push(border);
+            sets.push(&mut trees, split(node, features)?);
         }
         let values = tree.get("leaf_values")?.numbers()?;
         let leaves = 1 << splits.len();
@@ -292,14 +350,10 @@ fn nested(
             nodes.push(RawNode::Leaf(leaf(&object.get("value")?, width)?));
             continue;
         };
-        let (feature, threshold, default_left) = split(&test, features)?;
+        let (feature, test) = split(&test, features)?;
         nodes.push(RawNode::Split {
             feature,
-            test: Test::Number {
-                threshold,
-                missing: Missing::Nan,
-                default_left,
-            },
+            test,
             left: own + 1,
             right: usize::MAX,
         });

@@ -6,6 +6,8 @@
 
 mod arrays;
 mod catboost;
+mod catboost_categories;
+mod city;
 mod document;
 mod lightgbm;
 mod lightgbm_tree;
@@ -17,6 +19,7 @@ use super::model::Ensemble;
 use cvm_core::ErrorKind;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 /// Formats there are readers for.
 pub const FORMATS: [&str; 4] = ["lightgbm", "xgboost", "catboost", "arrays"];
@@ -102,6 +105,8 @@ pub struct ImportOptions {
     pub iterations: Option<usize>,
     /// LightGBM: columns that were pandas categoricals, in order, if the file does not tell.
     pub categorical: Option<Vec<String>>,
+    /// CatBoost: every level of training of each categorical column, of which its file holds hashes.
+    pub levels: Option<BTreeMap<String, Vec<String>>>,
     /// What a level that training did not see means: `reject` or `missing`; unset is what the
     /// library does.
     pub unseen: Option<super::UnseenPolicy>,

@@ -1,0 +1,128 @@
+//! Whether a thread keeps up: who comes when too many wait for their turn on it is told to come back.
+//!
+//! A thread that is offered more than it can do never gets to the end of its queue, and without limit
+//! every caller waits longer and longer. What a newcomer will wait is told when it comes, by those before it
+//! and what one of them takes; so whoever is let in is served, and refusing costs little. A queue alone is
+//! no sign of too much: a burst makes one too, and ends; a thread that gets no processor makes a few wait
+//! whom refusing does not help. So a crowd is asked for as well, and a tenth of a second without an idle
+//! moment, the interval over which CoDel (RFC 8289, section 4.3) tells a standing queue from a passing one.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+/// Time without an idle moment after which a queue is a standing one.
+const STANDING: Duration = Duration::from_millis(100);
+/// Requests that may always wait.
+const CROWD: usize = 8;
+/// Weight of one request in the mean of what requests take, and how many times the mean it may count: one
+/// that was interrupted says little of the others.
+const WEIGHT: f64 = 1.0 / 32.0;
+const MOST_TIMES: f64 = 8.0;
+/// What a request takes before any was seen, in seconds.
+const UNSEEN_S: f64 = 20e-6;
+
+thread_local! {
+    static IDLE: Cell<Option<Instant>> = const { Cell::new(None) };
+    static WAITING: Cell<usize> = const { Cell::new(0) };
+    static MEAN_S: Cell<f64> = const { Cell::new(UNSEEN_S) };
+}
+
+/// This thread has nothing to do; its runtime says so.
+pub(crate) fn idle() {
+    IDLE.set(Some(Instant::now()));
+}
+
+/// A request that waits for its turn on this thread.
+#[derive(Debug)]
+pub(crate) struct Waiting(());
+
+/// A request that has its turn.
+#[derive(Debug)]
+pub(crate) struct Turn(Instant);
+
+impl Waiting {
+    /// A place in the queue, unless it is likely to mean a wait of more than `limit`.
+    pub(crate) fn join(limit: Option<Duration>) -> Option<Waiting> {
+        let before = WAITING.get();
+        let full = |limit: Duration| {
+            let standing = || IDLE.get().is_some_and(|idle| idle.elapsed() > STANDING);
+            let wait_s = before as f64 * MEAN_S.get();
+            before >= CROWD && wait_s > limit.as_secs_f64() && standing()
+        };
+        if limit.is_some_and(full) {
+            return None;
+        }
+        WAITING.set(before + 1);
+        Some(Waiting(()))
+    }
+
+    /// Its turn has come.
+    pub(crate) fn turn(self) -> Turn {
+        Turn(Instant::now())
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        // Connections stay on their thread, so a request leaves the queue it joined.
+        WAITING.set(WAITING.get().saturating_sub(1));
+    }
+}
+
+impl Turn {
+    /// It was done at once.
+    pub(crate) fn done(self) {
+        let mean = MEAN_S.get();
+        let took = self.0.elapsed().as_secs_f64().min(MOST_TIMES * mean);
+        MEAN_S.set(mean + (took - mean) * WEIGHT);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CROWD, MEAN_S, STANDING, WAITING, Waiting, idle};
+    use std::time::Duration;
+
+    const LIMIT: Option<Duration> = Some(Duration::from_millis(10));
+
+    #[test]
+    fn who_comes_to_a_crowd_on_a_thread_without_an_idle_moment_is_refused() {
+        let join = || Waiting::join(LIMIT);
+        let mut crowd: Vec<_> = (0..CROWD).map(|_| join().unwrap()).collect();
+        MEAN_S.set(0.002);
+        // Not a worker: nobody says when it is idle.
+        assert!(join().is_some());
+        idle();
+        assert!(join().is_some(), "just idle");
+        std::thread::sleep(STANDING + Duration::from_millis(5));
+        assert!(join().is_none(), "8 of 2 ms each");
+        assert!(
+            Waiting::join(Some(Duration::from_secs(1))).is_some(),
+            "a long wait is allowed"
+        );
+        assert!(Waiting::join(None).is_some(), "any wait is allowed");
+        MEAN_S.set(0.001);
+        assert!(join().is_some(), "8 of 1 ms each");
+        MEAN_S.set(0.1);
+        crowd.pop();
+        assert!(join().is_some(), "few wait");
+        drop(crowd);
+        assert_eq!(WAITING.get(), 0);
+    }
+
+    #[test]
+    fn the_mean_follows_what_requests_take_and_not_one_that_was_interrupted() {
+        let took = |time: Duration| {
+            let turn = Waiting::join(None).unwrap().turn();
+            std::thread::sleep(time);
+            turn.done();
+        };
+        for _ in 0..200 {
+            took(Duration::from_millis(1));
+        }
+        let mean = MEAN_S.get();
+        assert!(mean > 0.000_9, "{mean}");
+        took(Duration::from_millis(200));
+        assert!(MEAN_S.get() < 1.3 * mean, "{mean}, then {}", MEAN_S.get());
+    }
+}

@@ -1,0 +1,73 @@
+//! More is asked than can be done: some is refused quickly, the rest is right, health is answered.
+
+use crate::support::{TestServer, boosted, folder, save};
+use cvm_load::{Mix, Oracle, Plan, Schedule, Target, run};
+use cvm_proto::Encoding;
+use std::sync::Arc;
+use std::time::Duration;
+use tonic::Code;
+
+/// Requests of a churn model with 128 rows each, so that the work is in the scores.
+fn plan(server: &TestServer, rate: f64, length: Duration) -> Plan {
+    let (mix, options) = (Mix::of(128), cvm::ScoreOptions::default());
+    let oracle = Oracle::new(&[boosted()], "churn", &options, Encoding::DoublesLe, &mix).unwrap();
+    let schedule = Schedule::constant(rate, length);
+    Plan {
+        connections: 8,
+        timeout: Duration::from_secs(60),
+        health_every: Some(Duration::from_millis(25)),
+        ..Plan::new(
+            Target::plain(server.address),
+            Arc::new(oracle),
+            mix,
+            schedule,
+        )
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_too_long_on_a_busy_thread_is_refused_and_the_rest_is_right() {
+    let folder = folder();
+    save(&boosted(), &folder.path().join("churn.cvm"));
+    let server = TestServer::start_with_http(folder.path(), |settings| settings.workers = 1).await;
+    // Many times what one thread can do.
+    let report = run(&plan(&server, 1_500.0, Duration::from_secs(1)), |_| ())
+        .await
+        .unwrap();
+    let refused = report.count(Code::ResourceExhausted);
+    assert_eq!(report.wrong, 0, "{report}");
+    assert!(report.right > 10 && refused > 10, "{report}");
+    assert_eq!(report.right + refused, report.offered, "{report}");
+    // How soon health answers is the bench's to tell: here a busy machine may delay everything.
+    let health = report.health.as_ref().unwrap();
+    let late = "no answer in time";
+    assert!(
+        health.last_failure.as_deref().is_none_or(|why| why == late),
+        "{report}"
+    );
+    // Refusals are told to the operator, and nothing is left behind.
+    let metrics = crate::http::get(&server, "/metrics").await;
+    assert!(
+        metrics.contains(&format!("cvm_requests_shed_total {refused}\n")),
+        "{metrics}"
+    );
+    assert!(metrics.contains("cvm_rows_in_flight 0\n"), "{metrics}");
+    let after = run(&plan(&server, 20.0, Duration::from_secs(1)), |_| ())
+        .await
+        .unwrap();
+    assert_eq!(after.right, after.offered, "{after}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_limit_everyone_waits() {
+    let folder = folder();
+    save(&boosted(), &folder.path().join("churn.cvm"));
+    let server = TestServer::start(folder.path(), |settings| {
+        settings.workers = 1;
+        settings.max_wait_ms = 0;
+    })
+    .await;
+    let plan = plan(&server, 1_500.0, Duration::from_millis(300));
+    let report = run(&plan, |_| ()).await.unwrap();
+    assert_eq!(report.right, report.offered, "{report}");
+}
