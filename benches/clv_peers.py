@@ -156,9 +156,13 @@ def known(model: str) -> dict[str, float]:
 def predict_cvm(model: str, what: str, data: Data) -> Callable[[], Any]:
     """Forecast with cvm; the CPU time is that of all threads."""
     fitted: Any = type(cvm_model(model)).from_params(known(model))
-    if what == "p_alive":
-        return lambda: fitted.p_alive(data)
-    return lambda: fitted.expected_purchases(data, horizon=HORIZON)
+
+    def forecast() -> Any:
+        if what == "p_alive":
+            return fitted.p_alive(data)
+        return fitted.expected_purchases(data, horizon=HORIZON)
+
+    return forecast
 
 
 def predict_lifetimes(model: str, what: str, data: Data) -> Callable[[], Any]:

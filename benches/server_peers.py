@@ -133,11 +133,16 @@ def typed_request(folder: Path, names: list[str]) -> tuple[bytes, Callable[[byte
     return request.SerializeToString(), read
 
 
-def columns_request(names: list[str]) -> tuple[bytes, Callable[[bytes], float]]:
-    """Return a `ModelInferRequest` of a tensor a column, and how to read its answer."""
+def triton_messages() -> Any:
+    """Return the messages of the Open Inference Protocol, whose stubs name none of them."""
     from tritonclient.grpc import service_pb2
 
-    request = service_pb2.ModelInferRequest(model_name="churn")
+    return service_pb2
+
+
+def columns_request(names: list[str]) -> tuple[bytes, Callable[[bytes], float]]:
+    """Return a `ModelInferRequest` of a tensor a column, and how to read its answer."""
+    request = triton_messages().ModelInferRequest(model_name="churn")
     for name, value in zip(names, row()[0], strict=True):
         request.inputs.add(name=name, datatype="FP64", shape=[1, 1])
         request.raw_input_contents.append(value.tobytes())
@@ -147,9 +152,7 @@ def columns_request(names: list[str]) -> tuple[bytes, Callable[[bytes], float]]:
 
 def raw_value(answer: bytes) -> float:
     """Return the first number of an answer's first output, wherever it is."""
-    from tritonclient.grpc import service_pb2
-
-    response = service_pb2.ModelInferResponse.FromString(answer)
+    response = triton_messages().ModelInferResponse.FromString(answer)
     if response.raw_output_contents:
         return float(np.frombuffer(response.raw_output_contents[0])[0])
     return response.outputs[0].contents.fp64_contents[0]
@@ -157,9 +160,7 @@ def raw_value(answer: bytes) -> float:
 
 def matrix_request() -> bytes:
     """Return a `ModelInferRequest` of one tensor with all fields."""
-    from tritonclient.grpc import service_pb2
-
-    request = service_pb2.ModelInferRequest(model_name="churn")
+    request = triton_messages().ModelInferRequest(model_name="churn")
     request.inputs.add(name="x", datatype="FP64", shape=[1, FIELDS])
     request.raw_input_contents.append(row().tobytes())
     return request.SerializeToString()
@@ -175,15 +176,15 @@ def grpcio_peer(folder: Path) -> Peer:
 def serve(path: str) -> None:
     """Serve a LightGBM file by grpcio, with as many threads as it has by default here: eight."""
     import lightgbm as lgb
-    from tritonclient.grpc import service_pb2, service_pb2_grpc
+    from tritonclient.grpc import service_pb2_grpc
 
-    booster = lgb.Booster(model_file=path)
+    booster: Any = lgb.Booster(model_file=path)
 
     class Inference(service_pb2_grpc.GRPCInferenceServiceServicer):
-        def ModelInfer(self, request: Any, _context: Any) -> Any:  # noqa: N802 - the protocol's
+        def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802 - the protocol's
             rows = np.frombuffer(request.raw_input_contents[0]).reshape(request.inputs[0].shape)
             scores = booster.predict(rows, num_threads=1)
-            response = service_pb2.ModelInferResponse(model_name=request.model_name)
+            response = triton_messages().ModelInferResponse(model_name=request.model_name)
             response.outputs.add(name="churn_probability", datatype="FP64", shape=scores.shape)
             response.raw_output_contents.append(scores.tobytes())
             return response
@@ -261,12 +262,16 @@ class Asker:
     def round(self, callers: int, requests: int) -> tuple[float, float]:
         """Return microseconds of the server's processor time a request, and requests a second."""
         gate = threading.Semaphore(callers)
+
+        def release(_call: Any) -> None:
+            gate.release()
+
         began, before = time.perf_counter(), cpu_ns(self.peer.process.pid)
         calls = []
         for _ in range(requests):
             gate.acquire()
             call = self.call.future(self.peer.request, timeout=60)
-            call.add_done_callback(lambda _: gate.release())
+            call.add_done_callback(release)
             calls.append(call)
         for call in calls:
             call.result()
