@@ -232,10 +232,9 @@ class BaseModel:
     def _columns(self, table: Table) -> Columns:
         """Return the columns that the model reads of a table, each step of a path among them."""
         own = self._inputs()
-        if (matrix := table.matrix(own)) is not None:
-            return self._names, matrix
         if _PATH_START not in own:
-            return table.columns(own)
+            matrix = table.matrix(own)
+            return table.columns(own) if matrix is None else (self._names, matrix)
         first = own.index(_PATH_START) + 1
         covariates = itertools.takewhile(lambda name: name.endswith("_0"), own[first:])
         stems = [_PATH_START.removesuffix("0"), *(name.removesuffix("0") for name in covariates)]
