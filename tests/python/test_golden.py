@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import struct
 import tomllib
@@ -51,8 +52,24 @@ def column(values):
     return np.array(values, dtype=np.float64)
 
 
+@functools.cache
+def model_of(kind, name):
+    """Return a model of the corpus; opening one scores its probe rows."""
+    return cvm.load(GOLDEN / "models" / kind / f"{name}.cvm")
+
+
+SCORES = {}
+
+
 def score(kind, case):
-    model = cvm.load(GOLDEN / "models" / kind / f"{case['model']}.cvm")
+    """Return the scores of a case, computed once for all tests."""
+    key = kind, case["name"]
+    if key not in SCORES:
+        SCORES[key] = scored(model_of(kind, case["model"]), case)
+    return SCORES[key]
+
+
+def scored(model, case):
     options = case.get("options", {})
     names = {
         "horizon_periods": "horizon",
@@ -89,7 +106,7 @@ def test_pinned_bits(kind, case):
 def test_pinned_fingerprints():
     for kind, _, _ in CATALOG:
         for name, fingerprint in pinned(kind)["models"].items():
-            assert cvm.load(GOLDEN / "models" / kind / f"{name}.cvm").fingerprint_ == fingerprint
+            assert model_of(kind, name).fingerprint_ == fingerprint
 
 
 def pinned(kind):
