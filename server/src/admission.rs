@@ -3,7 +3,7 @@
 //! One caller may hold three quarters of it: the rest is for others, however much the one asks. A caller is
 //! whom its token names, over all its connections; where callers are not told apart, a connection.
 
-use crate::turn::Waiting;
+use crate::turn::{Line, Waiting};
 use cvm_proto::{Reason, Refusal};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -72,12 +72,12 @@ impl Admission {
         callers.entry(name.to_owned()).or_default().clone()
     }
 
-    /// A place in the queue of this thread.
+    /// A place in the queue of this thread for a request of a connection.
     ///
     /// # Errors
     /// `RESOURCE_EXHAUSTED`, to be tried again: the thread does not keep up, and the wait would be long.
-    pub(crate) fn queue(&self) -> Result<Waiting, Refusal> {
-        Waiting::join(self.max_wait).ok_or_else(|| {
+    pub(crate) fn queue(&self, line: &Line) -> Result<Waiting, Refusal> {
+        Waiting::join(self.max_wait, line).ok_or_else(|| {
             self.shed.fetch_add(1, Ordering::Relaxed);
             let why = "more is asked than can be done in time";
             Refusal::new(Reason::Overloaded, why)

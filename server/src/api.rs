@@ -11,6 +11,7 @@ use crate::journal;
 use crate::plane::Plane;
 use crate::services::{Admin, Inference, Models, Scoring};
 use crate::taken::Taken;
+use crate::turn::Line;
 use crate::web::{is_from_browser, web};
 use cvm_proto::admin::v1::admin_service_server::{AdminServiceServer, SERVICE_NAME as ADMIN};
 use cvm_proto::inference::grpc_inference_service_server::{
@@ -47,6 +48,8 @@ pub(crate) struct Api {
     identity: Identity,
     admission: Arc<Admission>,
     own: Own,
+    /// Its requests that wait for their turn.
+    line: Line,
     cors: Arc<CorsLayer>,
     /// Whether calls are told of.
     told: bool,
@@ -127,6 +130,7 @@ impl Api {
     pub(crate) fn of_caller(&self, own: Own) -> Api {
         Api {
             own,
+            line: Line::default(),
             ..self.clone()
         }
     }
@@ -139,6 +143,7 @@ impl Api {
             identity: shared.identity.clone(),
             admission: Arc::clone(&shared.plane.admission),
             own: Own::default(),
+            line: Line::default(),
             cors: Arc::clone(&shared.cors),
             told: shared.plane.journal.is_some(),
         }
@@ -239,7 +244,7 @@ impl Api {
     /// The answer, unless too many wait already; its one message is let in by its rows before it is
     /// decoded. Messages of streams are decoded later, and let in one by one where they are answered.
     fn admitted(&self, own: Own, rows: fn(&[u8]) -> u64, call: impl FnOnce() -> Answer) -> Answer {
-        let waiting = match self.admission.queue() {
+        let waiting = match self.admission.queue(&self.line) {
             Ok(waiting) => waiting,
             Err(refusal) => return Box::pin(async { Ok(Status::from(refusal).into_http()) }),
         };

@@ -6,8 +6,11 @@
 //! no sign of too much: a burst makes one too, and ends; a thread that gets no processor makes a few wait
 //! whom refusing does not help. So a crowd is asked for as well, and a tenth of a second without an idle
 //! moment, the interval over which CoDel (RFC 8289, section 4.3) tells a standing queue from a passing one.
+//! And no connection pays for another: one with fewer waiting than the average is let in.
 
 use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// Time without an idle moment after which a queue is a standing one.
@@ -24,6 +27,8 @@ const UNSEEN_S: f64 = 20e-6;
 thread_local! {
     static IDLE: Cell<Option<Instant>> = const { Cell::new(None) };
     static WAITING: Cell<usize> = const { Cell::new(0) };
+    /// Connections with a request among them.
+    static LINES: Cell<usize> = const { Cell::new(0) };
     static MEAN_S: Cell<f64> = const { Cell::new(UNSEEN_S) };
 }
 
@@ -32,28 +37,37 @@ pub(crate) fn idle() {
     IDLE.set(Some(Instant::now()));
 }
 
+/// How many requests of one connection wait for their turn.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Line(Arc<AtomicUsize>);
+
 /// A request that waits for its turn on this thread.
 #[derive(Debug)]
-pub(crate) struct Waiting(());
+pub(crate) struct Waiting(Line);
 
 /// A request that has its turn.
 #[derive(Debug)]
 pub(crate) struct Turn(Instant);
 
 impl Waiting {
-    /// A place in the queue, unless it is likely to mean a wait of more than `limit`.
-    pub(crate) fn join(limit: Option<Duration>) -> Option<Waiting> {
+    /// A place in the queue for a request of a connection, unless it is likely to mean a wait of more than
+    /// `limit`.
+    pub(crate) fn join(limit: Option<Duration>, line: &Line) -> Option<Waiting> {
         let before = WAITING.get();
+        let has_its_share = (line.0.load(Ordering::Relaxed) + 1) * LINES.get() >= before;
         let full = |limit: Duration| {
             let standing = || IDLE.get().is_some_and(|idle| idle.elapsed() > STANDING);
             let wait_s = before as f64 * MEAN_S.get();
-            before >= CROWD && wait_s > limit.as_secs_f64() && standing()
+            before >= CROWD && has_its_share && wait_s > limit.as_secs_f64() && standing()
         };
         if limit.is_some_and(full) {
             return None;
         }
         WAITING.set(before + 1);
-        Some(Waiting(()))
+        if line.0.fetch_add(1, Ordering::Relaxed) == 0 {
+            LINES.set(LINES.get() + 1);
+        }
+        Some(Waiting(line.clone()))
     }
 
     /// Its turn has come.
@@ -66,6 +80,9 @@ impl Drop for Waiting {
     fn drop(&mut self) {
         // Connections stay on their thread, so a request leaves the queue it joined.
         WAITING.set(WAITING.get().saturating_sub(1));
+        if self.0.0.fetch_sub(1, Ordering::Relaxed) == 1 {
+            LINES.set(LINES.get().saturating_sub(1));
+        }
     }
 }
 
@@ -80,14 +97,15 @@ impl Turn {
 
 #[cfg(test)]
 mod tests {
-    use super::{CROWD, MEAN_S, STANDING, WAITING, Waiting, idle};
+    use super::{CROWD, LINES, Line, MEAN_S, STANDING, WAITING, Waiting, idle};
     use std::time::Duration;
 
     const LIMIT: Option<Duration> = Some(Duration::from_millis(10));
 
     #[test]
     fn who_comes_to_a_crowd_on_a_thread_without_an_idle_moment_is_refused() {
-        let join = || Waiting::join(LIMIT);
+        let line = Line::default();
+        let join = || Waiting::join(LIMIT, &line);
         let mut crowd: Vec<_> = (0..CROWD).map(|_| join().unwrap()).collect();
         MEAN_S.set(0.002);
         // Not a worker: nobody says when it is idle.
@@ -97,23 +115,34 @@ mod tests {
         std::thread::sleep(STANDING + Duration::from_millis(5));
         assert!(join().is_none(), "8 of 2 ms each");
         assert!(
-            Waiting::join(Some(Duration::from_secs(1))).is_some(),
+            Waiting::join(Some(Duration::from_secs(1)), &line).is_some(),
             "a long wait is allowed"
         );
-        assert!(Waiting::join(None).is_some(), "any wait is allowed");
+        assert!(Waiting::join(None, &line).is_some(), "any wait is allowed");
+        let other = Line::default();
+        let modest = Waiting::join(LIMIT, &other);
+        assert!(modest.is_some(), "another connection, with none waiting");
+        let more: Vec<_> = (0..CROWD)
+            .map_while(|_| Waiting::join(LIMIT, &other))
+            .collect();
+        assert!(
+            (1..CROWD).contains(&more.len()),
+            "up to its share: {more:?}"
+        );
+        drop((modest, more));
         MEAN_S.set(0.001);
         assert!(join().is_some(), "8 of 1 ms each");
         MEAN_S.set(0.1);
         crowd.pop();
         assert!(join().is_some(), "few wait");
         drop(crowd);
-        assert_eq!(WAITING.get(), 0);
+        assert_eq!((WAITING.get(), LINES.get()), (0, 0));
     }
 
     #[test]
     fn the_mean_follows_what_requests_take_and_not_one_that_was_interrupted() {
         let took = |time: Duration| {
-            let turn = Waiting::join(None).unwrap().turn();
+            let turn = Waiting::join(None, &Line::default()).unwrap().turn();
             std::thread::sleep(time);
             turn.done();
         };

@@ -2,6 +2,7 @@
 
 use super::Http;
 use super::metrics::stages;
+use crate::calls::Calls;
 use crate::meter::Tally;
 use crate::shadow::Shadow;
 use axum::Json;
@@ -57,13 +58,6 @@ pub(super) async fn json(State(http): State<Http>) -> Json<Value> {
     let refused = refused
         .iter()
         .map(|((id, version), why)| json!({ "model": id, "version": version, "reason": why }));
-    let calls = http.calls.called().map(|(name, method)| {
-        let codes: serde_json::Map<String, Value> = method
-            .codes()
-            .map(|(code, count)| (code.to_owned(), count.into()))
-            .collect();
-        json!({ "method": name, "codes": codes, "time": times(&method.time) })
-    });
     let audit = http
         .plane
         .audit
@@ -87,8 +81,19 @@ pub(super) async fn json(State(http): State<Http>) -> Json<Value> {
         "refused": refused.collect::<Vec<_>>(),
         "audit": audit,
         "store": store,
-        "calls": calls.collect::<Vec<_>>(),
+        "calls": calls(&http.calls),
     }))
+}
+
+fn calls(calls: &Calls) -> Vec<Value> {
+    let called = calls.called().map(|(name, method)| {
+        let codes: serde_json::Map<String, Value> = method
+            .codes()
+            .map(|(code, count)| (code.to_owned(), count.into()))
+            .collect();
+        json!({ "method": name, "codes": codes, "time": times(&method.time) })
+    });
+    called.collect()
 }
 
 /// A moment as milliseconds since 1970.
