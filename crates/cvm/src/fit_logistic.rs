@@ -1,11 +1,11 @@
 //! Fits of logistic churn models: settings to a design to a coefficient table.
 
-use crate::fit::thread_count;
+use crate::fit_hazard::{estimator, merge};
 use crate::fit_rows::{Counts, finish, report, run_with};
 use crate::{Error, FitOptions, FitWatch, Fitted, fit_path};
 use cvm_churn::{ChurnError, LogisticDesign, LogisticFit, LogisticSpec, Prepared};
 use cvm_core::{Batch, Likelihood};
-use cvm_fit::{Fit, Settings};
+use cvm_fit::Fit;
 use serde_json::{Map, Value, json};
 
 /// Fits a logistic model; `options.settings` is a [`LogisticSpec`].
@@ -24,14 +24,7 @@ pub(crate) fn fit(
         spec.penalty = path.penalty();
     }
     let prepared = LogisticDesign::prepare(batch, &spec)?;
-    let settings = Settings {
-        max_iterations: options.max_iterations,
-        gradient_tolerance: options.gradient_tolerance,
-        penalty: prepared.penalty.clone(),
-        l1: prepared.l1.clone(),
-        threads: thread_count(options.threads),
-        ..Settings::default()
-    };
+    let settings = estimator(options, prepared.penalty.clone(), prepared.l1.clone());
     let (likelihood, starts) = (&prepared.likelihood, &prepared.starts);
     let fit = run_with(
         likelihood,
@@ -50,12 +43,7 @@ fn spec(options: &FitOptions) -> Result<LogisticSpec, Error> {
     let settings = Value::Object(options.settings.clone());
     let mut spec: LogisticSpec = serde_json::from_value(settings)
         .map_err(|error| Error::invalid("options.settings", error.to_string()))?;
-    if let Some(penalty) = options.penalty {
-        spec.penalty = penalty;
-    }
-    if options.weight_column.is_some() {
-        spec.weight.clone_from(&options.weight_column);
-    }
+    merge(&mut spec, options);
     if options.time_unit.is_some() {
         let why = "is set; a churn model has no time unit";
         return Err(Error::invalid("options.time_unit", why));
