@@ -1,12 +1,12 @@
 //! The HTTP side of a call: its deadline, and the service it goes to.
 
 use crate::admission::{Admission, Own, Ticket};
-use crate::calls::{Calls, method_name};
+use crate::calls::{Calls, METHODS, method_name};
 use crate::control::Control;
 use crate::deadline::{self, Deadline};
 use crate::drain::Signal;
 use crate::health::{Health, Readiness};
-use crate::identity::{Identity, Who, access};
+use crate::identity::{Access, Identity, Who, access};
 use crate::journal;
 use crate::plane::Plane;
 use crate::services::{Admin, Inference, Models, Scoring};
@@ -50,6 +50,7 @@ pub(crate) struct Api {
     own: Own,
     /// Its requests that wait for their turn.
     line: Line,
+    ready: Readiness,
     cors: Arc<CorsLayer>,
     /// Whether calls are told of.
     told: bool,
@@ -144,6 +145,7 @@ impl Api {
             admission: Arc::clone(&shared.plane.admission),
             own: Own::default(),
             line: Line::default(),
+            ready: shared.ready.clone(),
             cors: Arc::clone(&shared.cors),
             told: shared.plane.journal.is_some(),
         }
@@ -210,7 +212,11 @@ impl Api {
                 let name = who.as_ref().map(|caller| caller.name.as_str());
                 let own = self.admission.own_of(name, &self.own);
                 request.extensions_mut().insert(own.clone());
-                self.route(request, own)
+                let about_models = place < METHODS.len() && access != Access::Open;
+                match about_models && !self.ready.looked.is_given() {
+                    false => self.route(request, own),
+                    true => self.once_loaded(request, own),
+                }
             }
             Err(refusal) => Box::pin(async { Ok(Status::from(refusal).into_http()) }),
         };
@@ -239,6 +245,21 @@ impl Api {
         let caller = caller.map(|caller| caller.name.as_str());
         self.told
             .then(|| journal::span(method_name(place), caller, headers))
+    }
+
+    /// The answer of a call about models, which are being loaded.
+    fn once_loaded<B>(&self, request: Request<B>, own: Own) -> Answer
+    where
+        B: hyper::body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+    {
+        let api = self.clone();
+        Box::pin(async move {
+            match api.ready.clone().loaded().await {
+                Ok(()) => api.route(request, own).await,
+                Err(refusal) => Ok(Status::from(refusal).into_http()),
+            }
+        })
     }
 
     /// The answer, unless too many wait already; its one message is let in by its rows before it is

@@ -2,6 +2,7 @@
 
 use crate::drain::Signal;
 use crate::registry::Registry;
+use cvm_proto::{Reason, Refusal};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::watch::Receiver;
@@ -18,6 +19,8 @@ pub(crate) const READINESS: &str = "readiness";
 #[derive(Debug, Clone)]
 pub(crate) struct Readiness {
     pub(crate) registry: Arc<Registry>,
+    /// Given when the folder has been looked at for the first time.
+    pub(crate) looked: Signal,
     /// Given when the server has been told to stop.
     pub(crate) leaving: Signal,
 }
@@ -28,9 +31,25 @@ impl Readiness {
         if self.leaving.is_given() {
             return Some("the server is shutting down");
         }
+        if !self.looked.is_given() {
+            return Some("the models are being loaded");
+        }
         let models = self.registry.snapshot();
         let answers = models.values().any(|model| model.champion.is_some());
         (!answers).then_some("no model is loaded")
+    }
+
+    /// Waits until the models are loaded.
+    ///
+    /// # Errors
+    /// The server is told to stop before.
+    pub(crate) async fn loaded(self) -> Result<(), Refusal> {
+        tokio::select! {
+            () = self.looked.given() => Ok(()),
+            () = self.leaving.given() => {
+                Err(Refusal::new(Reason::Draining, "the server is shutting down"))
+            }
+        }
     }
 }
 
@@ -54,8 +73,10 @@ impl Health {
 
     async fn follow(mut self, ready: Readiness, mut changes: Receiver<u64>, mut told: Told) {
         loop {
+            let loading = !ready.looked.is_given();
             tokio::select! {
                 _ = changes.changed() => {}
+                () = ready.looked.clone().given(), if loading => {}
                 () = ready.leaving.clone().given() => {}
             }
             // Looked at first: what is told after it is then the last word.
@@ -95,7 +116,7 @@ impl Health {
 type Told = BTreeMap<String, bool>;
 
 fn state(ready: &Readiness, services: &[&str]) -> Told {
-    let stays = !ready.leaving.is_given();
+    let stays = ready.looked.is_given() && !ready.leaving.is_given();
     let services = services.iter().chain([&""]);
     let services = services.map(|name| ((*name).to_owned(), stays));
     let own = [

@@ -97,9 +97,10 @@ impl From<TcpListener> for Listeners {
 /// turns to NOT_SERVING, no connection is accepted, calls in flight finish, and after
 /// `settings.drain_seconds` whatever is left is cut. `settings.listen` and `settings.http_listen` are not used: the listeners are.
 ///
-/// The folder is loaded before the first call is answered. Files that fail verification are logged
-/// and left out; a folder without a single good model is served as well, every call answered with
-/// NOT_FOUND, because the models may be on their way.
+/// The folder is loaded while the ports are open already: health answers NOT_SERVING, and calls about
+/// models wait until it is loaded. Files that fail verification are logged and left out; a folder
+/// without a single good model is served as well, every call answered with NOT_FOUND, because the
+/// models may be on their way.
 ///
 /// # Errors
 /// The folder does not exist, or the server cannot be started.
@@ -112,16 +113,16 @@ pub async fn run(
     let secrets = Secrets::read(&settings).map_err(RunError::Identity)?;
     let audit = Audit::start(&settings).map_err(RunError::Audit)?;
     let registry = Arc::new(Registry::default());
-    let store = Store::start(&settings).await.map_err(RunError::Store)?;
-    let folder = first_look(&settings, &secrets.trust, &store, &registry).await?;
+    let store = Store::start(&settings).map_err(RunError::Store)?;
     let (control, commands) = control();
-    let watcher = tokio::spawn(watch(
-        folder,
-        Arc::clone(&registry),
-        settings.poll_interval(),
-        commands,
-        secrets.clone(),
-    ));
+    let (look, looked) = signal();
+    let keeper = Keeper {
+        path: readable(&settings)?,
+        store: store.clone(),
+        registry: Arc::clone(&registry),
+        interval: settings.poll_interval(),
+        secrets: secrets.clone(),
+    };
     let (shadows, queue) = shadow::shadows();
     let plane = plane(&settings, &secrets, registry, shadows, audit.clone(), store);
     let plane = Arc::new(plane);
@@ -138,6 +139,7 @@ pub async fn run(
         drain: draining.clone(),
         ready: Readiness {
             registry: Arc::clone(&plane.registry),
+            looked,
             leaving,
         },
         cors: Arc::new(web::cors(&settings.cors_origins)),
@@ -152,17 +154,24 @@ pub async fn run(
     let (workers, healths) = house.open(http, admin).await?;
     let scoring = workers.iter().take(settings.worker_count());
     let scoring = scoring.map(|worker| worker.connections.clone()).collect();
-    let left = left(shutdown, &leave, healths, &settings);
-    accept(&grpc, scoring, settings.max_connections, left).await;
+    let mut keeping = tokio::spawn(keeper.keep(look, commands));
+    let mut ended = Ok(());
+    let stopped = async {
+        tokio::select! {
+            () = left(shutdown, &leave, healths, &settings) => {}
+            error = &mut keeping => ended = Err(error.unwrap_or(RunError::Aborted)),
+        }
+    };
+    accept(&grpc, scoring, settings.max_connections, stopped).await;
     drop(grpc);
     drain.give();
     let cut_count = finish(workers, settings.drain_deadline(), || cut.give()).await;
     cut.give();
-    watcher.abort();
+    keeping.abort();
     shadowing.abort();
     audit.finish().await;
     tracing::info!(connections_cut = cut_count, "shut down");
-    Ok(())
+    ended
 }
 
 /// Ends once the server is told to stop, health has told so, and those who send requests have had the
@@ -187,12 +196,8 @@ async fn left(
 /// # Errors
 /// Which one cannot, and why.
 pub(crate) fn check(settings: &Settings) -> Result<(), RunError> {
-    let models = settings.model_folder().map_err(RunError::Store)?;
     if settings.store_url().is_none() {
-        std::fs::read_dir(models).map_err(|source| RunError::Models {
-            path: models.to_owned(),
-            source,
-        })?;
+        readable(settings)?;
     }
     Secrets::read(settings).map_err(RunError::Identity)?;
     Ok(())
@@ -394,60 +399,68 @@ impl Secrets {
     }
 }
 
-/// Loads the folder on a thread of its own.
-async fn first_look(
-    settings: &Settings,
-    trust: &Trust,
-    store: &Store,
-    registry: &Arc<Registry>,
-) -> Result<Folder, RunError> {
-    let (trust, store) = (trust.clone(), store.clone());
+/// The folder of models, if it can be read.
+fn readable(settings: &Settings) -> Result<PathBuf, RunError> {
     let path = settings.model_folder().map_err(RunError::Store)?.to_owned();
-    let registry = Arc::clone(registry);
-    let look = tokio::task::spawn_blocking(move || {
-        std::fs::read_dir(&path).map_err(|source| RunError::Models {
-            path: path.clone(),
-            source,
-        })?;
-        let mut folder = Folder::new(path, trust, store);
-        folder.look(&registry);
-        if registry.snapshot().is_empty() {
-            tracing::warn!("no model is loaded; every call is answered with NOT_FOUND");
-        }
-        Ok(folder)
-    });
-    look.await.unwrap_or(Err(RunError::Aborted))
+    match std::fs::read_dir(&path) {
+        Ok(_) => Ok(path),
+        Err(source) => Err(RunError::Models { path, source }),
+    }
 }
 
-/// Looks at the folder again and again, and when asked to, each time off the serving threads.
-async fn watch(
-    mut folder: Folder,
+/// Who keeps the registry in step with the folder, off the serving threads.
+struct Keeper {
+    path: PathBuf,
+    store: Store,
     registry: Arc<Registry>,
     interval: Duration,
-    mut commands: mpsc::Receiver<Command>,
     secrets: Secrets,
-) {
-    loop {
-        let command = tokio::select! {
-            () = tokio::time::sleep(interval) => None,
-            Some(command) = commands.recv() => Some(command),
-        };
-        let (registry, secrets) = (Arc::clone(&registry), secrets.clone());
-        let look = tokio::task::spawn_blocking(move || {
-            secrets.look();
-            match command {
-                None => folder.look(&registry),
-                Some(command) => obey(command, &mut folder, &registry),
+}
+
+impl Keeper {
+    /// Looks at the folder, says so, and looks again and again, and when asked to; ends only where
+    /// there is nothing to serve.
+    async fn keep(self, look: Trigger, commands: mpsc::Receiver<Command>) -> RunError {
+        self.store.looked().await;
+        let (trust, store) = (self.secrets.trust.clone(), self.store.clone());
+        let (path, registry) = (self.path.clone(), Arc::clone(&self.registry));
+        let first = tokio::task::spawn_blocking(move || {
+            let mut folder = Folder::new(path, trust, store);
+            folder.look(&registry);
+            if registry.snapshot().is_empty() {
+                tracing::warn!("no model is loaded; every call is answered with NOT_FOUND");
             }
             folder
         });
-        folder = match look.await {
-            Ok(folder) => folder,
-            Err(error) => {
-                tracing::error!(%error, "the folder is no longer watched: a defect");
-                return;
-            }
+        let Ok(folder) = first.await else {
+            return RunError::Aborted;
         };
+        look.give();
+        self.watch(folder, commands).await;
+        tracing::error!("the folder is no longer watched: a defect");
+        std::future::pending().await
+    }
+
+    async fn watch(&self, mut folder: Folder, mut commands: mpsc::Receiver<Command>) {
+        loop {
+            let command = tokio::select! {
+                () = tokio::time::sleep(self.interval) => None,
+                Some(command) = commands.recv() => Some(command),
+            };
+            let (registry, secrets) = (Arc::clone(&self.registry), self.secrets.clone());
+            let look = tokio::task::spawn_blocking(move || {
+                secrets.look();
+                match command {
+                    None => folder.look(&registry),
+                    Some(command) => obey(command, &mut folder, &registry),
+                }
+                folder
+            });
+            let Ok(looked) = look.await else {
+                return;
+            };
+            folder = looked;
+        }
     }
 }
 

@@ -9,6 +9,7 @@
 #[cfg(feature = "object-store")]
 mod follow;
 
+use crate::drain::Signal;
 use crate::settings::Settings;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,6 +28,8 @@ struct Inner {
     shown: String,
     pushes: mpsc::Sender<Push>,
     state: Arc<State>,
+    /// Given after the first look.
+    looked: Signal,
 }
 
 /// What the store has done so far.
@@ -61,29 +64,35 @@ pub(crate) struct StoreState {
 }
 
 impl Store {
-    /// Looks at the store of the settings once, if they name one, and goes on looking on a thread of its
-    /// own.
+    /// Follows the store of the settings, if they name one, on a thread of its own.
     ///
     /// # Errors
     /// The URL is none, or the folder cannot be made.
-    pub(crate) async fn start(settings: &Settings) -> Result<Store, String> {
+    pub(crate) fn start(settings: &Settings) -> Result<Store, String> {
         match settings.store_url() {
             None => Ok(Store(None)),
-            Some(url) => Store::of(&url, settings).await,
+            Some(url) => Store::of(&url, settings),
         }
     }
 
     #[cfg(not(feature = "object-store"))]
-    async fn of(url: &str, _settings: &Settings) -> Result<Store, String> {
+    fn of(url: &str, _settings: &Settings) -> Result<Store, String> {
         Err(format!(
             "models of {url}: this build reads no object store; its features s3, gcs, azure do"
         ))
     }
 
     #[cfg(feature = "object-store")]
-    async fn of(url: &str, settings: &Settings) -> Result<Store, String> {
-        let inner = follow::start(url, settings).await?;
+    fn of(url: &str, settings: &Settings) -> Result<Store, String> {
+        let inner = follow::start(url, settings)?;
         Ok(Store(Some(Arc::new(inner))))
+    }
+
+    /// Waits until the store has been looked at for the first time.
+    pub(crate) async fn looked(&self) {
+        if let Some(inner) = &self.0 {
+            inner.looked.clone().given().await;
+        }
     }
 
     /// Writes a model's routing into the store and then into the folder, from a thread that may wait;

@@ -156,6 +156,11 @@ async fn admit(
             let name = who.as_ref().map(|caller| caller.name.as_str());
             let own = http.plane.admission.own_of(name, &http.own);
             request.extensions_mut().insert(own);
+            if role == Role::Score
+                && let Err(refusal) = http.ready.clone().loaded().await
+            {
+                return refused(refusal);
+            }
             told(&http, who.as_deref(), request, next).await
         }
         Err(refusal) => refused(refusal),

@@ -1,6 +1,7 @@
 //! The thread that follows a store.
 
 use super::{Inner, Problems, Push, State};
+use crate::drain::{Trigger, signal};
 use crate::settings::Settings;
 use cvm_store::{Location, Mirror};
 use std::sync::Arc;
@@ -15,16 +16,34 @@ const LATER_LOOK: Duration = Duration::from_secs(5);
 /// Routings that may wait to be written.
 const WAITING: usize = 16;
 
-/// Looks once, and begins to follow.
+/// Begins to follow.
 ///
 /// # Errors
 /// The URL is none, or the folder cannot be made.
-pub(super) async fn start(url: &str, settings: &Settings) -> Result<Inner, String> {
+pub(super) fn start(url: &str, settings: &Settings) -> Result<Inner, String> {
     let folder = settings.model_folder()?;
     let from = Location::parse(url, std::env::vars()).map_err(|error| error.message)?;
     let shown = from.shown().to_owned();
-    let mut mirror = Mirror::new(from, folder.to_owned()).map_err(|error| error.message)?;
+    let mirror = Mirror::new(from, folder.to_owned()).map_err(|error| error.message)?;
     let state = Arc::new(State::default());
+    let (first, looked) = signal();
+    let (pushes, queue) = mpsc::channel(WAITING);
+    let interval = Duration::from_secs(settings.store_poll_seconds.into());
+    let own = Arc::clone(&state);
+    std::thread::Builder::new()
+        .name("cvm-store".to_owned())
+        .spawn(move || follow(mirror, &own, &first, interval, queue))
+        .map_err(|error| format!("no thread for the store: {error}"))?;
+    Ok(Inner {
+        shown,
+        pushes,
+        state,
+        looked,
+    })
+}
+
+/// Looks for as long as a start may wait for it.
+async fn first_look(mirror: &mut Mirror, state: &State) {
     let patience = match mirror.has_models() {
         false => FIRST_LOOK,
         true => LATER_LOOK,
@@ -34,18 +53,6 @@ pub(super) async fn start(url: &str, settings: &Settings) -> Result<Inner, Strin
         let why = format!("no answer in {} s", patience.as_secs());
         Problems::from([(String::new(), why)])
     }));
-    let (pushes, queue) = mpsc::channel(WAITING);
-    let interval = Duration::from_secs(settings.store_poll_seconds.into());
-    let own = Arc::clone(&state);
-    std::thread::Builder::new()
-        .name("cvm-store".to_owned())
-        .spawn(move || follow(mirror, &own, interval, queue))
-        .map_err(|error| format!("no thread for the store: {error}"))?;
-    Ok(Inner {
-        shown,
-        pushes,
-        state,
-    })
 }
 
 impl State {
@@ -77,8 +84,15 @@ impl State {
     }
 }
 
-/// Looks again and again, and writes what it is asked to, until nobody can ask any more.
-fn follow(mut mirror: Mirror, state: &State, interval: Duration, mut pushes: mpsc::Receiver<Push>) {
+/// Looks once and says so, then again and again, and writes what it is asked to, until nobody can ask
+/// any more.
+fn follow(
+    mut mirror: Mirror,
+    state: &State,
+    first: &Trigger,
+    interval: Duration,
+    mut pushes: mpsc::Receiver<Push>,
+) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -90,6 +104,8 @@ fn follow(mut mirror: Mirror, state: &State, interval: Duration, mut pushes: mps
         }
     };
     runtime.block_on(async {
+        first_look(&mut mirror, state).await;
+        first.give();
         let mut next = tokio::time::Instant::now() + interval;
         loop {
             let push = tokio::select! {

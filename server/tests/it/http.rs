@@ -142,6 +142,7 @@ async fn the_state_is_told_to_people_and_machines() {
     let folder = folder();
     std::fs::write(folder.path().join("broken.cvm"), b"not a model").unwrap();
     let server = start(&folder).await;
+    server.loaded().await;
     assert_eq!(
         exchange(&server, "GET", "/livez", "").await,
         (200, "ok".to_owned())

@@ -28,6 +28,7 @@ async fn health(channel: tonic::transport::Channel, service: &str) -> Result<i32
 async fn health_is_told_per_service() {
     let folder = folder();
     let server = TestServer::start(folder.path(), |_| ()).await;
+    server.loaded().await;
     for service in ["", "cvm.v1.ScoringService", "cvm.v1.ModelService"] {
         let status = health(server.channel().await, service).await;
         assert_eq!(status, Ok(ServingStatus::Serving as i32), "{service}");
@@ -312,6 +313,36 @@ async fn the_binary_serves_and_ends_on_both_signals_whoever_is_connected() {
         assert_eq!(code, Some(0));
         assert!(took < Duration::from_secs(2), "{name}: {took:?}");
     }
+}
+
+/// A model whose probe rows take seconds: the server is there meanwhile, and can be stopped.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_models_are_loaded_health_answers_calls_wait_and_a_signal_ends_it() {
+    let folder = folder();
+    let slow = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../tests/golden/models/clv.pareto_ggg/clumps.cvm"
+    );
+    std::fs::copy(slow, folder.path().join("slow.cvm")).unwrap();
+    let mut binary = Binary::start(&["--drain-seconds", "5"], folder.path());
+    let channel = channel(binary.address).await;
+    let not_serving = Ok(ServingStatus::NotServing as i32);
+    for service in ["", "readiness", "cvm.v1.ScoringService"] {
+        assert_eq!(health(channel.clone(), service).await, not_serving);
+    }
+    let serving = Ok(ServingStatus::Serving as i32);
+    assert_eq!(health(channel.clone(), "liveness").await, serving);
+    let mut client = ScoringServiceClient::new(channel);
+    let waiting = async move { client.score(request(customers(1), Encoding::Doubles)).await };
+    let waiting = tokio::spawn(waiting);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(!waiting.is_finished());
+    binary.signal("TERM");
+    let refused = waiting.await.unwrap().unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable, "{refused}");
+    let (code, took) = binary.end();
+    assert_eq!(code, Some(0));
+    assert!(took < Duration::from_secs(2), "{took:?}");
 }
 
 #[test]

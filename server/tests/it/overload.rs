@@ -30,6 +30,7 @@ async fn what_waits_too_long_on_a_busy_thread_is_refused_and_the_rest_is_right()
     let folder = folder();
     save(&boosted(), &folder.path().join("churn.cvm"));
     let server = TestServer::start_with_http(folder.path(), |settings| settings.workers = 1).await;
+    server.loaded().await;
     // Many times what one thread can do.
     let report = run(&plan(&server, 1_500.0, Duration::from_secs(1)), |_| ())
         .await

@@ -9,11 +9,15 @@ use cvm_proto::{Encoding, ModelName, ScoreJob};
 use cvm_server::{Listeners, RunError, Settings, run};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::transport::{Channel, Endpoint};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 
 /// A server in this process on a free port.
 pub struct TestServer {
@@ -63,6 +67,19 @@ impl TestServer {
             admin: admin_address,
             stop,
             served,
+        }
+    }
+
+    /// Waits until the folder has been looked at: health tells of it, calls about models wait for it.
+    pub async fn loaded(&self) {
+        let mut client = HealthClient::new(self.channel().await);
+        loop {
+            let ask = HealthCheckRequest::default();
+            let answer = client.check(ask).await.unwrap().into_inner();
+            if answer.status() == ServingStatus::Serving {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
