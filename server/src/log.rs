@@ -10,6 +10,10 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
+/// The most that is told. A filter that does not name it has every library ask it about every step: a
+/// tenth of the time of a call went there.
+const MOST: LevelFilter = LevelFilter::INFO;
+
 /// What must be told to end, so that nothing is lost.
 #[derive(Debug, Default)]
 pub struct Log {
@@ -23,10 +27,10 @@ impl Log {
     /// # Errors
     /// Traces are asked for and cannot be sent, or this build has none.
     pub fn start(settings: &Settings) -> Result<Log, String> {
-        let told = lines(settings).with_filter(LevelFilter::INFO);
         let requests = settings.log_requests;
         let wanted = move |target: &str| requests || target != journal::TARGET;
-        let told = told.with_filter(filter_fn(move |about| wanted(about.target())));
+        let wanted = filter_fn(move |about| *about.level() <= MOST && wanted(about.target()));
+        let told = lines(settings).with_filter(wanted.with_max_level_hint(MOST));
         let Some(endpoint) = &settings.otlp_endpoint else {
             tracing_subscriber::registry().with(told).init();
             return Ok(Log::default());
@@ -42,7 +46,8 @@ impl Log {
         let traces = crate::otel::Traces::to(endpoint)?;
         // Spans of calls and the events in them; what else is told is the log's.
         let of_calls = filter_fn(|about| about.target() == journal::TARGET);
-        let sent = traces.layer().with_filter(of_calls);
+        let sent = traces.layer();
+        let sent = sent.with_filter(of_calls.with_max_level_hint(MOST));
         tracing_subscriber::registry().with(told).with(sent).init();
         let traces = Some(traces);
         Ok(Log { traces })
