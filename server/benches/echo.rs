@@ -3,8 +3,8 @@
 //! Both servers are children of this process and take turns, round by round. The echo decodes the
 //! same request and returns an answer made beforehand, on tonic's own server with one
 //! single-threaded runtime, as `cvm-server` with one worker has. What is compared is the processor
-//! time of the server process per request, in whole and without the kernel's part; wall figures depend
-//! on what else the machine does.
+//! time of the server process per request, in whole and without the system's part, less what the model
+//! itself takes for the row; wall figures depend on what else the machine does.
 
 #[path = "../tests/it/models.rs"]
 mod models;
@@ -24,13 +24,15 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Server};
 use tonic::{Request, Response, Status, Streaming};
 
-/// The goal: processor time of a score over that of an echo.
+/// The goal: processor time of a score, less the model's own, over that of an echo.
 const GOAL: f64 = 1.3;
 /// The goal of a message in a pipelined stream: a unary call costs this many.
 const STREAM_GOAL: f64 = 10.0;
 /// Messages under way in a pipelined stream.
 const PIPELINED: usize = 64;
 const ROUNDS: usize = 7;
+/// Scores whose time is the model's own.
+const OWN_SCORES: u32 = 5_000;
 
 fn main() -> Fallible<()> {
     let seconds = std::env::var("CVM_BENCH_SECONDS").ok();
@@ -234,6 +236,18 @@ async fn stream_round(peer: &Peer, case: &Case, length: Duration) -> Fallible<Cp
     Ok(peer.cpu()?.since(before).each(count?))
 }
 
+/// Processor time that the model takes for the row, in microseconds.
+fn own_us(case: &Case) -> Fallible<f64> {
+    let job = ScoreJob::try_from(case.request.clone())?;
+    let batch = job.frame.batch().map_err(cvm::Error::from)?;
+    let before = Cpu::of(std::process::id())?;
+    for _ in 0..OWN_SCORES {
+        std::hint::black_box(case.model.score(&batch, &job.options)?);
+    }
+    let took = Cpu::of(std::process::id())?.since(before);
+    Ok(took.each(OWN_SCORES.into()).all_us)
+}
+
 fn quantile_us(latencies: &[Duration], share: f64) -> f64 {
     let index = ((latencies.len() - 1) as f64 * share) as usize;
     latencies[index].as_secs_f64() * 1e6
@@ -255,7 +269,11 @@ fn report(name: &str, callers: usize, rounds: Vec<Round>) -> f64 {
 
 async fn one_case(peers: &[Peer; 2], case: &Case, length: Duration) -> Fallible<()> {
     let [echo, cvm] = peers;
-    println!("{}: one row", case.name);
+    let own = own_us(case)?;
+    println!(
+        "{}: one row; the model itself takes {own:.2} us of it",
+        case.name
+    );
     println!("      callers     req/s   p50 us   p99 us   CPU us  user us   (server, per request)");
     let mut unary = Vec::new();
     for callers in [1, 8, 64] {
@@ -268,7 +286,8 @@ async fn one_case(peers: &[Peer; 2], case: &Case, length: Duration) -> Fallible<
         }
         let ratio = |part: fn(&Cpu) -> f64| {
             let pairs = bare.iter().zip(&scored);
-            median(pairs.map(|(a, b)| part(&b.cpu) / part(&a.cpu)).collect())
+            let ratios = pairs.map(|(a, b)| (part(&b.cpu) - own) / part(&a.cpu));
+            median(ratios.collect())
         };
         let (all, user) = (ratio(|cpu| cpu.all_us), ratio(|cpu| cpu.user_us));
         report("echo", callers, bare);
