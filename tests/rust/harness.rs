@@ -1,9 +1,10 @@
 //! What must hold for every kind of the catalog, whoever wrote it.
 
-use cvm::{Entry, FitOptions, Frame, Harness, Model, RowCode, ScoreOptions, Scores};
-use cvm_testkit::golden::{Corpus, HarnessSpec};
+use cvm::{Frame, Model, RowCode, ScoreOptions, Scores};
 use cvm_testkit::rows::Random;
-use cvm_testkit::{compare, gradient, recover, rows};
+use cvm_testkit::{Corpus, Subject, compare, gradient, recover, rows};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 const SEEDS: [u64; 5] = [1, 2, 3, 4, 5];
 const SIMULATED_CUSTOMERS: usize = 20_000;
@@ -13,54 +14,28 @@ const COVERED_CUSTOMERS: usize = 5_000;
 /// about one in a thousand runs would.
 const STANDARD_ERRORS: f64 = 4.0;
 const GRADIENT_TOLERANCE: f64 = 1e-7;
+/// Relative difference of an estimate where rows are not merged: what the end of a search leaves.
+const ORDER_TOLERANCE: f64 = 1e-9;
+/// Rows from which on scoring takes a second thread.
+const ROWS_OF_TWO_THREADS: usize = 2 * 16_384;
 /// Rows scored by every output of every model of the corpus: more than one chunk.
 const ROWS: usize = 600;
 
-/// Kinds with a likelihood, with their corpus.
-fn parametric() -> Vec<(&'static Entry, Harness, Corpus, HarnessSpec)> {
-    let mut found = Vec::new();
-    for entry in cvm::catalog() {
-        let Some(harness) = entry.harness else {
-            continue;
-        };
-        let corpus = Corpus::load(entry.kind);
-        let spec = corpus.harness.clone();
-        let spec = spec.unwrap_or_else(|| panic!("{}: the corpus lacks [harness]", entry.kind));
-        found.push((entry, harness, corpus, spec));
+/// Kinds with a likelihood, one after the other; what each took shows with `--nocapture`.
+fn each_subject(mut check: impl FnMut(&Subject)) {
+    let found = Subject::all();
+    assert!(found.len() >= 2, "only {} kinds", found.len());
+    for subject in &found {
+        let start = Instant::now();
+        check(subject);
+        println!("{}: {:.1?}", subject.kind(), start.elapsed());
     }
-    assert!(
-        found.len() >= 2,
-        "only {} kinds with a likelihood",
-        found.len()
-    );
-    found
-}
-
-/// Parameters of every model of a corpus, in the order of the kind.
-fn params_of(entry: &Entry, corpus: &Corpus) -> Vec<Vec<f64>> {
-    let values = |model: &cvm_testkit::golden::ModelSpec| {
-        let of = |spec: &cvm::ParamSpec| model.params[spec.name];
-        entry.params.iter().map(of).collect()
-    };
-    corpus.models.iter().map(values).collect()
-}
-
-/// What simulated rows are drawn with: identified by such rows.
-fn truth_of(entry: &Entry, corpus: &Corpus, spec: &HarnessSpec) -> Vec<f64> {
-    if spec.truth.is_empty() {
-        return params_of(entry, corpus).swap_remove(0);
-    }
-    entry
-        .params
-        .iter()
-        .map(|param| spec.truth[param.name])
-        .collect()
 }
 
 /// A model of the corpus as a file.
 struct Sample {
     name: String,
-    model: Model,
+    model: Arc<Model>,
     one_row_in: usize,
 }
 
@@ -71,21 +46,39 @@ impl Sample {
     }
 }
 
-/// Every model of the corpus.
-fn models() -> Vec<Sample> {
-    let mut found = Vec::new();
-    for corpus in Corpus::all() {
-        let one_row_in = corpus.harness.as_ref().map_or(1, |spec| spec.one_row_in);
-        for spec in &corpus.models {
-            found.push(Sample {
-                name: format!("{}/{}", corpus.kind, spec.name),
-                model: corpus.open(&spec.name),
-                one_row_in,
-            });
+/// Every model of the corpus, opened once for all tests.
+fn models() -> &'static [Sample] {
+    static MODELS: OnceLock<Vec<Sample>> = OnceLock::new();
+    MODELS.get_or_init(|| {
+        let mut found = Vec::new();
+        for corpus in Corpus::all() {
+            let one_row_in = corpus.harness.as_ref().map_or(1, |spec| spec.one_row_in);
+            for spec in &corpus.models {
+                let start = Instant::now();
+                found.push(Sample {
+                    name: format!("{}/{}", corpus.kind, spec.name),
+                    model: corpus.open(&spec.name),
+                    one_row_in,
+                });
+                println!(
+                    "open {}/{}: {:.1?}",
+                    corpus.kind,
+                    spec.name,
+                    start.elapsed()
+                );
+            }
         }
+        assert!(found.len() >= 8, "only {} models", found.len());
+        found
+    })
+}
+
+fn each_model(mut check: impl FnMut(&Sample)) {
+    for sample in models() {
+        let start = Instant::now();
+        check(sample);
+        println!("{}: {:.1?}", sample.name, start.elapsed());
     }
-    assert!(found.len() >= 8, "only {} models", found.len());
-    found
 }
 
 fn score(model: &Model, frame: &Frame, threads: usize) -> Scores {
@@ -96,55 +89,46 @@ fn score(model: &Model, frame: &Frame, threads: usize) -> Scores {
 
 #[test]
 fn gradients_agree_with_differences() {
-    for (entry, harness, corpus, spec) in parametric() {
-        let names = (harness.columns)();
-        let templates = recover::templates(&names, &spec.templates, 40);
+    each_subject(|subject| {
+        let kind = subject.kind();
+        let templates = subject.templates(40);
         let mut checked = 0;
-        for (seed, params) in params_of(entry, &corpus).into_iter().enumerate() {
+        for (seed, params) in subject.params_of_models().into_iter().enumerate() {
             for scale in [0.5, 1.0, 2.5] {
                 let params: Vec<f64> = params.iter().map(|value| value * scale).collect();
-                let drawn = (harness.simulate)(&params, &templates, seed as u64);
-                for row in drawn.expect("simulated rows") {
-                    let value = gradient::value_error(&harness, &params, &row);
+                for row in subject.simulate(&params, &templates, seed as u64) {
+                    let value = gradient::value_error(subject, &params, &row);
                     let value = value.expect("a legal row");
-                    assert!(
-                        value < 1e-12,
-                        "{}: {params:?} {row:?}: {value:e}",
-                        entry.kind
-                    );
-                    let error = gradient::worst_error(&harness, &params, &row);
+                    assert!(value < 1e-12, "{kind}: {params:?} {row:?}: {value:e}");
+                    let error = gradient::worst_error(subject, &params, &row);
                     let error = error.expect("a legal row");
                     let fine = error < GRADIENT_TOLERANCE;
-                    assert!(fine, "{}: {params:?} {row:?}: {error:e}", entry.kind);
+                    assert!(fine, "{kind}: {params:?} {row:?}: {error:e}");
                     checked += 1;
                 }
             }
         }
-        assert!(checked >= 100, "{}: only {checked} gradients", entry.kind);
-    }
+        assert!(checked >= 100, "{kind}: only {checked} gradients");
+    });
 }
 
 #[test]
 fn simulated_parameters_are_recovered() {
-    for (entry, harness, corpus, spec) in parametric() {
-        let names = (harness.columns)();
-        let templates = recover::templates(
-            &names,
-            &spec.templates,
-            SIMULATED_CUSTOMERS.min(spec.most_customers),
-        );
-        let truth = &truth_of(entry, &corpus, &spec);
+    each_subject(|subject| {
+        let kind = subject.kind();
+        let templates = subject.templates(SIMULATED_CUSTOMERS);
+        let truth = subject.truth();
         for seed in SEEDS {
-            let found = recover::simulate_and_fit(entry, &harness, truth, &templates, seed);
-            let found = found.unwrap_or_else(|error| panic!("{} {seed}: {error}", entry.kind));
-            assert!(found.report.converged, "{} {seed}", entry.kind);
+            let found = recover::simulate_and_fit(subject, &truth, &templates, seed);
+            let found = found.unwrap_or_else(|error| panic!("{kind} {seed}: {error}"));
+            assert!(found.report.converged, "{kind} {seed}");
             let near = found
                 .distance
                 .iter()
                 .all(|distance| *distance < STANDARD_ERRORS);
-            assert!(near, "{} {seed}: {:?}", entry.kind, found);
+            assert!(near, "{kind} {seed}: {found:?}");
         }
-    }
+    });
 }
 
 /// Standard errors are honest: over many simulated samples, 95 % intervals hold the truth about 95 %
@@ -152,19 +136,18 @@ fn simulated_parameters_are_recovered() {
 #[test]
 fn confidence_intervals_cover_the_truth() {
     let slow = std::env::var_os("CVM_SLOW").is_some();
-    let samples: usize = if slow { 500 } else { 40 };
-    for (entry, harness, corpus, spec) in parametric() {
-        let samples = samples.div_ceil(spec.one_sample_in) as u64;
-        let names = (harness.columns)();
-        let templates = recover::templates(
-            &names,
-            &spec.templates,
-            COVERED_CUSTOMERS.min(spec.most_customers),
-        );
-        let truth = &truth_of(entry, &corpus, &spec);
+    each_subject(|subject| {
+        let samples: usize = if slow {
+            500
+        } else {
+            40_usize.div_ceil(subject.spec.one_quick_sample_in)
+        };
+        let samples = samples.div_ceil(subject.spec.one_sample_in) as u64;
+        let (kind, truth) = (subject.kind(), subject.truth());
+        let templates = subject.templates(COVERED_CUSTOMERS);
         let one = |seed: u64| {
-            let found = recover::simulate_and_fit(entry, &harness, truth, &templates, 1_000 + seed);
-            found.unwrap_or_else(|error| panic!("{} {seed}: {error}", entry.kind))
+            let found = recover::simulate_and_fit(subject, &truth, &templates, 1_000 + seed);
+            found.unwrap_or_else(|error| panic!("{kind} {seed}: {error}"))
         };
         let part = |start: u64| (start..samples).step_by(2).map(one).collect::<Vec<_>>();
         let found = std::thread::scope(|scope| {
@@ -179,67 +162,54 @@ fn confidence_intervals_cover_the_truth() {
         };
         let slack = 4.0 * (0.95 * 0.05 / samples as f64).sqrt();
         let shares: Vec<f64> = (0..truth.len()).map(share).collect();
-        println!("{}: {shares:.3?} of {samples} intervals cover", entry.kind);
-        for (share, spec) in shares.iter().zip(entry.params) {
+        println!("{kind}: {shares:.3?} of {samples} intervals cover");
+        for (share, name) in shares.iter().zip(subject.param_names()) {
             let near = (share - 0.95).abs() < slack;
-            assert!(near, "{} {}: {share}", entry.kind, spec.name);
+            assert!(near, "{kind} {name}: {share}");
         }
         let mean = shares.iter().sum::<f64>() / shares.len() as f64;
         let allowed = if samples >= 500 { 0.02 } else { slack };
-        assert!((mean - 0.95).abs() <= allowed, "{}: {shares:?}", entry.kind);
-    }
+        assert!((mean - 0.95).abs() <= allowed, "{kind}: {shares:?}");
+    });
 }
 
 #[test]
 fn simulation_is_the_same_for_the_same_seed_and_another_for_another() {
-    for (entry, harness, corpus, spec) in parametric() {
-        let templates = recover::templates(&(harness.columns)(), &spec.templates, 500);
-        let truth = &truth_of(entry, &corpus, &spec);
-        let draw = |seed| (harness.simulate)(truth, &templates, seed).expect("simulated rows");
-        assert_eq!(draw(7), draw(7), "{}", entry.kind);
-        assert_ne!(draw(7), draw(8), "{}", entry.kind);
-    }
+    each_subject(|subject| {
+        let (templates, truth) = (subject.templates(500), subject.truth());
+        let draw = |seed| subject.simulate(&truth, &templates, seed);
+        assert_eq!(draw(7), draw(7), "{}", subject.kind());
+        assert_ne!(draw(7), draw(8), "{}", subject.kind());
+    });
 }
 
 #[test]
 fn fits_do_not_depend_on_the_thread_count_or_the_order_of_rows() {
-    for (entry, harness, corpus, spec) in parametric() {
-        let names = (harness.columns)();
-        let templates = recover::templates(
-            &names,
-            &spec.templates,
-            SIMULATED_CUSTOMERS.min(spec.most_customers),
-        );
-        let truth = &truth_of(entry, &corpus, &spec);
-        let mut drawn = (harness.simulate)(truth, &templates, 11).expect("simulated rows");
+    each_subject(|subject| {
+        let kind = subject.kind();
+        let templates = subject.templates(SIMULATED_CUSTOMERS);
+        let mut drawn = subject.simulate(&subject.truth(), &templates, 11);
         let fit = |rows: &[Vec<f64>], threads: usize| {
-            let frame = recover::to_frame(&names, rows);
-            let options = FitOptions {
-                threads,
-                ..FitOptions::default()
-            };
-            let batch = frame.batch().expect("columns of a frame");
-            let fitted = cvm::fit(entry.kind, &batch, &options).expect("a fit");
+            let fitted = subject.fit(rows, threads).expect("a fit");
             (fitted.model.fingerprint(), fitted.report.params)
         };
         let alone = fit(&drawn, 1);
-        for threads in [2, 3, 7] {
-            assert_eq!(
-                fit(&drawn, threads),
-                alone,
-                "{} on {threads} threads",
-                entry.kind
-            );
+        for threads in [2, 7] {
+            assert_eq!(fit(&drawn, threads), alone, "{kind} on {threads} threads");
         }
         // The fingerprint may differ: training facts hold means summed in the order of the rows.
-        let bits = |params: &[f64]| params.iter().map(|p| p.to_bits()).collect::<Vec<u64>>();
-        drawn.reverse();
-        let reversed = fit(&drawn, 2).1;
-        assert_eq!(bits(&reversed), bits(&alone.1), "{} reversed", entry.kind);
         shuffle(&mut drawn, 13);
         let shuffled = fit(&drawn, 2).1;
-        assert_eq!(bits(&shuffled), bits(&alone.1), "{} shuffled", entry.kind);
-    }
+        for (got, want) in shuffled.iter().zip(&alone.1) {
+            // Rows with paths are not merged: their sums run in the order given.
+            let near = !subject.spec.covariates.is_empty()
+                && (got - want).abs() <= ORDER_TOLERANCE * want.abs();
+            assert!(
+                near || got.to_bits() == want.to_bits(),
+                "{kind} shuffled: {got} and {want}"
+            );
+        }
+    });
 }
 
 /// Fisher and Yates.
@@ -252,8 +222,8 @@ fn shuffle<T>(items: &mut [T], seed: u64) {
 
 #[test]
 fn a_file_gives_the_model_back() {
-    for sample in models() {
-        let Sample { name, model, .. } = &sample;
+    each_model(|sample| {
+        let Sample { name, model, .. } = sample;
         let bytes = model.encode().expect("bytes of a model");
         assert_eq!(
             bytes,
@@ -268,14 +238,14 @@ fn a_file_gives_the_model_back() {
         let difference =
             compare::first_difference(&score(&back, &frame, 1), &score(model, &frame, 1));
         assert_eq!(difference, None, "{name}");
-    }
+    });
 }
 
 #[test]
 fn random_rows_are_scored_or_refused_and_never_both() {
     let mut refused = 0;
-    for sample in models() {
-        let Sample { name, model, .. } = &sample;
+    each_model(|sample| {
+        let Sample { name, model, .. } = sample;
         let frame = rows::frame(model.schema(), sample.rows(ROWS), 17);
         let scores = score(model, &frame, 1);
         let scored = |code: RowCode| matches!(code, RowCode::Ok | RowCode::Infinite);
@@ -304,7 +274,7 @@ fn random_rows_are_scored_or_refused_and_never_both() {
                 );
             }
         }
-    }
+    });
     assert!(
         refused > 1_000,
         "only {refused} rows refused: the rows are too tame"
@@ -314,8 +284,8 @@ fn random_rows_are_scored_or_refused_and_never_both() {
 /// `score(a ++ b) == score(a) ++ score(b)`, wherever the cut is.
 #[test]
 fn rows_are_independent() {
-    for sample in models() {
-        let Sample { name, model, .. } = &sample;
+    each_model(|sample| {
+        let Sample { name, model, .. } = sample;
         let frame = rows::frame(model.schema(), sample.rows(ROWS), 23);
         let whole = score(model, &frame, 1);
         let mut random = Random::new(29);
@@ -330,7 +300,7 @@ fn rows_are_independent() {
                 start = end;
             }
         }
-    }
+    });
 }
 
 fn part_of(scores: &Scores, start: usize, end: usize) -> Scores {
@@ -347,9 +317,13 @@ fn part_of(scores: &Scores, start: usize, end: usize) -> Scores {
 
 #[test]
 fn scores_do_not_depend_on_the_thread_count() {
-    for sample in models() {
-        let Sample { name, model, .. } = &sample;
-        let frame = rows::frame(model.schema(), sample.rows(35_003), 31);
+    each_model(|sample| {
+        let Sample { name, model, .. } = sample;
+        let count = sample.rows(35_003);
+        if count < ROWS_OF_TWO_THREADS {
+            return;
+        }
+        let frame = rows::frame(model.schema(), count, 31);
         let batch = frame.batch().expect("columns of a frame");
         // The usual outputs: rows of the others cost too much for so many.
         let options = ScoreOptions {
@@ -364,28 +338,28 @@ fn scores_do_not_depend_on_the_thread_count() {
             assert_eq!(difference, None, "{name} on {threads} threads");
             assert_eq!(together.issues, alone.issues, "{name} on {threads} threads");
         }
-    }
+    });
 }
 
 /// Columns of a row-major matrix, as a notebook has them, score as their copies do.
 #[test]
 fn strided_columns_score_like_contiguous_ones() {
-    for sample in models() {
-        let Sample { name, model, .. } = &sample;
+    each_model(|sample| {
+        let Sample { name, model, .. } = sample;
         let frame = rows::frame(model.schema(), sample.rows(ROWS), 37);
         let (names, matrix) = rows::matrix(&frame);
         let batch = rows::strided(&frame, &names, &matrix);
         let strided = model.score(&batch, &model.probe().options).expect("scores");
         let difference = compare::first_difference(&strided, &score(model, &frame, 1));
         assert_eq!(difference, None, "{name}");
-    }
+    });
 }
 
 /// Asking for one output gives the bits it has among all of them.
 #[test]
 fn outputs_do_not_depend_on_each_other() {
-    for sample in models() {
-        let Sample { name, model, .. } = &sample;
+    each_model(|sample| {
+        let Sample { name, model, .. } = sample;
         let frame = rows::frame(model.schema(), sample.rows(ROWS / 4), 41);
         let all = score(model, &frame, 1);
         for (output, values) in &all.outputs {
@@ -400,5 +374,5 @@ fn outputs_do_not_depend_on_each_other() {
                 assert!(same, "{name}: {output} row {row}: {got:e} and {want:e}");
             }
         }
-    }
+    });
 }

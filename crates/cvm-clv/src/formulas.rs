@@ -5,7 +5,7 @@
 
 use crate::merged::CHEAP_NS;
 use crate::random::Random;
-use cvm_core::{Derivatives, Likelihood, Nested, Order, ParamSpec, Process};
+use cvm_core::{Derivatives, FarMaximum, Likelihood, Nested, Order, ParamSpec, Process};
 use std::fmt;
 
 /// A model at given parameters.
@@ -56,6 +56,12 @@ pub trait Formulas: Clone + fmt::Debug + Send + Sync + 'static {
 
     /// The model inside this one that a fit is compared with and never ends below.
     fn nested() -> Option<Nested<Self::Row>> {
+        None
+    }
+
+    /// Where a maximum that was not found may lie at infinity: as [`cvm_core::ParametricModel::far_maximum`].
+    fn far_maximum(reached: &[f64]) -> Option<FarMaximum> {
+        let _ = reached;
         None
     }
 

@@ -24,6 +24,7 @@
 
 mod currency;
 mod orders;
+mod probe;
 mod spread;
 mod stream;
 mod subscription;

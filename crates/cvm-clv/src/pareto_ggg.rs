@@ -38,7 +38,9 @@ use crate::pareto_nbd::ParetoNbd;
 use crate::purchase::Purchase;
 use crate::random::Random;
 use crate::rfm::Rfm;
-use cvm_core::{Derivatives, Effect, Nested, NestedPlace, Order, ParamError, ParamSpec, Process};
+use cvm_core::{
+    Derivatives, Effect, FarMaximum, Nested, NestedPlace, Order, ParamError, ParamSpec, Process,
+};
 use cvm_math::{digamma, exp, expm1, ln, ln_gamma, log1p, trigamma};
 use gap::{Fate, Slopes};
 use rhythm::Rhythm;
@@ -330,6 +332,23 @@ impl Formulas for ParetoGgg {
         const NARROW: f64 = 1e8;
         let embed = |pareto: &[f64]| [&[NARROW, NARROW], pareto].concat();
         Some(Nested::of::<Purchase<ParetoNbd>>(NestedPlace::Limit, embed))
+    }
+
+    /// Of customers who share one rhythm `k` the likelihood rises with `t = γk` for ever.
+    fn far_maximum(reached: &[f64]) -> Option<FarMaximum> {
+        /// Regularities that differ by a hundredth.
+        const SHARED: f64 = 1e4;
+        let (t, gamma) = (*reached.first()?, *reached.get(1)?);
+        let mut start = reached.to_vec();
+        (start[0], start[1]) = (SHARED, SHARED * (gamma / t));
+        let sound = start.iter().all(|value| value.is_finite() && *value > 0.0);
+        (t > SHARED && sound).then_some(FarMaximum {
+            param: 0,
+            bounds: (f64::MIN_POSITIVE, SHARED),
+            start,
+            advice: "all customers share one rhythm, `t`/`gamma`: a CNBD-k with that `k`, or at 1 a \
+                     Pareto/NBD, says it with fewer parameters",
+        })
     }
 
     fn simulate_one(&self, template: &Rfm, random: &mut Random) -> Rfm {

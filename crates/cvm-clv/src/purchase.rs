@@ -57,6 +57,8 @@ pub trait PurchaseFormulas: Formulas<Row = Rfm> {
     /// One in so many of the usual probe rows is enough, where forecasts are long quadratures; then
     /// equal rows are answered once, too.
     const PROBED_ONE_IN: usize = 1;
+    /// Rough cost of [`PurchaseFormulas::ln_tail`] in nanoseconds.
+    const LN_TAIL_NS: f64 = 1_000.0;
 
     /// Checks beyond [`Rfm::new`].
     ///
@@ -223,6 +225,14 @@ pub trait PurchaseModel: Scorer {
 
     /// Answers for every customer, each alone.
     fn forecast(&self, what: Forecast, customers: Customers<'_>, out: &mut [f64]);
+
+    /// `n ↦ ln P(X(t) ≥ n)` of the one customer given: the bits of [`Forecast::LnTail`], where what does
+    /// not depend on `n` is computed once.
+    fn ln_tails<'a>(&'a self, customer: Customers<'a>, t: f64) -> Box<dyn Fn(f64) -> f64 + 'a>;
+
+    /// Rough cost of one such probability in nanoseconds, by which probe rows of composed models are
+    /// chosen: fixed by the kind alone.
+    fn ln_tail_ns(&self) -> f64;
 
     /// A boxed copy.
     fn clone_box(&self) -> Box<dyn PurchaseModel>;

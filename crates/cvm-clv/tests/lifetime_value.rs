@@ -3,8 +3,14 @@
 mod common;
 
 use common::{bits, cdnow, close, score};
-use cvm_clv::{BgNbd, GammaGamma, LifetimeValue, Purchase, SpendModel, Spending};
-use cvm_core::{Frame, ModelState, RowCode, RowStatus, ScoreOptions, Scorer, TimeUnit};
+use cvm_clv::{
+    BgNbd, Customers, Forecast, GammaGamma, LifetimeValue, ParetoNbd, Purchase, PurchaseModel, Rfm,
+    SpendModel, Spending, TimedPurchases,
+};
+use cvm_core::{
+    Covariates, Frame, FrameColumn, ModelState, ParametricModel, RowCode, RowStatus, ScoreOptions,
+    Scorer, TimeUnit,
+};
 
 type Model = Purchase<BgNbd>;
 
@@ -189,4 +195,69 @@ fn state_and_probes_come_back() {
         error.to_string().contains("not a purchase model"),
         "{error}"
     );
+}
+
+/// Many probabilities of one customer have the bits that each has alone.
+#[test]
+fn counts_of_one_customer_have_the_bits_of_single_answers() {
+    let pareto = [0.9, 6.0, 1.2, 15.0];
+    let timed = TimedPurchases::from_params(&pareto, None).unwrap();
+    let models: [Box<dyn PurchaseModel>; 4] = [
+        Box::new(Model::from_params(&[0.2426, 4.4136, 0.7929, 2.4259], None).unwrap()),
+        Box::new(Purchase::<ParetoNbd>::from_params(&pareto, None).unwrap()),
+        Box::new(timed.clone()),
+        Box::new(timed.with_covariates(season())),
+    ];
+    let row = Rfm::new(3.0, 9.1, 21.0).unwrap();
+    let path = [60.0, -1.0, 0.0, 22.5, 1.0, 30.0, 0.5];
+    for (place, model) in models.iter().enumerate() {
+        let customers = Customers {
+            rows: &[row],
+            covariates: if place == 3 { &path } else { &[] },
+        };
+        let tails = model.ln_tails(customers, 26.0);
+        for n in [0.0, 1.0, 2.0, 3.0, 7.0, 7.0, 30.0] {
+            let mut alone = [0.0];
+            model.forecast(Forecast::LnTail { t: 26.0, n }, customers, &mut alone);
+            assert!(alone[0] <= 0.0, "{place} {n}");
+            assert_eq!(tails(n).to_bits(), alone[0].to_bits(), "{place} {n}");
+        }
+    }
+}
+
+fn season() -> Covariates {
+    let names = |process: &str| match process {
+        "purchase" => vec!["season".to_owned()],
+        _ => Vec::new(),
+    };
+    let mut season = Covariates::new(TimedPurchases::PROCESSES, TimedPurchases::PARAMS, &names);
+    season.coefficients[0] = 0.8;
+    season
+}
+
+/// Where counts are quadratures a file holds few customers of many orders; every refusal stays.
+#[test]
+fn probe_rows_are_what_the_kind_can_afford() {
+    let params = [0.9, 6.0, 1.2, 15.0];
+    let count = |purchase: Box<dyn PurchaseModel>| {
+        let (all, own) = (purchase.probe_rows(), purchase.schema().fields.len());
+        let part = LifetimeValue::new(purchase, gamma_gamma(6.25, 3.74, 15.44)).probe_rows();
+        let bad = |frame: &Frame| {
+            let columns = frame.columns[..own].iter().map(|(_, column)| column);
+            let rows = columns.map(|column| match column {
+                FrameColumn::Numbers(values) => values.iter().filter(|v| !v.is_finite()).count(),
+                FrameColumn::Text { .. } => 0,
+            });
+            rows.sum::<usize>()
+        };
+        assert_eq!(bad(&all), bad(&part));
+        (all.row_count, part.row_count)
+    };
+    let (all, part) = count(Box::new(
+        Purchase::<ParetoNbd>::from_params(&params, None).unwrap(),
+    ));
+    assert_eq!(all, part);
+    let timed = TimedPurchases::from_params(&params, None).unwrap();
+    let (all, part) = count(Box::new(timed));
+    assert!(part < all && part > 15, "{part} of {all}");
 }

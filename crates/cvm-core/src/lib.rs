@@ -27,7 +27,7 @@ pub use explain::{Attributions, ExplainMethod, Question};
 pub use frame::{Frame, FrameColumn};
 pub use likelihood::{Derivatives, Likelihood, Order};
 pub use model::{ParametricModel, Reading, RowReader};
-pub use nested::{Nested, NestedLikelihood, NestedPlace};
+pub use nested::{FarMaximum, Nested, NestedLikelihood, NestedPlace};
 pub use params::{ParamSpec, Transform};
 pub use process::{CovariateTerm, Covariates, Effect, Process};
 pub use reasons::{Reason, ReasonDirection, ReasonOptions, Reasons};

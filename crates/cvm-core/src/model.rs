@@ -1,8 +1,8 @@
 //! The contract of a model with a fixed list of parameters: one file, one implementation.
 
 use crate::{
-    Covariates, Domain, InputError, InputField, InputSchema, Likelihood, ModelState, Nested,
-    ParamError, ParamSpec, Process, RowStatus, Scorer, StateError, TimeUnit,
+    Covariates, Domain, FarMaximum, InputError, InputField, InputSchema, Likelihood, ModelState,
+    Nested, ParamError, ParamSpec, Process, RowStatus, Scorer, StateError, TimeUnit,
 };
 use serde_json::{Map, Value};
 
@@ -120,9 +120,29 @@ pub trait ParametricModel: Scorer + Clone + Sized + 'static {
         None
     }
 
+    /// For a fit that found no maximum and stopped at `reached`: where it may lie at infinity, a bound on
+    /// the way there.
+    fn far_maximum(reached: &[f64]) -> Option<FarMaximum> {
+        let _ = reached;
+        None
+    }
+
     /// Draws one row per template row: the template supplies what is not random (`T`; for spend the
     /// frequency). Deterministic in `seed`.
     fn simulate(&self, templates: &[Self::Row], seed: u64) -> Vec<Self::Row>;
+
+    /// The same of a model with covariates: `values` are those of [`ParametricModel::covariate_fields`] of
+    /// the templates, row by row, in which whatever drawn purchases make of them is overwritten. `None`
+    /// where the kind draws none, or a template's values are not legal.
+    fn simulate_with_covariates(
+        &self,
+        templates: &[Self::Row],
+        values: &mut [f64],
+        seed: u64,
+    ) -> Option<Vec<Self::Row>> {
+        let _ = (templates, values, seed);
+        None
+    }
 
     /// Takes over what a state holds beyond the parameters, such as covariates.
     ///

@@ -11,6 +11,19 @@ pub enum NestedPlace {
     Limit,
 }
 
+/// Where to look for a maximum that lies at infinity: a bound on the way there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FarMaximum {
+    /// The parameter with the bound, by index.
+    pub param: usize,
+    /// Its least and greatest value.
+    pub bounds: (f64, f64),
+    /// Parameters to start from.
+    pub start: Vec<f64>,
+    /// What such data say, and what to do.
+    pub advice: &'static str,
+}
+
 /// The likelihood of a smaller model on the rows of a larger one, with its starts.
 pub type NestedLikelihood = (Box<dyn Likelihood>, Vec<Vec<f64>>);
 

@@ -77,6 +77,15 @@ pub enum Finding {
         /// Whether it is the upper one.
         upper: bool,
     },
+    /// The likelihood rises for ever with a parameter, which is held where that no longer matters.
+    AtInfinity {
+        /// Which.
+        parameter: usize,
+        /// Where it is held.
+        value: f64,
+        /// What such data say, and what to do.
+        advice: &'static str,
+    },
     /// Parameters the L1 penalty set to zero.
     Zeroed {
         /// Which.
@@ -110,6 +119,7 @@ impl Finding {
             Finding::AboveSaturated { .. } => "above_saturated",
             Finding::BelowNested { .. } => "below_nested",
             Finding::AtBound { .. } => "at_bound",
+            Finding::AtInfinity { .. } => "at_infinity",
             Finding::Zeroed { .. } => "zeroed",
             Finding::NoStandardErrors => "no_standard_errors",
             Finding::Influential { .. } => "influential",
@@ -126,6 +136,7 @@ impl Finding {
             Finding::Escaped { parameter, .. }
             | Finding::Vague { parameter, .. }
             | Finding::AtBound { parameter, .. }
+            | Finding::AtInfinity { parameter, .. }
             | Finding::Influential { parameter, .. } => vec![*parameter],
             _ => Vec::new(),
         }
@@ -175,6 +186,14 @@ impl Finding {
                  conditional on it",
                 name(*parameter),
                 if *upper { "upper" } else { "lower" }
+            ),
+            Finding::AtInfinity {
+                parameter,
+                value,
+                advice,
+            } => format!(
+                "the likelihood rises with {} for ever: held at {value}; {advice}",
+                name(*parameter)
             ),
             Finding::Zeroed { parameters } => format!(
                 "the L1 penalty set {} to zero: no standard errors for them, and the others' \

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Everything known of one kind.
 #[derive(Debug, Clone, Deserialize)]
@@ -38,6 +39,9 @@ pub struct HarnessSpec {
     /// identified by such data.
     #[serde(default)]
     pub truth: BTreeMap<String, f64>,
+    /// Covariates by process, whose columns (of a path, all its numbered ones) the templates hold.
+    #[serde(default)]
+    pub covariates: BTreeMap<String, Vec<String>>,
     /// One in so many of the usual rows is scored, for a kind whose formulas take milliseconds a row.
     #[serde(default = "one")]
     pub one_row_in: usize,
@@ -47,6 +51,9 @@ pub struct HarnessSpec {
     /// One in so many of the usual samples is drawn.
     #[serde(default = "one")]
     pub one_sample_in: usize,
+    /// Beyond that, one in so many where time is short (`make test`, not `make test-slow`).
+    #[serde(default = "one")]
+    pub one_quick_sample_in: usize,
 }
 
 fn one() -> usize {
@@ -254,17 +261,22 @@ impl Corpus {
         folder.join(format!("{name}.cvm"))
     }
 
-    /// Opens the file of a model.
+    /// The model of a file, opened once in a process: opening scores the probe rows, which takes some
+    /// kinds seconds.
     ///
     /// # Panics
     /// If the file does not open.
     #[must_use]
-    pub fn open(&self, name: &str) -> Model {
+    pub fn open(&self, name: &str) -> Arc<Model> {
+        static OPENED: Mutex<BTreeMap<PathBuf, Arc<Model>>> = Mutex::new(BTreeMap::new());
         let path = self.model_path(name);
-        match Model::open_file(&path) {
-            Ok(opened) => opened.model,
-            Err(error) => panic!("{}: {error}", path.display()),
-        }
+        let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+        let model = opened.entry(path).or_insert_with_key(|path| {
+            let file = Model::open_file(path);
+            let file = file.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            Arc::new(file.model)
+        });
+        Arc::clone(model)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Analytic gradients against central differences of the log-likelihood.
 
-use cvm::{Error, Harness};
+use crate::subject::Subject;
+use cvm::Error;
 
 /// Step of the differences, as a share of the parameter.
 const STEP: f64 = 1e-3;
@@ -10,12 +11,12 @@ const STEP: f64 = 1e-3;
 ///
 /// # Errors
 /// Parameters or a row that the model refuses.
-pub fn worst_error(harness: &Harness, params: &[f64], row: &[f64]) -> Result<f64, Error> {
+pub fn worst_error(subject: &Subject, params: &[f64], row: &[f64]) -> Result<f64, Error> {
     let mut gradient = vec![0.0; params.len()];
-    (harness.log_lik_grad)(params, row, &mut gradient)?;
+    subject.log_lik_grad(params, row, &mut gradient)?;
     let mut worst = 0.0_f64;
     for (index, analytic) in gradient.iter().enumerate() {
-        let numeric = difference(harness, params, row, index)?;
+        let numeric = difference(subject, params, row, index)?;
         let error = (analytic - numeric).abs() / numeric.abs().max(1.0);
         worst = if error.is_nan() {
             f64::INFINITY
@@ -27,14 +28,14 @@ pub fn worst_error(harness: &Harness, params: &[f64], row: &[f64]) -> Result<f64
 }
 
 /// Five-point rule: the error falls with the fourth power of the step.
-fn difference(harness: &Harness, params: &[f64], row: &[f64], index: usize) -> Result<f64, Error> {
+fn difference(subject: &Subject, params: &[f64], row: &[f64], index: usize) -> Result<f64, Error> {
     // A parameter of zero (a coefficient, a dependence) moves on its own scale.
     let size = params[index].abs();
     let step = STEP * if size == 0.0 { 1.0 } else { size };
     let at = |steps: f64| {
         let mut moved = params.to_vec();
         moved[index] += steps * step;
-        (harness.log_lik)(&moved, row)
+        subject.log_lik(&moved, row)
     };
     let near = at(1.0)? - at(-1.0)?;
     let far = at(2.0)? - at(-2.0)?;
@@ -46,9 +47,9 @@ fn difference(harness: &Harness, params: &[f64], row: &[f64], index: usize) -> R
 ///
 /// # Errors
 /// Parameters or a row that the model refuses.
-pub fn value_error(harness: &Harness, params: &[f64], row: &[f64]) -> Result<f64, Error> {
+pub fn value_error(subject: &Subject, params: &[f64], row: &[f64]) -> Result<f64, Error> {
     let mut gradient = vec![0.0; params.len()];
-    let with = (harness.log_lik_grad)(params, row, &mut gradient)?;
-    let without = (harness.log_lik)(params, row)?;
+    let with = subject.log_lik_grad(params, row, &mut gradient)?;
+    let without = subject.log_lik(params, row)?;
     Ok((with - without).abs() / without.abs().max(1.0))
 }

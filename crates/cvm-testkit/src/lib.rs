@@ -9,6 +9,8 @@ pub mod gradient;
 pub mod pinned;
 pub mod recover;
 pub mod rows;
+pub mod subject;
 
 pub use golden::Corpus;
 pub use pinned::Pinned;
+pub use subject::Subject;

@@ -1,7 +1,7 @@
 //! Simulate, fit, and find the parameters again.
 
-use cvm::{Entry, Error, FitOptions, FitReport, Frame, Harness};
-use std::collections::BTreeMap;
+use crate::subject::Subject;
+use cvm::{Error, FitReport};
 
 /// A fit to simulated rows, seen from the parameters they were drawn with.
 #[derive(Debug, Clone)]
@@ -18,17 +18,14 @@ pub struct Recovered {
 /// Simulates one row per template with `truth` and fits them.
 ///
 /// # Errors
-/// Templates or parameters that the model refuses, or a fit that fails.
+/// A fit that fails.
 pub fn simulate_and_fit(
-    entry: &Entry,
-    harness: &Harness,
+    subject: &Subject,
     truth: &[f64],
     templates: &[Vec<f64>],
     seed: u64,
 ) -> Result<Recovered, Error> {
-    let rows = (harness.simulate)(truth, templates, seed)?;
-    let frame = to_frame(&(harness.columns)(), &rows);
-    let fitted = cvm::fit(entry.kind, &frame.batch()?, &FitOptions::default())?;
+    let fitted = subject.fit(&subject.simulate(truth, templates, seed), 0)?;
     let report = fitted.report;
     let pairs = report.params.iter().zip(truth).zip(&report.standard_errors);
     let distance = pairs
@@ -47,43 +44,4 @@ pub fn simulate_and_fit(
         distance,
         covers,
     })
-}
-
-/// Rows as columns.
-#[must_use]
-pub fn to_frame(names: &[String], rows: &[Vec<f64>]) -> Frame {
-    let mut frame = Frame::new(rows.len());
-    for (index, name) in names.iter().enumerate() {
-        let values = rows.iter().map(|row| row[index]).collect();
-        frame = frame.with_numbers(name.clone(), values);
-    }
-    frame
-}
-
-/// `count` template rows: the corpus's templates over and over, in the order of `names`.
-///
-/// # Panics
-/// If a column is absent or empty.
-#[must_use]
-pub fn templates(
-    names: &[String],
-    corpus: &BTreeMap<String, Vec<f64>>,
-    count: usize,
-) -> Vec<Vec<f64>> {
-    let columns: Vec<&Vec<f64>> = names
-        .iter()
-        .map(|name| {
-            corpus
-                .get(name)
-                .unwrap_or_else(|| panic!("templates lack column `{name}`"))
-        })
-        .collect();
-    (0..count)
-        .map(|row| {
-            columns
-                .iter()
-                .map(|column| column[row % column.len()])
-                .collect()
-        })
-        .collect()
 }

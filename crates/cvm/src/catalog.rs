@@ -1,10 +1,11 @@
 //! Every kind of model this build can open: one line per kind.
 
+use crate::harness::Harness;
 use crate::param_intervals::{IntervalMethod, ParamInterval, ProgressFn};
 use crate::{Error, FitOptions, FitWatch, Fitted, fit_parametric, param_intervals};
 use cvm_core::{
-    Batch, Covariates, ErrorKind, ModelState, ParamError, ParamSpec, ParametricModel, Process,
-    Scorer, StateError, TimeUnit,
+    Batch, Covariates, ModelState, ParamError, ParamSpec, ParametricModel, Process, Scorer,
+    StateError, TimeUnit,
 };
 
 type OpenFn = fn(&ModelState) -> Result<Box<dyn Scorer>, StateError>;
@@ -18,12 +19,6 @@ type IntervalsFn = fn(
 ) -> Result<Vec<ParamInterval>, Error>;
 type PartialFn = fn(&Batch<'_>, &FitOptions, &[f64]) -> Result<Vec<f64>, Error>;
 type BuildFn = fn(&[f64], Covariates, Option<TimeUnit>) -> Result<Box<dyn Scorer>, ParamError>;
-
-/// Log-likelihood of a row at `params`; fills the gradient.
-pub type GradientFn = fn(params: &[f64], row: &[f64], gradient: &mut [f64]) -> Result<f64, Error>;
-/// Draws one row per template row.
-pub type SimulateFn =
-    fn(params: &[f64], templates: &[Vec<f64>], seed: u64) -> Result<Vec<Vec<f64>>, Error>;
 
 /// One kind of model.
 #[derive(Debug, Clone, Copy)]
@@ -45,19 +40,6 @@ pub struct Entry {
     pub processes: &'static [Process],
     /// Whether covariates are paths over time, in as many numbered columns as a table has.
     pub covariate_paths: bool,
-}
-
-/// A parametric model by plain values, so that test harnesses can loop over the catalog.
-#[derive(Debug, Clone, Copy)]
-pub struct Harness {
-    /// Names of the columns a row is made of.
-    pub columns: fn() -> Vec<String>,
-    /// Log-likelihood of one row at `params`; fills the gradient.
-    pub log_lik_grad: GradientFn,
-    /// Log-likelihood of one row by its own code path (no derivatives).
-    pub log_lik: fn(params: &[f64], row: &[f64]) -> Result<f64, Error>,
-    /// One simulated row per template row.
-    pub simulate: SimulateFn,
 }
 
 /// Every kind this build can open.
@@ -177,12 +159,7 @@ impl Entry {
             kind: M::KIND,
             title: M::TITLE,
             params: M::PARAMS,
-            harness: Some(Harness {
-                columns: columns::<M>,
-                log_lik_grad: log_lik_grad::<M>,
-                log_lik: log_lik::<M>,
-                simulate: simulate::<M>,
-            }),
+            harness: Some(Harness::of::<M>()),
             open: open::<M>,
             fit: Some(fit_parametric::fit::<M>),
             build: Some(build::<M>),
@@ -240,55 +217,4 @@ fn build<M: ParametricModel>(
 
 fn open<M: ParametricModel>(state: &ModelState) -> Result<Box<dyn Scorer>, StateError> {
     Ok(Box::new(cvm_clv::parametric_from_state::<M>(state)?))
-}
-
-fn columns<M: ParametricModel>() -> Vec<String> {
-    M::fit_schema(None)
-        .fields
-        .into_iter()
-        .map(|field| field.name)
-        .collect()
-}
-
-fn row<M: ParametricModel>(values: &[f64]) -> Result<M::Row, Error> {
-    M::row(values).ok().flatten().ok_or_else(|| {
-        Error::new(
-            ErrorKind::InvalidInput,
-            format!("{values:?} is not a row of {}", M::KIND),
-        )
-    })
-}
-
-fn log_lik_grad<M: ParametricModel>(
-    params: &[f64],
-    values: &[f64],
-    gradient: &mut [f64],
-) -> Result<f64, Error> {
-    Ok(M::from_params(params, None)?.log_lik_grad(&row::<M>(values)?, gradient))
-}
-
-fn log_lik<M: ParametricModel>(params: &[f64], values: &[f64]) -> Result<f64, Error> {
-    Ok(M::from_params(params, None)?.log_lik(&row::<M>(values)?))
-}
-
-fn simulate<M: ParametricModel>(
-    params: &[f64],
-    templates: &[Vec<f64>],
-    seed: u64,
-) -> Result<Vec<Vec<f64>>, Error> {
-    let model = M::from_params(params, None)?;
-    let rows: Vec<M::Row> = templates
-        .iter()
-        .map(|values| row::<M>(values))
-        .collect::<Result<_, _>>()?;
-    let width = M::fit_schema(None).fields.len();
-    let drawn = model.simulate(&rows, seed);
-    Ok(drawn
-        .iter()
-        .map(|row| {
-            let mut values = vec![0.0; width];
-            M::row_values(row, &mut values);
-            values
-        })
-        .collect())
 }

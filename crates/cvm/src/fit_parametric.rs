@@ -10,8 +10,11 @@ use cvm_core::{
     Batch, Covariates, Derivatives, InputField, InputSchema, Likelihood, NestedPlace, Order,
     ParametricModel, Transform,
 };
-use cvm_fit::{Fit, RowContributions, Settings, diagnose_influence};
+use cvm_fit::{
+    Finding, Fit, FitError, ParamState, Progress, RowContributions, Settings, diagnose_influence,
+};
 use serde_json::{Map, Value};
+use std::ops::ControlFlow;
 
 /// Standard errors by which one customer may move an estimate unsaid: in real samples the heaviest
 /// buyer moves one by about one.
@@ -154,7 +157,49 @@ impl<M: ParametricModel> Prepared<M> {
         };
         let params = &floor.params;
         let fit = cvm_fit::no_lower_than(usual, &likelihood, transforms, settings, params, &told);
+        let fit = match fit {
+            Err(FitError::NotConverged { fit }) => {
+                match self.at_far_maximum(&fit, &likelihood, floor.log_likelihood, &told) {
+                    Some(found) => Ok(found),
+                    None => Err(FitError::NotConverged { fit }),
+                }
+            }
+            other => other,
+        };
         Ok(Estimate::over(settled(fit, options)?, &floor))
+    }
+
+    /// The fit on the way to a maximum at infinity, where the one that went `astray` may have been
+    /// heading; `None` if it is lower than that by what matters, or than the model inside.
+    fn at_far_maximum(
+        &self,
+        astray: &Fit,
+        likelihood: &dyn Likelihood,
+        floor: f64,
+        watch: &dyn Fn(&Progress<'_>) -> ControlFlow<()>,
+    ) -> Option<Fit> {
+        /// Log-likelihood that no test can tell from none.
+        const NOTHING: f64 = 0.05;
+        let far = M::far_maximum(&astray.params)?;
+        let mut bounds = vec![None; self.transforms.len()];
+        *bounds.get_mut(far.param)? = Some(far.bounds);
+        let settings = Settings {
+            bounds,
+            ..self.settings.clone()
+        };
+        let starts = [far.start];
+        let found = cvm_fit::maximize_with(likelihood, &self.transforms, &starts, &settings, watch);
+        let mut fit = found.ok()?;
+        let high = fit.log_likelihood >= floor.max(astray.log_likelihood - NOTHING);
+        let held = fit.states.get(far.param) == Some(&ParamState::AtUpper);
+        (high && held).then(|| {
+            fit.note(Finding::AtInfinity {
+                parameter: far.param,
+                value: far.bounds.1,
+                advice: far.advice,
+            });
+            fit
+        })
     }
 
     /// With covariates from the maximum without them.

@@ -65,7 +65,7 @@ const PAIRS: &[Pair] = &[
 #[test]
 fn a_true_smaller_model_is_not_rejected_nor_above() {
     for pair in PAIRS {
-        let frame = simulated(pair.smaller, pair.params, pair.template, 4_000, 11);
+        let frame = simulated(pair.smaller, pair.params, pair.template, 2_000, 11);
         let small = fit(pair.smaller, &frame, json!({}));
         let large = fit(pair.larger, &frame, json!({}));
         let test = test(&large);
@@ -167,4 +167,30 @@ fn covariates_are_tested_against_none() {
     assert!(found.p_value > 1e-3, "{found:?}");
     let settings = json!({ "purchase_covariates": ["z"], "covariate_l2": 1.0 });
     assert!(fit("clv.pareto_nbd", &frame, settings).nested.is_empty());
+}
+
+/// Where all customers share one rhythm the likelihood of the Pareto/GGG rises for ever with `t`: the fit
+/// ends on the way, no lower, and says what to do.
+#[test]
+fn a_maximum_at_infinity_is_told() {
+    let truth = [1e4, 1e4 / 3.0, 1.0, 5.0, 1.0, 40.0];
+    let template = [0.0, 0.0, 60.0, 0.0];
+    let frame = simulated("clv.pareto_ggg", &truth, &template, 40, 17);
+    let report = fit("clv.pareto_ggg", &frame, json!({}));
+    assert!(report.converged, "{report:?}");
+    assert!((report.params[0] - 1e4).abs() < 1e-8, "{report:?}");
+    assert!(
+        (report.params[0] / report.params[1] / 3.0 - 1.0).abs() < 0.3,
+        "{report:?}"
+    );
+    let found = |kind: &str| report.findings.iter().find(|finding| finding.kind == kind);
+    let told = found("at_infinity").expect("the finding");
+    assert!(found("at_bound").is_some());
+    assert!(
+        told.sentence
+            .contains("`t` for ever: held at 10000; all customers share"),
+        "{told:?}"
+    );
+    let pareto = fit("clv.pareto_nbd", &frame, json!({}));
+    assert!(report.log_likelihood > pareto.log_likelihood);
 }

@@ -11,6 +11,7 @@ use crate::covariate_path::{CovariatePath, PathColumns, path_fields};
 use crate::covariates::load;
 use crate::formulas::Formulas;
 use crate::merged::MergedRows;
+use crate::random::Random;
 use crate::state::wrong_length;
 use cvm_core::{
     Covariates, Derivatives, Effect, InputField, InputSchema, Likelihood, ModelState, Nested,
@@ -128,6 +129,26 @@ impl ParametricModel for TimedContracts {
 
     fn simulate(&self, templates: &[Tenure], seed: u64) -> Vec<Tenure> {
         Bdw::at(&self.core.params()).simulate(templates, seed)
+    }
+
+    fn simulate_with_covariates(
+        &self,
+        templates: &[Tenure],
+        values: &mut [f64],
+        seed: u64,
+    ) -> Option<Vec<Tenure>> {
+        let width = (values.len() / templates.len().max(1)).max(1);
+        let each = (0u64..).zip(templates.iter().zip(values.chunks_exact(width)));
+        let draw = |(index, (tenure, values)): (u64, (&Tenure, &[f64]))| {
+            let path = self.columns.path(values, true, FIT_FIELDS, tenure.tenure);
+            let template = TimedTenure {
+                tenure: *tenure,
+                path: path.ok()?,
+            };
+            let mut random = Random::for_row(seed, index);
+            Some(self.core.simulate_one(&template, &mut random).tenure)
+        };
+        each.map(draw).collect()
     }
 
     fn adopt(self, state: &ModelState) -> Result<Self, StateError> {

@@ -189,17 +189,7 @@ impl<F: ContractFormulas> ContractModel for Contract<F> {
     }
 
     fn forecast(&self, what: ContractForecast, customers: Subscribers<'_>, out: &mut [f64]) {
-        if self.covariates.is_empty() {
-            return answer_all(&self.formulas, what, customers.rows, out);
-        }
-        let width = self.covariates.columns.len();
-        let each = customers
-            .rows
-            .iter()
-            .zip(customers.covariates.chunks_exact(width));
-        for ((row, values), slot) in each.zip(out) {
-            *slot = answer(&self.formulas_of(values), what, row.tenure);
-        }
+        self.forecast_knowing(what, customers, &mut Known::default(), out);
     }
 
     fn clone_box(&self) -> Box<dyn ContractModel> {
@@ -207,21 +197,43 @@ impl<F: ContractFormulas> ContractModel for Contract<F> {
     }
 }
 
-/// One forecast of many customers with the same parameters; equal tenures are answered once.
-fn answer_all<F: ContractFormulas>(
-    formulas: &F,
-    what: ContractForecast,
-    rows: &[Tenure],
-    out: &mut [f64],
-) {
+/// Answers to one question by tenure.
+#[derive(Debug, Clone)]
+pub(super) struct Known([(f64, f64); Known::SLOTS]);
+
+impl Known {
     const SLOTS: usize = 64;
-    let mut known = [(f64::NAN, 0.0); SLOTS];
-    for (row, value) in rows.iter().zip(out) {
-        let slot = &mut known[row.tenure as usize % SLOTS];
-        if slot.0 != row.tenure {
-            *slot = (row.tenure, answer(formulas, what, row.tenure));
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Known([(f64::NAN, 0.0); Known::SLOTS])
+    }
+}
+
+impl<F: ContractFormulas> Contract<F> {
+    /// One forecast of many customers; without covariates equal tenures are answered once, also those
+    /// of earlier calls with the same question.
+    pub(super) fn forecast_knowing(
+        &self,
+        what: ContractForecast,
+        customers: Subscribers<'_>,
+        known: &mut Known,
+        out: &mut [f64],
+    ) {
+        let width = self.covariates.columns.len();
+        for (index, (row, value)) in customers.rows.iter().zip(out).enumerate() {
+            if width > 0 {
+                let values = &customers.covariates[index * width..(index + 1) * width];
+                *value = answer(&self.formulas_of(values), what, row.tenure);
+                continue;
+            }
+            let slot = &mut known.0[row.tenure as usize % Known::SLOTS];
+            if slot.0 != row.tenure {
+                *slot = (row.tenure, answer(&self.formulas, what, row.tenure));
+            }
+            *value = slot.1;
         }
-        *value = slot.1;
     }
 }
 

@@ -1,5 +1,6 @@
 //! Scoring of batches by a contract model of any kind: the same outputs for all.
 
+use super::model::Known;
 use super::tenure::TENURE;
 use super::{Contract, ContractForecast, ContractFormulas, ContractModel, Subscribers, Tenure};
 use crate::purchase::{blank_bad_rows, check_rate, delta_per_period};
@@ -185,6 +186,7 @@ impl<F: ContractFormulas> Scorer for Contract<F> {
         let delta = delta_per_period(options, self.time_unit);
         let mut rows = [Tenure::NEW; CHUNK];
         let mut values = vec![0.0; width * CHUNK.min(total)];
+        let mut known = vec![Known::default(); wanted.len()];
         for offset in (0..total).step_by(CHUNK) {
             let range = offset..total.min(offset + CHUNK);
             let count = range.len();
@@ -201,9 +203,11 @@ impl<F: ContractFormulas> Scorer for Contract<F> {
                 rows: &rows[..count],
                 covariates,
             };
-            for (output, column) in wanted.iter().zip(&mut block.outputs) {
+            let each = wanted.iter().zip(&mut known);
+            for ((output, known), column) in each.zip(&mut block.outputs) {
                 let out = &mut column[range.clone()];
-                self.forecast(forecast(*output, options, delta), customers, out);
+                let what = forecast(*output, options, delta);
+                self.forecast_knowing(what, customers, known, out);
                 refuse(out, status, EXPECTATIONS.contains(output));
             }
             for column in &mut block.outputs {

@@ -4,6 +4,7 @@
 //! (`frequency`, a shared covariate) is there once. Buying and spend are independent given a
 //! customer's row, so the expectation of the product is the product.
 
+use super::probe::affordable;
 use super::spread::value_variance;
 use super::stream::{Flow, StreamChunk, ValueStream};
 use crate::purchase::{Clock, Customers, Forecast, PurchaseModel, multiply, purchase_from_state};
@@ -101,7 +102,9 @@ impl ValueStream for Orders {
     }
 
     fn probe_rows(&self) -> Frame {
-        let mut frame = self.purchase.probe_rows();
+        let t = self.probe_options().horizon_periods.unwrap_or_default();
+        let purchase = self.purchase.as_ref();
+        let mut frame = affordable(purchase, purchase.probe_rows(), t);
         for (name, values) in self.spend.probe_columns(frame.row_count) {
             if frame.get(&name).is_none() {
                 frame = frame.with_numbers(name, values);
@@ -118,6 +121,7 @@ impl ValueStream for Orders {
         Box::new(OrdersChunk {
             orders: self,
             count: 0,
+            refused: [false; CHUNK],
             rows: [Rfm::PLACEHOLDER; CHUNK],
             width: None,
             covariates: Vec::new(),
@@ -138,6 +142,8 @@ impl ValueStream for Orders {
 struct OrdersChunk<'a> {
     orders: &'a Orders,
     count: usize,
+    /// Rows that have no answer, and need no work.
+    refused: [bool; CHUNK],
     rows: [Rfm; CHUNK],
     /// Covariate values of a row, once a batch has been seen.
     width: Option<usize>,
@@ -186,6 +192,12 @@ impl OrdersChunk<'_> {
         }
     }
 
+    fn refuse(&mut self, status: &[RowStatus]) {
+        for (slot, status) in self.refused.iter_mut().zip(status) {
+            *slot = !status.is_ok();
+        }
+    }
+
     /// A forecast for a living customer, times P(alive).
     fn forecast(&self, forecast: Forecast, out: &mut [f64]) {
         self.orders
@@ -202,16 +214,15 @@ impl OrdersChunk<'_> {
         self.forecast(Forecast::Purchases { t }, out);
         let width = self.width();
         for (index, slot) in out.iter_mut().enumerate() {
+            if self.refused[index] {
+                *slot = f64::NAN;
+                continue;
+            }
             let customer = Customers {
                 rows: &self.rows[index..=index],
                 covariates: &self.covariates[index * width..(index + 1) * width],
             };
-            let ln_tail = |n: f64| {
-                let mut value = [0.0];
-                let what = Forecast::LnTail { t, n };
-                self.orders.purchase.forecast(what, customer, &mut value);
-                value[0]
-            };
+            let ln_tail = self.orders.purchase.ln_tails(customer, t);
             let gain = super::product(margin, self.expected_spend[index]) - per_payment;
             let spends = [margin, within[index], of_mean[index], gain];
             *slot = value_variance(*slot, ln_tail, spends);
@@ -250,10 +261,12 @@ impl StreamChunk for OrdersChunk<'_> {
             .spend
             .forecast(expected, self.spenders(), &mut out[..count]);
         self.expected_spend = out;
+        self.refuse(status);
     }
 
-    fn cover(&self, t: f64, status: &mut [RowStatus]) {
+    fn cover(&mut self, t: f64, status: &mut [RowStatus]) {
         self.orders.purchase.cover(self.customers(), t, status);
+        self.refuse(status);
     }
 
     fn flow(&self, what: Flow, out: &mut [f64]) {

@@ -17,7 +17,7 @@ use cvm_math::exp;
 /// Terms of the sum.
 const MOST_TERMS: u32 = 5_000;
 /// A customer of whom more orders are expected has no answer: the sum would not end in time.
-const MOST_ORDERS: f64 = 1_000.0;
+pub(super) const MOST_ORDERS: f64 = 1_000.0;
 
 /// The variance from `E[N]`, `n ↦ ln P(N ≥ n)`, and `[margin, W, Var(M), E[G]]`.
 pub(super) fn value_variance(

@@ -81,7 +81,7 @@ pub trait StreamChunk {
     fn read(&mut self, batch: &BoundBatch<'_, '_>, start: usize, status: &mut [RowStatus]);
 
     /// Marks good rows whose covariates are not known `t` periods ahead.
-    fn cover(&self, t: f64, status: &mut [RowStatus]) {
+    fn cover(&mut self, t: f64, status: &mut [RowStatus]) {
         let _ = (t, status);
     }
 

@@ -272,7 +272,7 @@ impl StreamChunk for SubscriptionChunk<'_> {
         }
     }
 
-    fn cover(&self, t: f64, status: &mut [RowStatus]) {
+    fn cover(&mut self, t: f64, status: &mut [RowStatus]) {
         let contract = &self.subscription.contract;
         contract.cover(self.customers(), t, status);
     }

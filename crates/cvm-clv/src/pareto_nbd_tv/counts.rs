@@ -19,6 +19,8 @@ use super::{ParetoNbdTv, TimedRow};
 use crate::purchase::integral;
 use crate::rising::Rising;
 use cvm_math::{exp, expm1, ln, ln_gamma, log_add_exp, log1p};
+use std::cell::RefCell;
+use std::collections::HashMap;
 
 /// A stretch without end is cut where its integrand has fallen by `e^−50`, but never beyond this
 /// logarithm of its scales.
@@ -31,23 +33,30 @@ impl ParetoNbdTv {
         let Some(ahead) = self.ahead(row, t) else {
             return f64::NAN;
         };
-        if n == 0.0 {
-            return 0.0;
-        }
-        if n == 1.0 {
-            let probability = ahead.at_least_once();
-            if probability > 0.0 {
-                return ln(probability);
+        ahead.ln_tail(n, &|stretch, u| ahead.moment(stretch, u))
+    }
+
+    /// [`ParetoNbdTv::ln_tail`] of one customer for many `n`, in the same bits: most nodes of one `n`
+    /// are nodes of the next, and what the clocks show there is computed once.
+    pub(super) fn ln_tails(&self, row: &TimedRow, t: f64) -> impl Fn(f64) -> f64 + use<> {
+        /// Moments remembered at most.
+        const MOST: usize = 1 << 16;
+        let ahead = self.ahead(row, t);
+        let seen = RefCell::new(HashMap::<[u64; 2], Moment>::new());
+        move |n| {
+            let Some(ahead) = &ahead else {
+                return f64::NAN;
+            };
+            if seen.borrow().len() > MOST {
+                seen.borrow_mut().clear();
             }
+            let remembered = |stretch: &Stretch, u: f64| {
+                let key = [stretch.start.to_bits(), u.to_bits()];
+                let mut seen = seen.borrow_mut();
+                *seen.entry(key).or_insert_with(|| ahead.moment(stretch, u))
+            };
+            ahead.ln_tail(n, &remembered)
         }
-        let front = Rising::new(ahead.shape, n).log - ln_gamma(n);
-        let density = |stretch: &Stretch, u: f64| {
-            let count = ahead.ln_count(stretch, u, n - 1.0);
-            let total = ahead.scale + stretch.passed + stretch.speed * u;
-            let alive = stretch.ln_alive - stretch.buyer.law.shape * stretch.buyer.law.ln_growth(u);
-            front + count + ln(stretch.speed / total) + alive
-        };
-        ahead.ln_integral(&density, n).min(0.0)
     }
 
     /// `ln P(X(t) = n)`, given alive at `T`, for a whole number `n`.
@@ -61,31 +70,71 @@ impl ParetoNbdTv {
         }
         let front = Rising::new(ahead.shape, n).log - ln_gamma(n + 1.0);
         let leaving = |stretch: &Stretch, u: f64| {
-            let law = stretch.buyer.law;
-            let alive = stretch.ln_alive - law.shape * law.ln_growth(u);
-            front + ahead.ln_count(stretch, u, n) + alive + ln(law.shape / (law.scale + u))
+            let (moment, law) = (ahead.moment(stretch, u), stretch.buyer.law);
+            front + moment.ln_count(n) + moment.ln_alive + ln(law.shape / (law.scale + u))
         };
         let left = ahead.ln_integral(&leaving, n);
         let Some(last) = ahead.stretches.last().filter(|_| t.is_finite()) else {
             return left.min(0.0);
         };
-        let law = last.buyer.law;
-        let alive = last.ln_alive - law.shape * law.ln_growth(last.length);
-        let stayed = front + ahead.ln_count(last, last.length, n) + alive;
+        let end = ahead.moment(last, last.length);
+        let stayed = front + end.ln_count(n) + end.ln_alive;
         log_add_exp(stayed, left).min(0.0)
     }
 }
 
+/// What the clocks show at a moment of a stretch, whatever number of purchases is asked for.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    /// `ln(1 + a/p)`.
+    ln_odds: f64,
+    /// `R ln(1 + p/a)`.
+    ln_quiet: f64,
+    /// `ln(A/(a+p))`.
+    ln_rate: f64,
+    /// `ln S`.
+    ln_alive: f64,
+}
+
+impl Moment {
+    /// `ln[ (a/(a+p))^R (p/(a+p))^n ]`.
+    fn ln_count(&self, n: f64) -> f64 {
+        let powers = if n == 0.0 { 0.0 } else { -n * self.ln_odds };
+        powers - self.ln_quiet
+    }
+}
+
 impl Ahead {
-    /// `ln[ (a/(a+p))^R (p/(a+p))^n ]` at `u` after the start of a stretch.
-    fn ln_count(&self, stretch: &Stretch, u: f64, n: f64) -> f64 {
+    /// What the clocks show at `u` after the start of a stretch.
+    fn moment(&self, stretch: &Stretch, u: f64) -> Moment {
         let p = stretch.passed + stretch.speed * u;
-        let powers = if n == 0.0 {
-            0.0
-        } else {
-            -n * log1p(self.scale / p)
+        let total = self.scale + stretch.passed + stretch.speed * u;
+        let law = stretch.buyer.law;
+        Moment {
+            ln_odds: log1p(self.scale / p),
+            ln_quiet: self.shape * log1p(p / self.scale),
+            ln_rate: ln(stretch.speed / total),
+            ln_alive: stretch.ln_alive - law.shape * law.ln_growth(u),
+        }
+    }
+
+    /// `ln P(X ≥ n)` from the moments that `at` gives.
+    fn ln_tail(&self, n: f64, at: &dyn Fn(&Stretch, f64) -> Moment) -> f64 {
+        if n == 0.0 {
+            return 0.0;
+        }
+        if n == 1.0 {
+            let probability = self.at_least_once();
+            if probability > 0.0 {
+                return ln(probability);
+            }
+        }
+        let front = Rising::new(self.shape, n).log - ln_gamma(n);
+        let density = |stretch: &Stretch, u: f64| {
+            let moment = at(stretch, u);
+            front + moment.ln_count(n - 1.0) + moment.ln_rate + moment.ln_alive
         };
-        powers - self.shape * log1p(p / self.scale)
+        self.ln_integral(&density, n).min(0.0)
     }
 
     /// Logarithm of the sum over stretches of the integral of `e^f`.

@@ -9,6 +9,7 @@ use crate::covariate_path::{CovariatePath, PathColumns, path_fields};
 use crate::covariates::load;
 use crate::formulas::Formulas;
 use crate::pareto_nbd::ParetoNbd;
+use crate::random::Random;
 use crate::rfm::{Rfm, rfm_schema};
 use crate::state::wrong_length;
 use cvm_core::{
@@ -122,6 +123,27 @@ impl ParametricModel for TimedPurchases {
 
     fn simulate(&self, templates: &[Rfm], seed: u64) -> Vec<Rfm> {
         ParetoNbd::at(&self.core.params()).simulate(templates, seed)
+    }
+
+    fn simulate_with_covariates(
+        &self,
+        templates: &[Rfm],
+        values: &mut [f64],
+        seed: u64,
+    ) -> Option<Vec<Rfm>> {
+        let width = (values.len() / templates.len().max(1)).max(1);
+        let each = (0u64..).zip(templates.iter().zip(values.chunks_exact_mut(width)));
+        let draw = |(index, (template, values)): (u64, (&Rfm, &mut [f64]))| {
+            let age = template.age;
+            let path = self.columns.path(values, true, OWN_FIELDS, age).ok()?;
+            let mut random = Random::for_row(seed, index);
+            let drawn = self.core.simulate_one(path, age, &mut random).ok()?;
+            let bought = drawn.covariates_bought();
+            values[1..=bought.len()].copy_from_slice(bought);
+            let [frequency, recency, age] = drawn.summary();
+            Rfm::new(frequency, recency, age).ok()
+        };
+        each.map(draw).collect()
     }
 
     fn adopt(self, state: &ModelState) -> Result<Self, StateError> {

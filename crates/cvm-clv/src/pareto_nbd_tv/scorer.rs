@@ -189,6 +189,23 @@ impl PurchaseModel for TimedPurchases {
         }
     }
 
+    fn ln_tails<'a>(&'a self, customer: Customers<'a>, t: f64) -> Box<dyn Fn(f64) -> f64 + 'a> {
+        let timed = match customer.rows.first() {
+            Some(row) => self.timed(row, customer.covariates, 0.0).ok(),
+            None => None,
+        };
+        let Some(timed) = timed else {
+            return Box::new(|_| f64::NAN);
+        };
+        let alive = self.core.ln_p_alive(&timed);
+        let tails = self.core.ln_tails(&timed, t);
+        Box::new(move |n| if n == 0.0 { 0.0 } else { alive + tails(n) })
+    }
+
+    fn ln_tail_ns(&self) -> f64 {
+        30_000.0
+    }
+
     fn clone_box(&self) -> Box<dyn PurchaseModel> {
         Box::new(self.clone())
     }

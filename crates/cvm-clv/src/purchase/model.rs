@@ -6,11 +6,12 @@ use crate::merged::MergedRows;
 use crate::rfm::{Rfm, log_gap_sum_field, read_log_gap_sums, read_rows, rfm_schema};
 use crate::state::wrong_length;
 use cvm_core::{
-    BoundBatch, Covariates, Derivatives, Domain, InputError, InputField, InputSchema, Likelihood,
-    ModelState, Nested, Order, ParamError, ParamSpec, ParametricModel, Process, RowStatus,
-    StateError, TimeUnit,
+    BoundBatch, Covariates, Derivatives, Domain, FarMaximum, InputError, InputField, InputSchema,
+    Likelihood, ModelState, Nested, Order, ParamError, ParamSpec, ParametricModel, Process,
+    RowStatus, StateError, TimeUnit,
 };
 use cvm_math::log_add_exp;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Deref;
 
@@ -165,6 +166,10 @@ impl<F: PurchaseFormulas> ParametricModel for Purchase<F> {
         F::nested()
     }
 
+    fn far_maximum(reached: &[f64]) -> Option<FarMaximum> {
+        F::far_maximum(reached)
+    }
+
     fn simulate(&self, templates: &[Rfm], seed: u64) -> Vec<Rfm> {
         self.formulas.simulate(templates, seed)
     }
@@ -235,6 +240,11 @@ impl<F: PurchaseFormulas> PurchaseModel for Purchase<F> {
             let own = self.schema.fields.len() - width;
             read_covariates(batch, own..own + width, start, covariates, status);
         }
+        if F::PROBED_ONE_IN > 1 {
+            for (row, _) in rows.iter_mut().zip(status).filter(|(_, own)| !own.is_ok()) {
+                row.log_gap_sum = UNANSWERED;
+            }
+        }
     }
 
     fn forecast(&self, what: Forecast, customers: Customers<'_>, out: &mut [f64]) {
@@ -253,10 +263,36 @@ impl<F: PurchaseFormulas> PurchaseModel for Purchase<F> {
         }
     }
 
+    fn ln_tails<'a>(&'a self, customer: Customers<'a>, t: f64) -> Box<dyn Fn(f64) -> f64 + 'a> {
+        let Some(row) = customer.rows.first() else {
+            return Box::new(|_| f64::NAN);
+        };
+        if self.covariates.is_empty() {
+            return tails_of::<F>(Cow::Borrowed(&self.formulas), row, t);
+        }
+        tails_of::<F>(Cow::Owned(self.formulas_of(customer.covariates)), row, t)
+    }
+
+    fn ln_tail_ns(&self) -> f64 {
+        F::LN_TAIL_NS
+    }
+
     fn clone_box(&self) -> Box<dyn PurchaseModel> {
         Box::new(self.clone())
     }
 }
+
+fn tails_of<'a, F: PurchaseFormulas>(
+    formulas: Cow<'a, F>,
+    row: &'a Rfm,
+    t: f64,
+) -> Box<dyn Fn(f64) -> f64 + 'a> {
+    let alive = formulas.ln_p_alive(row);
+    Box::new(move |n| ln_tail(formulas.as_ref(), alive, row, t, n))
+}
+
+/// Sum of logarithms of a refused row, which a costly kind gives no answer for.
+const UNANSWERED: f64 = f64::NAN;
 
 /// One forecast of many customers with the same parameters.
 fn answer<F: PurchaseFormulas>(formulas: &F, what: Forecast, rows: &[Rfm], out: &mut [f64]) {
@@ -267,7 +303,9 @@ fn answer<F: PurchaseFormulas>(formulas: &F, what: Forecast, rows: &[Rfm], out: 
     let mut answers: HashMap<[u64; 4], f64> = HashMap::new();
     let mut each = |formula: &dyn Fn(&Rfm) -> f64| {
         for (row, slot) in rows.iter().zip(out.iter_mut()) {
-            *slot = if merge {
+            *slot = if costly && row.log_gap_sum.is_nan() {
+                f64::NAN
+            } else if merge {
                 let numbers = [row.frequency, row.recency, row.age, row.log_gap_sum];
                 let key = numbers.map(f64::to_bits);
                 *answers.entry(key).or_insert_with(|| formula(row))
@@ -291,7 +329,9 @@ fn answer<F: PurchaseFormulas>(formulas: &F, what: Forecast, rows: &[Rfm], out: 
         Forecast::Discounted { t, delta } => each(&|row| formulas.discounted(row, t, delta)),
         Forecast::Lifetime { t, delta } => each(&|row| formulas.lifetime(row, t, delta)),
         Forecast::LnPmf { t, n } => each(&|row| ln_pmf(formulas, row, t, n)),
-        Forecast::LnTail { t, n } => each(&|row| ln_tail(formulas, row, t, n)),
+        Forecast::LnTail { t, n } => {
+            each(&|row| ln_tail(formulas, formulas.ln_p_alive(row), row, t, n));
+        }
         Forecast::NextPurchase { p } => each(&|row| next_purchase(formulas, row, p)),
     }
 }
@@ -304,11 +344,11 @@ fn ln_pmf<F: PurchaseFormulas>(formulas: &F, row: &Rfm, t: f64, n: f64) -> f64 {
     log_add_exp(alive, ln_one_minus_exp(formulas.ln_p_alive(row)))
 }
 
-fn ln_tail<F: PurchaseFormulas>(formulas: &F, row: &Rfm, t: f64, n: f64) -> f64 {
+fn ln_tail<F: PurchaseFormulas>(formulas: &F, ln_alive: f64, row: &Rfm, t: f64, n: f64) -> f64 {
     if n == 0.0 {
         return 0.0;
     }
-    formulas.ln_p_alive(row) + formulas.ln_tail(row, t, n)
+    ln_alive + formulas.ln_tail(row, t, n)
 }
 
 /// A customer who may have lapsed buys with probability `p` when a living one does with `p/P`.
