@@ -148,12 +148,27 @@ struct Chunk {
     rows: [Rfm; CHUNK],
     covariates: Vec<f64>,
     p_alive: [f64; CHUNK],
+    /// Logarithms of P(X = n) and of P(X ≥ n), once they are computed: each is two outputs.
+    logs: [Vec<f64>; 2],
 }
 
 impl<F: PurchaseFormulas> Purchase<F> {
     /// Fills `out` with one output of a chunk.
-    fn fill(&self, output: usize, chunk: &Chunk, options: &ScoreOptions, out: &mut [f64]) {
+    fn fill(&self, output: usize, chunk: &mut Chunk, options: &ScoreOptions, out: &mut [f64]) {
         let count = out.len();
+        let log = match output {
+            5 | 9 => Some(0),
+            6 | 10 => Some(1),
+            _ => None,
+        };
+        let known = log.and_then(|log| chunk.logs.get(log));
+        if let Some(logs) = known.filter(|logs| !logs.is_empty()) {
+            out.copy_from_slice(logs);
+            if output < 9 {
+                exponentiate(out, &[]);
+            }
+            return;
+        }
         let customers = Customers {
             rows: &chunk.rows[..count],
             covariates: &chunk.covariates[..count * self.covariate_count()],
@@ -178,6 +193,9 @@ impl<F: PurchaseFormulas> Purchase<F> {
             _ => (Forecast::LnTail { t, n }, keep),
         };
         self.forecast(forecast, customers, out);
+        if let Some(logs) = log.and_then(|log| chunk.logs.get_mut(log)) {
+            logs.extend_from_slice(out);
+        }
         finish(out, &chunk.p_alive[..count]);
     }
 }
@@ -258,10 +276,12 @@ impl<F: PurchaseFormulas> Scorer for Purchase<F> {
             rows: [Rfm::PLACEHOLDER; CHUNK],
             covariates: vec![0.0; width * CHUNK.min(total)],
             p_alive: [0.0; CHUNK],
+            logs: Default::default(),
         };
         for offset in (0..total).step_by(CHUNK) {
             let range = offset..total.min(offset + CHUNK);
             let count = range.len();
+            chunk.logs.iter_mut().for_each(Vec::clear);
             let status = &mut block.status[range.clone()];
             let covariates = &mut chunk.covariates[..count * width];
             self.read(
@@ -278,7 +298,7 @@ impl<F: PurchaseFormulas> Scorer for Purchase<F> {
             self.forecast(Forecast::PAlive, customers, &mut chunk.p_alive[..count]);
             for (output, values) in wanted.iter().zip(&mut block.outputs) {
                 let out = &mut values[range.clone()];
-                self.fill(*output, &chunk, options, out);
+                self.fill(*output, &mut chunk, options, out);
                 if EXPECTATIONS.contains(output) {
                     refuse_not_finite(out, status);
                 } else {
