@@ -7,6 +7,7 @@
 //! changes. A file changed within the last moments is tried again in any case: it may still be
 //! being written, within one tick of the file system's clock.
 
+use crate::drift::Every;
 use crate::file_state::FileState;
 use crate::registry::{Deployment, Models, Refused, Registry, Served};
 use crate::routing::Change;
@@ -54,6 +55,7 @@ pub(crate) struct Folder {
     /// Folders whose name a file has too.
     shadowed: BTreeSet<String>,
     trust: Trust,
+    every: Every,
     /// What the folder is kept in step with.
     store: Store,
 }
@@ -72,7 +74,7 @@ impl Listing {
 }
 
 impl Folder {
-    pub(crate) fn new(path: PathBuf, trust: Trust, store: Store) -> Folder {
+    pub(crate) fn new(path: PathBuf, trust: Trust, every: Every, store: Store) -> Folder {
         Folder {
             held: Held::read(&path),
             path,
@@ -82,6 +84,7 @@ impl Folder {
             shelves: BTreeMap::new(),
             shadowed: BTreeSet::new(),
             trust,
+            every,
             store,
         }
     }
@@ -308,7 +311,7 @@ impl Folder {
             let held = self.held.versions.get(id);
             let shelf = shelf.or_insert_with(|| {
                 let held = held.cloned().unwrap_or_default();
-                Shelf::new(id, path, self.trust.clone(), held)
+                Shelf::new(id, path, self.trust.clone(), self.every, held)
             });
             let looked = shelf.look();
             let same = match (shelf.deployment(), models.get(id)) {
@@ -370,7 +373,7 @@ impl Folder {
         };
         self.seen.insert(path.to_owned(), seen);
         self.trust.served(id, signed.as_ref());
-        let served = Served::new(id, model).signed(signed);
+        let served = Served::new(id, model, self.every).signed(signed);
         let before = models.get(id).map(Arc::clone);
         let champion = before.as_ref().and_then(|before| before.champion.as_ref());
         if champion.is_some_and(|old| old.stamp.fingerprint == served.stamp.fingerprint) {

@@ -26,6 +26,7 @@ mod connection;
 mod control;
 mod deadline;
 mod drain;
+mod drift;
 mod file_state;
 mod folder;
 mod health;

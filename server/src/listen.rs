@@ -8,6 +8,7 @@ use crate::compute::Compute;
 use crate::connection::Limits;
 use crate::control::{Command, Verb, control};
 use crate::drain::{Signal, Trigger, signal};
+use crate::drift::{self, Every};
 use crate::folder::Folder;
 use crate::health::{Health, Readiness};
 use crate::http::{self, Http};
@@ -121,12 +122,14 @@ pub async fn run(
         store: store.clone(),
         registry: Arc::clone(&registry),
         interval: settings.poll_interval(),
+        every: Every(settings.drift_every),
         secrets: secrets.clone(),
     };
     let (shadows, queue) = shadow::shadows();
     let plane = plane(&settings, &secrets, registry, shadows, audit.clone(), store);
     let plane = Arc::new(plane);
     let shadowing = tokio::spawn(shadow::run(queue, Arc::clone(&plane)));
+    let drifting = tokio::spawn(drift::run(Arc::clone(&plane)));
     let (drain, draining) = signal();
     let (cut, cutting) = signal();
     let (leave, leaving) = signal();
@@ -169,6 +172,7 @@ pub async fn run(
     cut.give();
     keeping.abort();
     shadowing.abort();
+    drifting.abort();
     audit.finish().await;
     tracing::info!(connections_cut = cut_count, "shut down");
     ended
@@ -414,6 +418,7 @@ struct Keeper {
     store: Store,
     registry: Arc<Registry>,
     interval: Duration,
+    every: Every,
     secrets: Secrets,
 }
 
@@ -423,9 +428,9 @@ impl Keeper {
     async fn keep(self, look: Trigger, commands: mpsc::Receiver<Command>) -> RunError {
         self.store.looked().await;
         let (trust, store) = (self.secrets.trust.clone(), self.store.clone());
-        let (path, registry) = (self.path.clone(), Arc::clone(&self.registry));
+        let (path, every, registry) = (self.path.clone(), self.every, Arc::clone(&self.registry));
         let first = tokio::task::spawn_blocking(move || {
-            let mut folder = Folder::new(path, trust, store);
+            let mut folder = Folder::new(path, trust, every, store);
             folder.look(&registry);
             if registry.snapshot().is_empty() {
                 tracing::warn!("no model is loaded; every call is answered with NOT_FOUND");

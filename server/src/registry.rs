@@ -1,5 +1,6 @@
 //! The models being served: one immutable snapshot, swapped whole.
 
+use crate::drift::{Drift, Every};
 use crate::meter::Meter;
 use crate::routing::{CHAMPION, Routing};
 use crate::shadow::Shadow;
@@ -126,6 +127,8 @@ pub(crate) struct Served {
     pub(crate) model: cvm::Model,
     /// What it has done.
     pub(crate) meter: Meter,
+    /// How far the rows it scores are from those of training.
+    pub(crate) drift: Drift,
     /// When it was loaded.
     pub(crate) loaded: SystemTime,
     /// Who signed its file.
@@ -135,13 +138,13 @@ pub(crate) struct Served {
 
 impl Served {
     /// The model of a single file, under the author's version or the start of the fingerprint.
-    pub(crate) fn new(id: &str, model: cvm::Model) -> Served {
+    pub(crate) fn new(id: &str, model: cvm::Model, every: Every) -> Served {
         let version = version_of(id, &model);
-        Served::version(id, &version, model)
+        Served::version(id, &version, model, every)
     }
 
     /// A model under a version that a manifest gives it.
-    pub(crate) fn version(id: &str, version: &str, model: cvm::Model) -> Served {
+    pub(crate) fn version(id: &str, version: &str, model: cvm::Model, every: Every) -> Served {
         let version = version.to_owned();
         let stamp = ModelStamp {
             model_version: format!("models/{id}/versions/{version}"),
@@ -151,6 +154,7 @@ impl Served {
         Served {
             stamp,
             version,
+            drift: Drift::new(&model, every),
             model,
             meter: Meter::default(),
             loaded: SystemTime::now(),
@@ -409,7 +413,7 @@ fn list<'a>(names: impl ExactSizeIterator<Item = &'a String>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Deployment, Models, Registry, Served};
+    use super::{Deployment, Every, Models, Registry, Served};
     use cvm_proto::ModelName;
     use std::sync::Arc;
 
@@ -417,7 +421,7 @@ mod tests {
         let params = [("r", r), ("alpha", 4.4136), ("a", 0.7929), ("b", 2.4259)];
         let params = params.map(|(name, value)| (name.to_owned(), value));
         let model = cvm::from_params("clv.bg_nbd", &params, None).unwrap();
-        let deployment = Deployment::single("retail", Served::new("retail", model), None);
+        let deployment = Deployment::single("retail", Served::new("retail", model, Every(1)), None);
         Models::from([("retail".to_owned(), Arc::new(deployment))])
     }
 

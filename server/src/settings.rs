@@ -195,6 +195,12 @@ pub struct Settings {
           value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
     pub audit_file_mib: u32,
 
+    /// Of so many rows that a version scores one is looked at for drift from its training rows; of 0
+    /// none.
+    #[arg(long, env = "CVM_DRIFT_EVERY", value_name = "ROWS", default_value_t = 16,
+          value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub drift_every: u32,
+
     /// Serve beyond this machine although calls travel in clear, or callers are not told apart.
     #[arg(long, env = "CVM_ALLOW_INSECURE_NETWORK")]
     pub allow_insecure_network: bool,
@@ -288,6 +294,7 @@ impl Settings {
             audit_sample: 0.01,
             audit_content: AuditContent::Inputs,
             audit_file_mib: 256,
+            drift_every: 16,
             allow_insecure_network: false,
             log_requests: false,
             log_key_file: None,

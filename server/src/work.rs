@@ -177,6 +177,7 @@ impl<T> Work<T> {
             shadows.offer(deployment, Arc::clone(&part.frame), &options, base);
         }
         for part in &parts {
+            part.served.drift.offer(&part.frame);
             audit.offer(&Answered {
                 served: &part.served,
                 frame: &part.frame,
