@@ -6,7 +6,8 @@ use crate::routing::{CHAMPION, Routing};
 use crate::shadow::Shadow;
 use crate::split::LiveSplit;
 use crate::trust::Signed;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use cvm::ScoreOptions;
 use cvm_proto::{ModelCard, ModelName, ModelOutput, ModelParam, ModelStamp, Reason, Refusal};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -236,6 +237,8 @@ pub(crate) struct Registry {
     models: ArcSwap<Models>,
     refused: ArcSwap<Refused>,
     refusals: AtomicU64,
+    /// Why the folder cannot be looked at.
+    folder_problem: ArcSwapOption<String>,
     /// How often the set of models changed; whoever follows it is told.
     swaps: watch::Sender<u64>,
     /// Versions taken out of service; held here so that no thread that serves has to free one.
@@ -298,6 +301,16 @@ impl Registry {
         self.refusals
             .fetch_add(new.count() as u64, Ordering::Relaxed);
         self.refused.store(Arc::new(refused));
+    }
+
+    /// Says why the folder cannot be looked at, or that it can.
+    pub(crate) fn tell_of_folder(&self, problem: Option<String>) {
+        self.folder_problem.store(problem.map(Arc::new));
+    }
+
+    /// Why the folder cannot be looked at; its models stay.
+    pub(crate) fn folder_problem(&self) -> Option<Arc<String>> {
+        self.folder_problem.load_full()
     }
 
     /// Refusals so far.

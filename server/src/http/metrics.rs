@@ -223,6 +223,11 @@ impl Http {
                 "Model files and versions that are not served",
                 refused,
             ),
+            (
+                "cvm_folder_unreadable",
+                "Whether the folder of models cannot be read; its models stay",
+                usize::from(registry.folder_problem().is_some()),
+            ),
         ] {
             let mut gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             gauge.encode_gauge(&u64::try_from(value).unwrap_or(u64::MAX))?;

@@ -81,6 +81,7 @@ pub(super) async fn json(State(http): State<Http>) -> Json<Value> {
         "champions": champions.collect::<Vec<_>>(),
         "shadows": shadows.collect::<Vec<_>>(),
         "splits": splits.collect::<Vec<_>>(),
+        "folder_problem": registry.folder_problem().map(|why| why.to_string()),
         "refused": refused.collect::<Vec<_>>(),
         "audit": audit,
         "store": store,

@@ -39,10 +39,13 @@ impl AdminService for Admin {
             name => vec![self.one(&id_of("model", name)?)?],
         };
         let state = self.plane.store.state();
-        let store_error = state.and_then(|state| state.problem).unwrap_or_default();
+        let store = state.and_then(|state| state.problem);
+        let folder = self.plane.registry.folder_problem();
+        let folder = folder.map(|why| why.to_string());
+        let problems: Vec<String> = store.into_iter().chain(folder).collect();
         Ok(Response::new(pb::ListVersionsResponse {
             models,
-            store_error,
+            store_error: problems.join("; "),
         }))
     }
 
