@@ -74,6 +74,7 @@ pub(crate) struct Moments {
     pub(crate) decoded: Instant,
     pub(crate) dequeued: Instant,
     pub(crate) scored: Instant,
+    pub(crate) rendered: Instant,
 }
 
 impl Meter {
@@ -84,13 +85,13 @@ impl Meter {
             decoded,
             dequeued,
             scored,
+            rendered,
         } = moments;
-        let now = Instant::now();
         self.decode.add(decoded - begun);
         self.queue.add(dequeued - decoded);
         self.score.add(scored - dequeued);
-        self.encode.add(now - scored);
-        self.success.add(now - begun);
+        self.encode.add(rendered - scored);
+        self.success.add(rendered - begun);
         self.rows.fetch_add(rows as u64, Ordering::Relaxed);
         let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let ms = clock.map_or(0, |time| {

@@ -100,9 +100,9 @@ impl Plane {
             served.meter.refused(begun);
         }
         if let (Some(journal), Some(asked)) = (&self.journal, asked) {
-            journal.tell(&asked, answer.as_ref().map(|_| ()));
+            journal.tell(&asked, answer.as_ref().map(|(_, moments)| moments));
         }
-        answer
+        answer.map(|(rendered, _)| rendered)
     }
 
     /// The scores of a frame by one version, apart from all traffic.

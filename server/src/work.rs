@@ -104,7 +104,7 @@ pub(crate) struct Work<T> {
 }
 
 impl<T: Send + 'static> Steps for Work<T> {
-    type Done = T;
+    type Done = (T, Moments);
 
     fn step(mut self) -> Result<Next<Self>, Refusal> {
         self.dequeued.get_or_insert_with(Instant::now);
@@ -155,7 +155,7 @@ fn deal(route: &Route, frame: Frame, row_keys: &[String]) -> Vec<Part> {
 }
 
 impl<T> Work<T> {
-    fn finish(self) -> Result<T, Refusal> {
+    fn finish(self) -> Result<(T, Moments), Refusal> {
         let scored = Instant::now();
         let Work {
             route,
@@ -199,11 +199,12 @@ impl<T> Work<T> {
             decoded,
             dequeued: dequeued.unwrap_or(scored),
             scored,
+            rendered: Instant::now(),
         };
         for (served, rows) in met {
             served.meter.answered(moments, rows);
         }
-        Ok(rendered)
+        Ok((rendered, moments))
     }
 }
 
