@@ -42,6 +42,12 @@ pub struct Settings {
     #[arg(long, env = "CVM_HTTP_LISTEN", value_name = "IP:PORT")]
     pub http_listen: Option<SocketAddr>,
 
+    /// Address for probes and metrics alone: `/livez`, `/readyz` and `/metrics` over HTTP, in clear and to
+    /// whoever reaches it, for nothing can be scored or changed there; unset serves none. The bound address
+    /// is a line of its own on standard output: `probes on 127.0.0.1:9090`.
+    #[arg(long, env = "CVM_PROBE_LISTEN", value_name = "IP:PORT")]
+    pub probe_listen: Option<SocketAddr>,
+
     /// Address for administration (`cvm.admin.v1`): versions, aliases, rollback; unset serves none. TLS
     /// and tokens are those of --listen. The bound address is a line of its own on standard output:
     /// `admin on 127.0.0.1:50052`.
@@ -265,6 +271,7 @@ impl Settings {
             store_poll_seconds: 30,
             listen: DEFAULT_LISTEN,
             http_listen: None,
+            probe_listen: None,
             admin_listen: None,
             poll_interval_ms: 1000,
             max_rows: 100_000,
@@ -356,7 +363,8 @@ impl Settings {
     }
 
     /// Beyond loopback calls travel under TLS and callers are told apart, or the settings say in so
-    /// many words that it shall be otherwise. HTTP has no TLS of its own.
+    /// many words that it shall be otherwise. HTTP has no TLS of its own; where probes and metrics are
+    /// told, nothing else is.
     ///
     /// # Errors
     /// What is missing, and the flags that give it.
@@ -389,7 +397,8 @@ impl Settings {
         match self.http_listen.filter(outside) {
             Some(address) => Err(format!(
                 "--http-listen {address} is reachable from outside this machine, and HTTP travels \
-                 in clear; --allow-insecure-network serves all the same"
+                 in clear; --probe-listen tells probes and metrics there and nothing else, \
+                 --allow-insecure-network serves all the same"
             )),
             None => Ok(()),
         }
@@ -488,7 +497,9 @@ mod tests {
         assert!(with(&[&tls[..], &["--tokens", "t.toml"]].concat()).is_ok());
         assert!(with(&[&tls[..], &["--tls-client-ca", "a.pem"]].concat()).is_ok());
         assert!(with(&["--allow-insecure-network"]).is_ok());
-        assert!(check(&["--http-listen", "10.0.0.1:80"]).is_err());
+        let http = check(&["--http-listen", "10.0.0.1:80"]).unwrap_err();
+        assert!(http.contains("--probe-listen"), "{http}");
+        assert!(check(&["--probe-listen", "10.0.0.1:80"]).is_ok());
         let admin = check(&["--admin-listen", "10.0.0.1:80"]).unwrap_err();
         assert!(admin.contains("--admin-listen 10.0.0.1:80"), "{admin}");
         let guarded = [
