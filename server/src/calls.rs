@@ -75,6 +75,7 @@ pub(crate) struct MethodCalls {
 pub(crate) struct Calls {
     places: HashMap<&'static str, usize>,
     methods: Vec<(&'static str, MethodCalls)>,
+    closed: AtomicU64,
 }
 
 impl Default for Calls {
@@ -84,6 +85,7 @@ impl Default for Calls {
         Calls {
             places: names.zip(0..).collect(),
             methods: all.map(|name| (name, MethodCalls::default())).collect(),
+            closed: AtomicU64::new(0),
         }
     }
 }
@@ -116,6 +118,16 @@ impl Calls {
         if let Some(count) = method.codes.get(code as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// A connection is closed for the calls it cancels.
+    pub(crate) fn connection_closed(&self) {
+        self.closed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Connections so closed.
+    pub(crate) fn closed_count(&self) -> u64 {
+        self.closed.load(Ordering::Relaxed)
     }
 
     /// Methods that were called.

@@ -20,6 +20,7 @@ mod admission;
 mod api;
 mod audit;
 mod calls;
+mod cancelled;
 mod compute;
 mod config;
 mod connection;

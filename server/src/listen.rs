@@ -137,6 +137,7 @@ pub async fn run(
         calls: Arc::new(Calls::default()),
         identity: secrets.identity.clone(),
         max_message_bytes: settings.max_message_bytes(),
+        max_cancelled_calls: settings.max_cancelled_calls,
         drain: draining.clone(),
         ready: Readiness {
             registry: Arc::clone(&plane.registry),

@@ -114,6 +114,12 @@ pub struct Settings {
           value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub max_concurrent_streams: u32,
 
+    /// Most calls that a connection may cancel before they are answered, beyond as many as it lets finish,
+    /// in ten seconds; then it is closed. Calls cancelled at their deadline do not count. 0 is without end.
+    #[arg(long, env = "CVM_MAX_CANCELLED_CALLS", value_name = "N", default_value_t = 1000,
+          value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub max_cancelled_calls: u32,
+
     /// Age at which a connection is asked to end, in seconds, give or take a tenth; its calls finish. So
     /// callers spread anew over servers that were added. 0 is never.
     #[arg(
@@ -284,6 +290,7 @@ impl Settings {
             workers: 0,
             max_connections: 1024,
             max_concurrent_streams: 256,
+            max_cancelled_calls: 1000,
             max_connection_age_seconds: 1800,
             handshake_timeout_seconds: 5,
             allow_model_control: false,

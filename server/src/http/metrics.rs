@@ -52,6 +52,10 @@ impl Http {
                 counter(&mut counts, &labels, count)?;
             }
         }
+        let help = "Connections closed because they cancelled more calls than they let finish";
+        let name = "cvm_cancelling_connections_closed";
+        let mut closed = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        closed.encode_counter::<NoLabelSet, u64, f64>(&self.calls.closed_count(), None)?;
         let help = "Time until the answer of a call was ready";
         let mut times = histograms(encoder, "cvm_call", help)?;
         for (name, method) in self.calls.called() {
