@@ -7,7 +7,8 @@
 use crate::plane::Plane;
 use crate::registry::Served;
 use crate::rows::block;
-use cvm::{DriftReport, DriftTally, Frame, FrameColumn, Model};
+use crate::work::BLOCK_ROWS;
+use cvm::{DriftReport, DriftTally, Frame, FrameColumn, Model, ScoreOptions};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,8 +18,8 @@ use std::time::{Duration, Instant};
 const WAITING_VALUES: usize = 256 << 10;
 /// How often it is looked whether some wait.
 const LOOK: Duration = Duration::from_millis(200);
-/// Rows scored before others get their turn.
-const BLOCK_ROWS: usize = 256;
+/// Most rows scored before others get their turn.
+const MOST_ROWS: usize = 256;
 /// A window ends when it is as old and has as many rows.
 const WINDOW: Duration = Duration::from_secs(15 * 60);
 const WINDOW_ROWS: u64 = 2_000;
@@ -214,7 +215,8 @@ fn step(served: &Served, mut all: Vec<Picked>) -> Vec<Picked> {
     let Ok(inner) = &served.drift.0 else {
         return Vec::new();
     };
-    let mut room = BLOCK_ROWS;
+    let plain = ScoreOptions::default();
+    let mut room = (BLOCK_ROWS / served.weight(&plain)).clamp(1, MOST_ROWS);
     while let Some((frame, start)) = all.pop_if(|_| room > 0) {
         let end = frame.row_count.min(start + room);
         inner.count(&served.model, &frame, start..end);

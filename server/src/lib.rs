@@ -40,6 +40,7 @@ mod log;
 mod meter;
 #[cfg(feature = "otel")]
 mod otel;
+mod pace;
 mod plane;
 mod prefixed;
 mod registry;

@@ -2,6 +2,7 @@
 
 use crate::drift::{Drift, Every};
 use crate::meter::Meter;
+use crate::pace::Pace;
 use crate::routing::{CHAMPION, Routing};
 use crate::shadow::Shadow;
 use crate::split::LiveSplit;
@@ -130,6 +131,8 @@ pub(crate) struct Served {
     pub(crate) meter: Meter,
     /// How far the rows it scores are from those of training.
     pub(crate) drift: Drift,
+    /// What a row counts as.
+    pace: Pace,
     /// When it was loaded.
     pub(crate) loaded: SystemTime,
     /// Who signed its file.
@@ -156,6 +159,7 @@ impl Served {
             stamp,
             version,
             drift: Drift::new(&model, every),
+            pace: Pace::of(&model),
             model,
             meter: Meter::default(),
             loaded: SystemTime::now(),
@@ -167,6 +171,11 @@ impl Served {
     /// The same with who signed its file.
     pub(crate) fn signed(self, signed: Option<Signed>) -> Served {
         Served { signed, ..self }
+    }
+
+    /// What a row counts as under these options.
+    pub(crate) fn weight(&self, options: &ScoreOptions) -> usize {
+        self.pace.weight(&self.model, options)
     }
 
     /// Tells the log that it is loaded.
