@@ -26,6 +26,14 @@ impl Tally {
         }
     }
 
+    /// Adds the events of another tally.
+    pub(crate) fn merge(&self, other: &Tally) {
+        let pairs = self.buckets.iter().zip(&other.buckets);
+        for (own, other) in pairs.chain([(&self.ns, &other.ns)]) {
+            own.fetch_add(other.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+
     /// Events and nanoseconds so far.
     pub(crate) fn read(&self) -> (u64, u64) {
         let (buckets, ns) = self.histogram();

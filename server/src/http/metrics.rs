@@ -59,7 +59,10 @@ impl Http {
         let help = "Time until the answer of a call was ready";
         let mut times = histograms(encoder, "cvm_call", help)?;
         for (name, method) in self.calls.called() {
-            histogram(&mut times, &[("method", name.to_owned())], &method.time)?;
+            for (code, time) in method.times() {
+                let labels = [("method", name.to_owned()), ("code", code.to_owned())];
+                histogram(&mut times, &labels, time)?;
+            }
         }
         Ok(())
     }

@@ -95,7 +95,7 @@ fn calls(calls: &Calls) -> Vec<Value> {
             .codes()
             .map(|(code, count)| (code.to_owned(), count.into()))
             .collect();
-        json!({ "method": name, "codes": codes, "time": times(&method.time) })
+        json!({ "method": name, "codes": codes, "time": times(&method.time()) })
     });
     called.collect()
 }
