@@ -2,6 +2,7 @@
 
 use crate::admission::{Admission, Own, Ticket};
 use crate::calls::{Calls, METHODS, method_name};
+use crate::cancelled::{Cancelled, Open};
 use crate::control::Control;
 use crate::deadline::{self, Deadline};
 use crate::drain::Signal;
@@ -44,13 +45,16 @@ pub(crate) struct Api {
     /// Scoring goes past the router: it is the one path that is hot.
     hot: Option<Hot>,
     routes: Routes,
-    calls: Arc<Calls>,
+    pub(crate) calls: Arc<Calls>,
     identity: Identity,
     admission: Arc<Admission>,
     own: Own,
     /// Its requests that wait for their turn.
     line: Line,
     ready: Readiness,
+    /// What its connection owes of cancelled calls, and may owe.
+    pub(crate) cancelled: Cancelled,
+    max_cancelled_calls: u32,
     cors: Arc<CorsLayer>,
     /// Whether calls are told of.
     told: bool,
@@ -71,6 +75,8 @@ pub(crate) struct Shared {
     pub(crate) calls: Arc<Calls>,
     pub(crate) identity: Identity,
     pub(crate) max_message_bytes: usize,
+    /// What a connection may owe of cancelled calls.
+    pub(crate) max_cancelled_calls: u32,
     pub(crate) drain: Signal,
     pub(crate) ready: Readiness,
     pub(crate) cors: Arc<CorsLayer>,
@@ -132,6 +138,7 @@ impl Api {
         Api {
             own,
             line: Line::default(),
+            cancelled: Cancelled::new(self.max_cancelled_calls),
             ..self.clone()
         }
     }
@@ -146,6 +153,8 @@ impl Api {
             own: Own::default(),
             line: Line::default(),
             ready: shared.ready.clone(),
+            cancelled: Cancelled::default(),
+            max_cancelled_calls: shared.max_cancelled_calls,
             cors: Arc::clone(&shared.cors),
             told: shared.plane.journal.is_some(),
         }
@@ -224,7 +233,7 @@ impl Api {
             None => answer,
             Some(_) => Box::pin(by(deadline, answer)),
         };
-        let calls = Arc::clone(&self.calls);
+        let open = Open::new(&self.calls, place, begun, deadline, &self.cancelled);
         Box::pin(async move {
             let answer = match &span {
                 None => answer.await?,
@@ -234,7 +243,7 @@ impl Api {
             if let Some(span) = span {
                 journal::end(&span, code);
             }
-            calls.answered(place, code, begun.elapsed());
+            open.answered(code, is_cut(&answer, code));
             Ok(answer)
         })
     }
@@ -325,6 +334,18 @@ impl Api {
 fn code_of(answer: &Response<Body>) -> Code {
     let status = answer.headers().get("grpc-status");
     status.map_or(Code::Ok, |status| Code::from_bytes(status.as_bytes()))
+}
+
+/// Whether an answer says only that the call's message broke off: refusals of ours have details.
+fn is_cut(answer: &Response<Body>, code: Code) -> bool {
+    let broken = [
+        Code::Cancelled,
+        Code::Unknown,
+        Code::Internal,
+        Code::Unavailable,
+        Code::ResourceExhausted,
+    ];
+    broken.contains(&code) && !answer.headers().contains_key("grpc-status-details-bin")
 }
 
 /// The answer, or `DEADLINE_EXCEEDED` when the caller's deadline comes first.

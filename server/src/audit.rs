@@ -335,6 +335,7 @@ fn write(jobs: &Receiver<Job>, mut files: Files, counts: &Counts, with_inputs: b
 #[cfg(test)]
 mod tests {
     use super::{Answered, Audit, AuditCounts, Counts, Inner, WAITING, WAITING_VALUES};
+    use crate::drift::Every;
     use crate::registry::Served;
     use cvm::audit::Sample;
     use cvm::{Frame, ScoreOptions};
@@ -345,7 +346,7 @@ mod tests {
         let params = [("r", 0.2), ("alpha", 4.4), ("a", 0.8), ("b", 2.4)];
         let params = params.map(|(name, value)| (name.to_owned(), value));
         let model = cvm::from_params("clv.bg_nbd", &params, None).unwrap();
-        Arc::new(Served::new("retail", model))
+        Arc::new(Served::new("retail", model, Every(1)))
     }
 
     /// A log whose writer never comes.

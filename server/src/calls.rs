@@ -65,9 +65,8 @@ const CODES: usize = 17;
 /// Calls of one method.
 #[derive(Debug, Default)]
 pub(crate) struct MethodCalls {
-    /// Until the answer, or the head of a stream of answers, is ready.
-    pub(crate) time: Tally,
-    codes: [AtomicU64; CODES],
+    /// Until the answer, or the head of a stream of answers, is ready, by its code.
+    times: [Tally; CODES],
 }
 
 /// Calls of all methods.
@@ -75,6 +74,7 @@ pub(crate) struct MethodCalls {
 pub(crate) struct Calls {
     places: HashMap<&'static str, usize>,
     methods: Vec<(&'static str, MethodCalls)>,
+    closed: AtomicU64,
 }
 
 impl Default for Calls {
@@ -84,6 +84,7 @@ impl Default for Calls {
         Calls {
             places: names.zip(0..).collect(),
             methods: all.map(|name| (name, MethodCalls::default())).collect(),
+            closed: AtomicU64::new(0),
         }
     }
 }
@@ -112,25 +113,45 @@ impl Calls {
         let Some((_, method)) = self.methods.get(place) else {
             return;
         };
-        method.time.add(time);
-        if let Some(count) = method.codes.get(code as usize) {
-            count.fetch_add(1, Ordering::Relaxed);
+        if let Some(all) = method.times.get(code as usize) {
+            all.add(time);
         }
+    }
+
+    /// A connection is closed for the calls it cancels.
+    pub(crate) fn connection_closed(&self) {
+        self.closed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Connections so closed.
+    pub(crate) fn closed_count(&self) -> u64 {
+        self.closed.load(Ordering::Relaxed)
     }
 
     /// Methods that were called.
     pub(crate) fn called(&self) -> impl Iterator<Item = (&'static str, &MethodCalls)> {
         let methods = self.methods.iter().map(|(name, method)| (*name, method));
-        methods.filter(|(_, method)| method.time.read().0 > 0)
+        methods.filter(|(_, method)| method.codes().next().is_some())
     }
 }
 
 impl MethodCalls {
     /// Codes that were answered, by their names in the protocol, with how often.
     pub(crate) fn codes(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        let counts = self.codes.iter().zip(NAMES);
-        let counts = counts.map(|(count, name)| (name, count.load(Ordering::Relaxed)));
-        counts.filter(|(_, count)| *count > 0)
+        self.times().map(|(name, time)| (name, time.read().0))
+    }
+
+    /// Times of the codes that were answered.
+    pub(crate) fn times(&self) -> impl Iterator<Item = (&'static str, &Tally)> {
+        let all = NAMES.into_iter().zip(&self.times);
+        all.filter(|(_, time)| time.read().0 > 0)
+    }
+
+    /// Times of all answers.
+    pub(crate) fn time(&self) -> Tally {
+        let all = Tally::default();
+        self.times.iter().for_each(|time| all.merge(time));
+        all
     }
 }
 

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
-/// Rows scored on the serving thread itself. At some 0.3 µs a row this is on the order of the
-/// 10–100 µs a task may run between awaits, and far cheaper than handing over and back.
+/// Rows scored on the serving thread itself, where a row counts as one (`pace`): far cheaper than handing
+/// over and back, and at most half a millisecond.
 pub(crate) const INLINE_ROWS: usize = 512;
 
 /// Large requests that may wait for a thread.
@@ -71,7 +71,7 @@ impl Compute {
         }
     }
 
-    /// Does `work` on `row_count` rows; a panic in it is an `INTERNAL` refusal. Between two steps others
+    /// Does `work` on what counts as `row_count` rows; a panic in it is an `INTERNAL` refusal. Between two steps others
     /// get their turn, the deadline is looked at, and dropping the future ends the work.
     pub(crate) async fn run<W: Steps>(
         &self,

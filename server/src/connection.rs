@@ -10,6 +10,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
@@ -121,7 +122,8 @@ async fn speak<S>(socket: S, api: Api, limits: Limits, drain: Signal)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let builder = builder(limits);
+    let (builder, cancelled) = (builder(limits), api.cancelled.clone());
+    let calls = Arc::clone(&api.calls);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(socket), api));
     let ended = tokio::select! {
         served = connection.as_mut() => served,
@@ -132,6 +134,11 @@ where
         () = limits.aged() => {
             connection.as_mut().graceful_shutdown();
             connection.await
+        }
+        () = cancelled.over() => {
+            tracing::warn!("connection closed: it cancels more calls than it lets finish");
+            calls.connection_closed();
+            return;
         }
     };
     if let Err(error) = ended {

@@ -7,6 +7,7 @@
 //! changes. A file changed within the last moments is tried again in any case: it may still be
 //! being written, within one tick of the file system's clock.
 
+use crate::drift::Every;
 use crate::file_state::FileState;
 use crate::registry::{Deployment, Models, Refused, Registry, Served};
 use crate::routing::Change;
@@ -16,7 +17,7 @@ use crate::trust::{Signed, Trust};
 use crate::unloaded::Held;
 use cvm::repository::MANIFEST;
 use cvm_proto::ModelName;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,9 +52,10 @@ pub(crate) struct Folder {
     /// their shelves say takes its place.
     held: Held,
     shelves: BTreeMap<String, Shelf>,
-    /// Folders whose name a file has too.
-    shadowed: BTreeSet<String>,
+    /// Folders that are not looked at, and why.
+    left_out: BTreeMap<String, String>,
     trust: Trust,
+    every: Every,
     /// What the folder is kept in step with.
     store: Store,
 }
@@ -72,7 +74,7 @@ impl Listing {
 }
 
 impl Folder {
-    pub(crate) fn new(path: PathBuf, trust: Trust, store: Store) -> Folder {
+    pub(crate) fn new(path: PathBuf, trust: Trust, every: Every, store: Store) -> Folder {
         Folder {
             held: Held::read(&path),
             path,
@@ -80,8 +82,9 @@ impl Folder {
             absent_looks: HashMap::new(),
             unreadable: None,
             shelves: BTreeMap::new(),
-            shadowed: BTreeSet::new(),
+            left_out: BTreeMap::new(),
             trust,
+            every,
             store,
         }
     }
@@ -185,18 +188,16 @@ impl Folder {
     fn refusals(&self) -> Refused {
         let seen = self.seen.iter().filter_map(|(path, seen)| {
             let why = seen.refusal.clone()?;
-            Some((model_id(path)?, why))
+            Some((name_of(path)?, why))
         });
         let held = self
             .held
             .models
             .iter()
             .map(|id| (id.clone(), HELD.to_owned()));
-        let shadowed = self.shadowed.iter().map(|id| {
-            let why = format!("{id}/ is left out: {id}.{ENDING} has its name");
-            (id.clone(), why)
-        });
-        let files = seen.chain(held).chain(shadowed);
+        let left_out = self.left_out.iter();
+        let left_out = left_out.map(|(id, why)| (id.clone(), format!("{id}/ is left out: {why}")));
+        let files = seen.chain(held).chain(left_out);
         let files = files.map(|(id, why)| ((id, String::new()), why));
         let shelves = self.shelves.iter().flat_map(|(id, shelf)| {
             let all = shelf.refusals().into_iter();
@@ -220,10 +221,12 @@ impl Folder {
         match self.list() {
             Ok(listing) => {
                 self.unreadable = None;
+                registry.tell_of_folder(None);
                 self.apply(listing, registry);
             }
             Err(error) => {
                 let error = error.to_string();
+                registry.tell_of_folder(Some(format!("the folder of models: {error}")));
                 if self.unreadable.as_ref() != Some(&error) {
                     tracing::error!(folder = ?self.path, %error, "the folder cannot be read; its models stay");
                     self.unreadable = Some(error);
@@ -261,7 +264,8 @@ impl Folder {
         }
         let Listing { files, shelves } = &mut listing;
         let named = shelves.keys().filter(|id| files.contains_key(*id));
-        self.shadowed = named.cloned().collect();
+        let named = named.map(|id| (id.clone(), format!("{id}.{ENDING} has its name")));
+        self.left_out = named.collect();
         shelves.retain(|id, _| !files.contains_key(id));
         Ok(listing)
     }
@@ -279,8 +283,7 @@ impl Folder {
                 continue;
             }
             if models.len() >= MAX_MODELS && !models.contains_key(&id) {
-                let why = format!("the folder has more than {MAX_MODELS} models");
-                self.refuse(&path, state, false, why);
+                self.refuse(&path, state, false, crowded());
                 continue;
             }
             changed |= self.load(&id, &path, state, &mut models);
@@ -302,13 +305,14 @@ impl Folder {
         });
         for (id, path) in &listing.shelves {
             if models.len() >= MAX_MODELS && !models.contains_key(id) {
+                self.left_out.insert(id.clone(), crowded());
                 continue;
             }
             let shelf = self.shelves.entry(id.clone());
             let held = self.held.versions.get(id);
             let shelf = shelf.or_insert_with(|| {
                 let held = held.cloned().unwrap_or_default();
-                Shelf::new(id, path, self.trust.clone(), held)
+                Shelf::new(id, path, self.trust.clone(), self.every, held)
             });
             let looked = shelf.look();
             let same = match (shelf.deployment(), models.get(id)) {
@@ -370,7 +374,7 @@ impl Folder {
         };
         self.seen.insert(path.to_owned(), seen);
         self.trust.served(id, signed.as_ref());
-        let served = Served::new(id, model).signed(signed);
+        let served = Served::new(id, model, self.every).signed(signed);
         let before = models.get(id).map(Arc::clone);
         let champion = before.as_ref().and_then(|before| before.champion.as_ref());
         if champion.is_some_and(|old| old.stamp.fingerprint == served.stamp.fingerprint) {
@@ -398,6 +402,24 @@ impl Folder {
         };
         self.seen.insert(path.to_owned(), seen);
     }
+}
+
+fn crowded() -> String {
+    format!("the folder has more than {MAX_MODELS} models")
+}
+
+/// What a file is told of by: its model, or its own name if that cannot be a model's.
+fn name_of(path: &Path) -> Option<String> {
+    let own = || {
+        Some(
+            path.file_name()?
+                .to_string_lossy()
+                .chars()
+                .take(80)
+                .collect(),
+        )
+    };
+    model_id(path).or_else(own)
 }
 
 /// Reads, trusts and verifies a file, all in the same bytes.

@@ -4,6 +4,7 @@
 //! answers "what did we tell this customer" to who has the key, and says nothing to who has not.
 
 use crate::calls::code_name;
+use crate::meter::Moments;
 use crate::registry::Served;
 use cvm_proto::Refusal;
 use http::HeaderMap;
@@ -48,9 +49,13 @@ impl Journal {
         hashes.collect::<Vec<_>>().join(",")
     }
 
-    /// Tells of a request that was answered or refused.
-    pub(crate) fn tell(&self, asked: &Asked, outcome: Result<(), &Refusal>) {
-        let code = outcome.map_or_else(|refusal| refusal.code, |()| Code::Ok);
+    /// Tells of a request that was answered, with its stages in a trace, or refused.
+    pub(crate) fn tell(&self, asked: &Asked, outcome: Result<&Moments, &Refusal>) {
+        let code = outcome.map_or_else(|refusal| refusal.code, |_| Code::Ok);
+        #[cfg(feature = "otel")]
+        if let Ok(moments) = outcome {
+            crate::otel::stages(moments);
+        }
         let reason = outcome.err().map_or("", |refusal| refusal.reason.as_str());
         let took = asked.begun.elapsed();
         tracing::info!(

@@ -8,6 +8,7 @@ use crate::compute::Compute;
 use crate::connection::Limits;
 use crate::control::{Command, Verb, control};
 use crate::drain::{Signal, Trigger, signal};
+use crate::drift::{self, Every};
 use crate::folder::Folder;
 use crate::health::{Health, Readiness};
 use crate::http::{self, Http};
@@ -37,6 +38,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Most connections for administration.
 const MAX_ADMIN_CONNECTIONS: u32 = 64;
+
+/// Most connections of probes.
+const MAX_PROBE_CONNECTIONS: usize = 256;
 
 /// How long workers may take to end once their connections are cut.
 const CUT_TIME: Duration = Duration::from_millis(500);
@@ -79,6 +83,8 @@ pub struct Listeners {
     pub grpc: TcpListener,
     /// HTTP, if it is served: scoring in JSON, metrics, the status page.
     pub http: Option<TcpListener>,
+    /// HTTP for probes and metrics alone, if they are served there.
+    pub probes: Option<TcpListener>,
     /// gRPC for administration, if it is served.
     pub admin: Option<TcpListener>,
 }
@@ -88,6 +94,7 @@ impl From<TcpListener> for Listeners {
         Listeners {
             grpc,
             http: None,
+            probes: None,
             admin: None,
         }
     }
@@ -109,24 +116,18 @@ pub async fn run(
     settings: Settings,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RunError> {
-    let Listeners { grpc, http, admin } = listeners.into();
+    let listeners: Listeners = listeners.into();
     let secrets = Secrets::read(&settings).map_err(RunError::Identity)?;
     let audit = Audit::start(&settings).map_err(RunError::Audit)?;
     let registry = Arc::new(Registry::default());
     let store = Store::start(&settings).map_err(RunError::Store)?;
     let (control, commands) = control();
     let (look, looked) = signal();
-    let keeper = Keeper {
-        path: readable(&settings)?,
-        store: store.clone(),
-        registry: Arc::clone(&registry),
-        interval: settings.poll_interval(),
-        secrets: secrets.clone(),
-    };
+    let keeper = Keeper::new(&settings, &secrets, &store, &registry)?;
     let (shadows, queue) = shadow::shadows();
     let plane = plane(&settings, &secrets, registry, shadows, audit.clone(), store);
     let plane = Arc::new(plane);
-    let shadowing = tokio::spawn(shadow::run(queue, Arc::clone(&plane)));
+    let aside = tokio::spawn(aside(queue, Arc::clone(&plane)));
     let (drain, draining) = signal();
     let (cut, cutting) = signal();
     let (leave, leaving) = signal();
@@ -136,6 +137,7 @@ pub async fn run(
         calls: Arc::new(Calls::default()),
         identity: secrets.identity.clone(),
         max_message_bytes: settings.max_message_bytes(),
+        max_cancelled_calls: settings.max_cancelled_calls,
         drain: draining.clone(),
         ready: Readiness {
             registry: Arc::clone(&plane.registry),
@@ -151,7 +153,8 @@ pub async fn run(
         draining,
         cutting,
     };
-    let (workers, healths) = house.open(http, admin).await?;
+    let http = [listeners.http, listeners.probes];
+    let (workers, healths) = house.open(http, listeners.admin).await?;
     let scoring = workers.iter().take(settings.worker_count());
     let scoring = scoring.map(|worker| worker.connections.clone()).collect();
     let mut keeping = tokio::spawn(keeper.keep(look, commands));
@@ -162,16 +165,22 @@ pub async fn run(
             error = &mut keeping => ended = Err(error.unwrap_or(RunError::Aborted)),
         }
     };
+    let grpc = listeners.grpc;
     accept(&grpc, scoring, settings.max_connections, stopped).await;
     drop(grpc);
     drain.give();
     let cut_count = finish(workers, settings.drain_deadline(), || cut.give()).await;
     cut.give();
     keeping.abort();
-    shadowing.abort();
+    aside.abort();
     audit.finish().await;
     tracing::info!(connections_cut = cut_count, "shut down");
     ended
+}
+
+/// What is done with rows that were scored, on threads that nobody else wants.
+async fn aside(queue: mpsc::Receiver<shadow::Job>, plane: Arc<Plane>) {
+    tokio::join!(shadow::run(queue, Arc::clone(&plane)), drift::run(plane));
 }
 
 /// Ends once the server is told to stop, health has told so, and those who send requests have had the
@@ -228,23 +237,20 @@ fn rows(count: u32) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
 }
 
+/// Starts what is served over HTTP: everything, and probes alone.
 fn start_http(
-    listener: Option<TcpListener>,
+    [all, probes]: [Option<TcpListener>; 2],
     shared: &Shared,
     settings: &Settings,
     api: &Api,
-    cut: Signal,
+    cut: &Signal,
 ) -> Result<(), RunError> {
-    let Some(listener) = listener else {
-        return Ok(());
-    };
     let own = Own::default();
     let web = web::web(api.of_caller(own.clone()), &shared.cors);
     let http = Http {
         plane: Arc::clone(&shared.plane),
         calls: Arc::clone(&shared.calls),
         identity: shared.identity.clone(),
-        drain: shared.drain.clone(),
         ready: shared.ready.clone(),
         cors: CorsLayer::clone(&shared.cors),
         started: Instant::now(),
@@ -255,7 +261,21 @@ fn start_http(
         max_connections: usize::try_from(settings.max_connections).unwrap_or(usize::MAX),
         head_timeout: Duration::from_secs(settings.handshake_timeout_seconds.into()),
     };
-    http::start(listener, http, web, limits, cut).map_err(RunError::Worker)
+    if let Some(listener) = probes {
+        let app = http::probes(http.clone());
+        let limits = http::Limits {
+            max_connections: MAX_PROBE_CONNECTIONS,
+            ..limits
+        };
+        let (drain, cut) = (shared.drain.clone(), cut.clone());
+        http::start("cvm-probes", listener, app, limits, drain, cut).map_err(RunError::Worker)?;
+    }
+    if let Some(listener) = all {
+        let app = http::router(http, web, limits.max_body_bytes);
+        let (drain, cut) = (shared.drain.clone(), cut.clone());
+        http::start("cvm-http", listener, app, limits, drain, cut).map_err(RunError::Worker)?;
+    }
+    Ok(())
 }
 
 /// What the ports of a server have in common.
@@ -271,7 +291,7 @@ impl House<'_> {
     /// Opens every port but that of gRPC, and tells of health from then on.
     async fn open(
         &self,
-        http: Option<TcpListener>,
+        http: [Option<TcpListener>; 2],
         admin: Option<TcpListener>,
     ) -> Result<(Vec<Worker>, Vec<JoinHandle<()>>), RunError> {
         let ready = &self.shared.ready;
@@ -285,18 +305,12 @@ impl House<'_> {
         Ok((workers, healths))
     }
 
-    /// Workers that serve scoring, and the thread that serves HTTP.
-    fn scoring(&self, http: Option<TcpListener>) -> Result<(Vec<Worker>, Health), RunError> {
+    /// Workers that serve scoring, and the threads that serve HTTP.
+    fn scoring(&self, http: [Option<TcpListener>; 2]) -> Result<(Vec<Worker>, Health), RunError> {
         let allowed = self.settings.allow_model_control;
         let control = self.shared.control.only_if(allowed);
         let (api, health) = Api::scoring(&self.shared, control)?;
-        start_http(
-            http,
-            &self.shared,
-            self.settings,
-            &api,
-            self.cutting.clone(),
-        )?;
+        start_http(http, &self.shared, self.settings, &api, &self.cutting)?;
         let context = self.context(api);
         let workers = (0..self.settings.worker_count())
             .map(|index| worker::start(&format!("cvm-worker-{index}"), context.clone()))
@@ -414,18 +428,36 @@ struct Keeper {
     store: Store,
     registry: Arc<Registry>,
     interval: Duration,
+    every: Every,
     secrets: Secrets,
 }
 
 impl Keeper {
+    /// Nothing yet of a folder that can be read.
+    fn new(
+        settings: &Settings,
+        secrets: &Secrets,
+        store: &Store,
+        registry: &Arc<Registry>,
+    ) -> Result<Keeper, RunError> {
+        Ok(Keeper {
+            path: readable(settings)?,
+            store: store.clone(),
+            registry: Arc::clone(registry),
+            interval: settings.poll_interval(),
+            every: Every(settings.drift_every),
+            secrets: secrets.clone(),
+        })
+    }
+
     /// Looks at the folder, says so, and looks again and again, and when asked to; ends only where
     /// there is nothing to serve.
     async fn keep(self, look: Trigger, commands: mpsc::Receiver<Command>) -> RunError {
         self.store.looked().await;
         let (trust, store) = (self.secrets.trust.clone(), self.store.clone());
-        let (path, registry) = (self.path.clone(), Arc::clone(&self.registry));
+        let (path, every, registry) = (self.path.clone(), self.every, Arc::clone(&self.registry));
         let first = tokio::task::spawn_blocking(move || {
-            let mut folder = Folder::new(path, trust, store);
+            let mut folder = Folder::new(path, trust, every, store);
             folder.look(&registry);
             if registry.snapshot().is_empty() {
                 tracing::warn!("no model is loaded; every call is answered with NOT_FOUND");

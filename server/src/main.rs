@@ -83,9 +83,15 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
     // Scripts read these lines; a closed standard output is their choice.
     let _ = writeln!(std::io::stdout(), "listening on {address}");
     let http = bind_further("--http-listen", "http", settings.http_listen).await?;
+    let probes = bind_further("--probe-listen", "probes", settings.probe_listen).await?;
     let admin = bind_further("--admin-listen", "admin", settings.admin_listen).await?;
     let stop = told_to_stop(terminate, interrupt);
-    let listeners = Listeners { grpc, http, admin };
+    let listeners = Listeners {
+        grpc,
+        http,
+        probes,
+        admin,
+    };
     run(listeners, settings, stop).await.map_err(failure)
 }
 

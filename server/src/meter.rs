@@ -26,6 +26,14 @@ impl Tally {
         }
     }
 
+    /// Adds the events of another tally.
+    pub(crate) fn merge(&self, other: &Tally) {
+        let pairs = self.buckets.iter().zip(&other.buckets);
+        for (own, other) in pairs.chain([(&self.ns, &other.ns)]) {
+            own.fetch_add(other.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+
     /// Events and nanoseconds so far.
     pub(crate) fn read(&self) -> (u64, u64) {
         let (buckets, ns) = self.histogram();
@@ -74,6 +82,7 @@ pub(crate) struct Moments {
     pub(crate) decoded: Instant,
     pub(crate) dequeued: Instant,
     pub(crate) scored: Instant,
+    pub(crate) rendered: Instant,
 }
 
 impl Meter {
@@ -84,13 +93,13 @@ impl Meter {
             decoded,
             dequeued,
             scored,
+            rendered,
         } = moments;
-        let now = Instant::now();
         self.decode.add(decoded - begun);
         self.queue.add(dequeued - decoded);
         self.score.add(scored - dequeued);
-        self.encode.add(now - scored);
-        self.success.add(now - begun);
+        self.encode.add(rendered - scored);
+        self.success.add(rendered - begun);
         self.rows.fetch_add(rows as u64, Ordering::Relaxed);
         let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let ms = clock.map_or(0, |time| {

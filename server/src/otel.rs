@@ -1,19 +1,23 @@
 //! Traces of calls, sent to a collector by OTLP over gRPC; the caller's context is W3C's.
 
+use crate::meter::Moments;
 use http::HeaderMap;
 use opentelemetry::propagation::{Extractor, TextMapPropagator};
-use opentelemetry::trace::TracerProvider;
-use opentelemetry::{Context, KeyValue};
+use opentelemetry::trace::{Span as _, TraceContextExt, Tracer, TracerProvider};
+use opentelemetry::{Context, KeyValue, global};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 use tracing::Span;
 use tracing_opentelemetry::{OpenTelemetryLayer, OpenTelemetrySpanExt};
 
 /// How long a collector may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What spans of this server are filed under.
+const SCOPE: &str = "cvm-server";
 
 /// Where traces go.
 #[derive(Debug)]
@@ -38,6 +42,7 @@ impl Traces {
             .with_batch_exporter(exporter)
             .with_resource(resource)
             .build();
+        global::set_tracer_provider(provider.clone());
         Ok(Traces(provider))
     }
 
@@ -46,7 +51,7 @@ impl Traces {
     where
         S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
     {
-        tracing_opentelemetry::layer().with_tracer(self.0.tracer("cvm-server"))
+        tracing_opentelemetry::layer().with_tracer(self.0.tracer(SCOPE))
     }
 
     /// Sends what is left. The runtime goes on meanwhile: it is what sends.
@@ -64,6 +69,33 @@ pub(crate) fn adopt(span: &Span, headers: &HeaderMap) {
         TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(headers));
     // A span that is not recorded has no parent either.
     let _ = span.set_parent(context);
+}
+
+/// Puts the stages of an answered request under the span of its call.
+pub(crate) fn stages(moments: &Moments) {
+    let call = Span::current().context();
+    if !call.span().span_context().is_sampled() {
+        return;
+    }
+    let Moments {
+        begun,
+        decoded,
+        dequeued,
+        scored,
+        rendered,
+    } = *moments;
+    let (tracer, clock, now) = (global::tracer(SCOPE), SystemTime::now(), Instant::now());
+    let moment = |instant: Instant| clock - now.saturating_duration_since(instant);
+    for (name, start, end) in [
+        ("decode", begun, decoded),
+        ("queue", decoded, dequeued),
+        ("score", dequeued, scored),
+        ("encode", scored, rendered),
+    ] {
+        let stage = tracer.span_builder(name).with_start_time(moment(start));
+        let mut stage = stage.start_with_context(&tracer, &call);
+        stage.end_with_timestamp(moment(end));
+    }
 }
 
 struct Headers<'a>(&'a HeaderMap);

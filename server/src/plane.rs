@@ -9,7 +9,7 @@ use crate::registry::{Registry, Served};
 use crate::shadow::Shadows;
 use crate::store::Store;
 use crate::trust::Trust;
-use crate::work::{Part, Work, weight};
+use crate::work::{Part, Work};
 use cvm::{Frame, ScoreOptions, Scores, Violation};
 use cvm_proto::{Refusal, ScoreAnswer, ScoreJob, v1 as pb};
 use std::sync::Arc;
@@ -80,7 +80,7 @@ impl Plane {
             request_id: request_id.clone(),
             ..Asked::of(&served, frame.row_count, begun)
         });
-        let size = frame.row_count.saturating_mul(weight(&options));
+        let size = frame.row_count.saturating_mul(served.weight(&options));
         let work = Work {
             route,
             shadows: self.shadows.clone(),
@@ -100,9 +100,9 @@ impl Plane {
             served.meter.refused(begun);
         }
         if let (Some(journal), Some(asked)) = (&self.journal, asked) {
-            journal.tell(&asked, answer.as_ref().map(|_| ()));
+            journal.tell(&asked, answer.as_ref().map(|(_, moments)| moments));
         }
-        answer
+        answer.map(|(rendered, _)| rendered)
     }
 
     /// The scores of a frame by one version, apart from all traffic.
@@ -113,7 +113,7 @@ impl Plane {
         options: ScoreOptions,
         deadline: Deadline,
     ) -> Result<Scores, Refusal> {
-        let size = frame.row_count.saturating_mul(weight(&options));
+        let size = frame.row_count.saturating_mul(served.weight(&options));
         let work = Alone {
             part: Part::whole(served, frame),
             options,

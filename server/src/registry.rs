@@ -1,11 +1,14 @@
 //! The models being served: one immutable snapshot, swapped whole.
 
+use crate::drift::{Drift, Every};
 use crate::meter::Meter;
+use crate::pace::Pace;
 use crate::routing::{CHAMPION, Routing};
 use crate::shadow::Shadow;
 use crate::split::LiveSplit;
 use crate::trust::Signed;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use cvm::ScoreOptions;
 use cvm_proto::{ModelCard, ModelName, ModelOutput, ModelParam, ModelStamp, Reason, Refusal};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -126,6 +129,10 @@ pub(crate) struct Served {
     pub(crate) model: cvm::Model,
     /// What it has done.
     pub(crate) meter: Meter,
+    /// How far the rows it scores are from those of training.
+    pub(crate) drift: Drift,
+    /// What a row counts as.
+    pace: Pace,
     /// When it was loaded.
     pub(crate) loaded: SystemTime,
     /// Who signed its file.
@@ -135,13 +142,13 @@ pub(crate) struct Served {
 
 impl Served {
     /// The model of a single file, under the author's version or the start of the fingerprint.
-    pub(crate) fn new(id: &str, model: cvm::Model) -> Served {
+    pub(crate) fn new(id: &str, model: cvm::Model, every: Every) -> Served {
         let version = version_of(id, &model);
-        Served::version(id, &version, model)
+        Served::version(id, &version, model, every)
     }
 
     /// A model under a version that a manifest gives it.
-    pub(crate) fn version(id: &str, version: &str, model: cvm::Model) -> Served {
+    pub(crate) fn version(id: &str, version: &str, model: cvm::Model, every: Every) -> Served {
         let version = version.to_owned();
         let stamp = ModelStamp {
             model_version: format!("models/{id}/versions/{version}"),
@@ -151,6 +158,8 @@ impl Served {
         Served {
             stamp,
             version,
+            drift: Drift::new(&model, every),
+            pace: Pace::of(&model),
             model,
             meter: Meter::default(),
             loaded: SystemTime::now(),
@@ -162,6 +171,11 @@ impl Served {
     /// The same with who signed its file.
     pub(crate) fn signed(self, signed: Option<Signed>) -> Served {
         Served { signed, ..self }
+    }
+
+    /// What a row counts as under these options.
+    pub(crate) fn weight(&self, options: &ScoreOptions) -> usize {
+        self.pace.weight(&self.model, options)
     }
 
     /// Tells the log that it is loaded.
@@ -232,6 +246,8 @@ pub(crate) struct Registry {
     models: ArcSwap<Models>,
     refused: ArcSwap<Refused>,
     refusals: AtomicU64,
+    /// Why the folder cannot be looked at.
+    folder_problem: ArcSwapOption<String>,
     /// How often the set of models changed; whoever follows it is told.
     swaps: watch::Sender<u64>,
     /// Versions taken out of service; held here so that no thread that serves has to free one.
@@ -294,6 +310,16 @@ impl Registry {
         self.refusals
             .fetch_add(new.count() as u64, Ordering::Relaxed);
         self.refused.store(Arc::new(refused));
+    }
+
+    /// Says why the folder cannot be looked at, or that it can.
+    pub(crate) fn tell_of_folder(&self, problem: Option<String>) {
+        self.folder_problem.store(problem.map(Arc::new));
+    }
+
+    /// Why the folder cannot be looked at; its models stay.
+    pub(crate) fn folder_problem(&self) -> Option<Arc<String>> {
+        self.folder_problem.load_full()
     }
 
     /// Refusals so far.
@@ -409,7 +435,7 @@ fn list<'a>(names: impl ExactSizeIterator<Item = &'a String>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Deployment, Models, Registry, Served};
+    use super::{Deployment, Every, Models, Registry, Served};
     use cvm_proto::ModelName;
     use std::sync::Arc;
 
@@ -417,7 +443,7 @@ mod tests {
         let params = [("r", r), ("alpha", 4.4136), ("a", 0.7929), ("b", 2.4259)];
         let params = params.map(|(name, value)| (name.to_owned(), value));
         let model = cvm::from_params("clv.bg_nbd", &params, None).unwrap();
-        let deployment = Deployment::single("retail", Served::new("retail", model), None);
+        let deployment = Deployment::single("retail", Served::new("retail", model, Every(1)), None);
         Models::from([("retail".to_owned(), Arc::new(deployment))])
     }
 

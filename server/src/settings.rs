@@ -42,6 +42,12 @@ pub struct Settings {
     #[arg(long, env = "CVM_HTTP_LISTEN", value_name = "IP:PORT")]
     pub http_listen: Option<SocketAddr>,
 
+    /// Address for probes and metrics alone: `/livez`, `/readyz` and `/metrics` over HTTP, in clear and to
+    /// whoever reaches it, for nothing can be scored or changed there; unset serves none. The bound address
+    /// is a line of its own on standard output: `probes on 127.0.0.1:9090`.
+    #[arg(long, env = "CVM_PROBE_LISTEN", value_name = "IP:PORT")]
+    pub probe_listen: Option<SocketAddr>,
+
     /// Address for administration (`cvm.admin.v1`): versions, aliases, rollback; unset serves none. TLS
     /// and tokens are those of --listen. The bound address is a line of its own on standard output:
     /// `admin on 127.0.0.1:50052`.
@@ -107,6 +113,12 @@ pub struct Settings {
     #[arg(long, env = "CVM_MAX_CONCURRENT_STREAMS", value_name = "N", default_value_t = 256,
           value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub max_concurrent_streams: u32,
+
+    /// Most calls that a connection may cancel before they are answered, beyond as many as it lets finish,
+    /// in ten seconds; then it is closed. Calls cancelled at their deadline do not count. 0 is without end.
+    #[arg(long, env = "CVM_MAX_CANCELLED_CALLS", value_name = "N", default_value_t = 1000,
+          value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub max_cancelled_calls: u32,
 
     /// Age at which a connection is asked to end, in seconds, give or take a tenth; its calls finish. So
     /// callers spread anew over servers that were added. 0 is never.
@@ -195,6 +207,12 @@ pub struct Settings {
           value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
     pub audit_file_mib: u32,
 
+    /// Of so many rows that a version scores one is looked at for drift from its training rows; of 0
+    /// none.
+    #[arg(long, env = "CVM_DRIFT_EVERY", value_name = "ROWS", default_value_t = 16,
+          value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub drift_every: u32,
+
     /// Serve beyond this machine although calls travel in clear, or callers are not told apart.
     #[arg(long, env = "CVM_ALLOW_INSECURE_NETWORK")]
     pub allow_insecure_network: bool,
@@ -259,6 +277,7 @@ impl Settings {
             store_poll_seconds: 30,
             listen: DEFAULT_LISTEN,
             http_listen: None,
+            probe_listen: None,
             admin_listen: None,
             poll_interval_ms: 1000,
             max_rows: 100_000,
@@ -271,6 +290,7 @@ impl Settings {
             workers: 0,
             max_connections: 1024,
             max_concurrent_streams: 256,
+            max_cancelled_calls: 1000,
             max_connection_age_seconds: 1800,
             handshake_timeout_seconds: 5,
             allow_model_control: false,
@@ -288,6 +308,7 @@ impl Settings {
             audit_sample: 0.01,
             audit_content: AuditContent::Inputs,
             audit_file_mib: 256,
+            drift_every: 16,
             allow_insecure_network: false,
             log_requests: false,
             log_key_file: None,
@@ -349,7 +370,8 @@ impl Settings {
     }
 
     /// Beyond loopback calls travel under TLS and callers are told apart, or the settings say in so
-    /// many words that it shall be otherwise. HTTP has no TLS of its own.
+    /// many words that it shall be otherwise. HTTP has no TLS of its own; where probes and metrics are
+    /// told, nothing else is.
     ///
     /// # Errors
     /// What is missing, and the flags that give it.
@@ -382,7 +404,8 @@ impl Settings {
         match self.http_listen.filter(outside) {
             Some(address) => Err(format!(
                 "--http-listen {address} is reachable from outside this machine, and HTTP travels \
-                 in clear; --allow-insecure-network serves all the same"
+                 in clear; --probe-listen tells probes and metrics there and nothing else, \
+                 --allow-insecure-network serves all the same"
             )),
             None => Ok(()),
         }
@@ -481,7 +504,9 @@ mod tests {
         assert!(with(&[&tls[..], &["--tokens", "t.toml"]].concat()).is_ok());
         assert!(with(&[&tls[..], &["--tls-client-ca", "a.pem"]].concat()).is_ok());
         assert!(with(&["--allow-insecure-network"]).is_ok());
-        assert!(check(&["--http-listen", "10.0.0.1:80"]).is_err());
+        let http = check(&["--http-listen", "10.0.0.1:80"]).unwrap_err();
+        assert!(http.contains("--probe-listen"), "{http}");
+        assert!(check(&["--probe-listen", "10.0.0.1:80"]).is_ok());
         let admin = check(&["--admin-listen", "10.0.0.1:80"]).unwrap_err();
         assert!(admin.contains("--admin-listen 10.0.0.1:80"), "{admin}");
         let guarded = [

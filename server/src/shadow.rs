@@ -208,12 +208,14 @@ pub(crate) async fn run(mut queue: mpsc::Receiver<Job>, plane: Arc<Plane>) {
     while let Some(job) = queue.recv().await {
         let rows = job.frame.row_count;
         let job = Arc::new(job);
-        for start in (0..rows).step_by(BLOCK_ROWS) {
+        let weights = job.shadows.iter().map(|s| s.served.weight(&job.options));
+        let size = (BLOCK_ROWS / weights.max().unwrap_or(1)).max(1);
+        for start in (0..rows).step_by(size) {
             let permit = plane.compute.spare().await;
             let job = Arc::clone(&job);
             let done = tokio::task::spawn_blocking(move || {
                 let _permit = permit;
-                let block = start..rows.min(start + BLOCK_ROWS);
+                let block = start..rows.min(start + size);
                 for shadow in &job.shadows {
                     shadow.step(&job, block.clone());
                 }

@@ -4,6 +4,7 @@
 //! only then loaded. Whatever cannot be used (the manifest, a file, `routing.json`) leaves in force what
 //! was in force, and says why.
 
+use crate::drift::Every;
 use crate::file_state::{Look, is_known};
 use crate::registry::{Deployment, Served, Versions};
 use crate::routing::{CHAMPION, Change, ROUTING, Routing};
@@ -43,11 +44,18 @@ pub(crate) struct Shelf {
     held: BTreeSet<String>,
     served: Option<Arc<Deployment>>,
     trust: Trust,
+    every: Every,
 }
 
 impl Shelf {
     /// A folder of which these versions are held.
-    pub(crate) fn new(id: &str, folder: &Path, trust: Trust, held: BTreeSet<String>) -> Shelf {
+    pub(crate) fn new(
+        id: &str,
+        folder: &Path,
+        trust: Trust,
+        every: Every,
+        held: BTreeSet<String>,
+    ) -> Shelf {
         Shelf {
             id: id.to_owned(),
             folder: folder.to_owned(),
@@ -61,6 +69,7 @@ impl Shelf {
             held,
             served: None,
             trust,
+            every,
         }
     }
 
@@ -194,7 +203,7 @@ impl Shelf {
         let signed = self.trust.check(&self.id, &slot, &path, &bytes)?;
         let model = cvm::Model::open(&bytes).map_err(|error| error.message)?;
         self.trust.served(&slot, signed.as_ref());
-        Ok(Served::version(&self.id, &entry.version, model).signed(signed))
+        Ok(Served::version(&self.id, &entry.version, model, self.every).signed(signed))
     }
 
     /// Takes out what the manifest no longer names, but nothing that something points at.

@@ -11,19 +11,8 @@ use cvm_proto::{Reason, Refusal, RowModels, ScoreAnswer, ScoredColumn};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Rows scored before others get their turn; at some 0.3 µs a row, two or three milliseconds.
+/// Rows scored before others get their turn, where a row counts as one: a few milliseconds.
 pub(crate) const BLOCK_ROWS: usize = 8_192;
-
-/// Rows without reasons that one row with reasons counts as: attributions take about a millisecond.
-const REASON_WEIGHT: usize = 256;
-
-/// Rows that a row counts as under these options.
-pub(crate) fn weight(options: &ScoreOptions) -> usize {
-    match &options.reasons {
-        None => 1,
-        Some(_) => REASON_WEIGHT,
-    }
-}
 
 /// Rows for one version.
 #[derive(Debug)]
@@ -60,7 +49,7 @@ impl Part {
     /// Scores the next block; whether rows are left.
     pub(crate) fn step(&mut self, options: &ScoreOptions) -> Result<bool, Refusal> {
         let row_count = self.frame.row_count;
-        let size = (BLOCK_ROWS / weight(options)).max(1);
+        let size = (BLOCK_ROWS / self.served.weight(options)).max(1);
         let end = row_count.min(self.done + size);
         if self.done == 0 && end < row_count {
             // The frame in whole once, so that what is wrong is told as of the whole.
@@ -104,7 +93,7 @@ pub(crate) struct Work<T> {
 }
 
 impl<T: Send + 'static> Steps for Work<T> {
-    type Done = T;
+    type Done = (T, Moments);
 
     fn step(mut self) -> Result<Next<Self>, Refusal> {
         self.dequeued.get_or_insert_with(Instant::now);
@@ -155,7 +144,7 @@ fn deal(route: &Route, frame: Frame, row_keys: &[String]) -> Vec<Part> {
 }
 
 impl<T> Work<T> {
-    fn finish(self) -> Result<T, Refusal> {
+    fn finish(self) -> Result<(T, Moments), Refusal> {
         let scored = Instant::now();
         let Work {
             route,
@@ -177,6 +166,7 @@ impl<T> Work<T> {
             shadows.offer(deployment, Arc::clone(&part.frame), &options, base);
         }
         for part in &parts {
+            part.served.drift.offer(&part.frame);
             audit.offer(&Answered {
                 served: &part.served,
                 frame: &part.frame,
@@ -198,11 +188,12 @@ impl<T> Work<T> {
             decoded,
             dequeued: dequeued.unwrap_or(scored),
             scored,
+            rendered: Instant::now(),
         };
         for (served, rows) in met {
             served.meter.answered(moments, rows);
         }
-        Ok(rendered)
+        Ok((rendered, moments))
     }
 }
 

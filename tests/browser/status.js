@@ -25,7 +25,7 @@ try {
   }
   await page.waitForFunction(() => document.querySelector("#models td"), { timeout: 15000 });
   seen.head = await page.$eval("#head", (node) => node.textContent);
-  for (const name of ["models", "swaps", "shadows", "refused", "calls"]) {
+  for (const name of ["models", "swaps", "shadows", "drift", "refused", "calls"]) {
     seen[name] = await page.$$eval(`#${name} tr`, (rows) =>
       rows.map((row) => [...row.cells].map((cell) => cell.textContent)),
     );

@@ -237,7 +237,10 @@ def test_pods_run_with_settings_that_exist(source, chart, secrets):
     settings = tomllib.loads(text)
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert settings["listen"] == f"0.0.0.0:{ports['grpc']}"
-    assert settings["http_listen"] == f"0.0.0.0:{ports['http']}"
+    assert settings["probe_listen"] == f"0.0.0.0:{ports['probes']}"
+    # What can score in clear is not reachable, and nothing has to be allowed.
+    assert settings["http_listen"].startswith("127.0.0.1:")
+    assert "allow_insecure_network" not in settings
     mounts = [mount["mountPath"] for mount in container["volumeMounts"]]
     for name in ("models", "tls_cert", "tls_key", "tokens"):
         assert any(Path(settings[name]).is_relative_to(mount) for mount in mounts), name

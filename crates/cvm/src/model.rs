@@ -5,7 +5,7 @@ mod drift;
 mod probe;
 
 pub use calibrate::{CalibrationReport, CalibrationRows};
-pub use drift::{DriftLevel, DriftReport, FieldDrift};
+pub use drift::{DriftLevel, DriftReport, DriftTally, FieldDrift};
 
 use crate::dictionary::{FeatureDictionary, Unit};
 use crate::explain::{self, ExplainOptions};

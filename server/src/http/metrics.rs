@@ -2,11 +2,13 @@
 
 use super::Http;
 use crate::meter::{Meter, Tally};
+use crate::registry::Served;
 use crate::shadow::ShadowRows;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use cvm::compare::Comparison;
+use cvm::{DriftReport, FieldDrift};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder, NoLabelSet};
@@ -33,6 +35,7 @@ impl Collector for Http {
         self.calls(&mut encoder)?;
         self.models(&mut encoder)?;
         self.shadows(&mut encoder)?;
+        self.drift(&mut encoder)?;
         self.audit(&mut encoder)?;
         self.store(&mut encoder)?;
         self.state(&mut encoder)
@@ -49,10 +52,17 @@ impl Http {
                 counter(&mut counts, &labels, count)?;
             }
         }
+        let help = "Connections closed because they cancelled more calls than they let finish";
+        let name = "cvm_cancelling_connections_closed";
+        let mut closed = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        closed.encode_counter::<NoLabelSet, u64, f64>(&self.calls.closed_count(), None)?;
         let help = "Time until the answer of a call was ready";
         let mut times = histograms(encoder, "cvm_call", help)?;
         for (name, method) in self.calls.called() {
-            histogram(&mut times, &[("method", name.to_owned())], &method.time)?;
+            for (code, time) in method.times() {
+                let labels = [("method", name.to_owned()), ("code", code.to_owned())];
+                histogram(&mut times, &labels, time)?;
+            }
         }
         Ok(())
     }
@@ -132,6 +142,41 @@ impl Http {
         Ok(())
     }
 
+    /// How far the newest rows are from those of training, of versions that have a profile of them. An
+    /// index that chance alone may bring about is not told.
+    fn drift(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let models = self.plane.registry.snapshot();
+        let all = models.iter().flat_map(|(id, deployment)| {
+            let versions = deployment.versions.values();
+            versions.filter_map(move |served| drift_of(id, served))
+        });
+        let all: Vec<_> = all.collect();
+        let help = "Newest rows that were compared with those of training";
+        let mut rows =
+            encoder.encode_descriptor("cvm_drift_rows", help, None, MetricType::Gauge)?;
+        for (labels, report) in &all {
+            let family = rows.encode_family(labels);
+            family?.encode_gauge(&report.row_count_now)?;
+        }
+        let help = "Population stability index of an input against the rows of training";
+        let mut inputs =
+            encoder.encode_descriptor("cvm_input_psi", help, None, MetricType::Gauge)?;
+        for (labels, report) in &all {
+            for field in &report.fields {
+                psi(&mut inputs, labels, "field", field)?;
+            }
+        }
+        let help = "Population stability index of the score against the rows of training";
+        let mut scores =
+            encoder.encode_descriptor("cvm_score_psi", help, None, MetricType::Gauge)?;
+        for (labels, report) in &all {
+            if let Some(field) = &report.score {
+                psi(&mut scores, labels, "output", field)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The log of predictions, if there is one.
     fn audit(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let Some(counts) = self.plane.audit.counts() else {
@@ -185,6 +230,11 @@ impl Http {
                 "Model files and versions that are not served",
                 refused,
             ),
+            (
+                "cvm_folder_unreadable",
+                "Whether the folder of models cannot be read; its models stay",
+                usize::from(registry.folder_problem().is_some()),
+            ),
         ] {
             let mut gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             gauge.encode_gauge(&u64::try_from(value).unwrap_or(u64::MAX))?;
@@ -227,6 +277,27 @@ impl Http {
         )?;
         swaps.encode_counter::<NoLabelSet, u64, f64>(&registry.swap_count(), None)
     }
+}
+
+/// The drift of a version with its labels, if any row was looked at.
+fn drift_of(id: &str, served: &Served) -> Option<(Labels<2>, DriftReport)> {
+    let report = served.drift.report().ok().flatten()?;
+    let version = served.version.clone();
+    Some(([("model", id.to_owned()), ("version", version)], report))
+}
+
+fn psi(
+    family: &mut MetricEncoder<'_>,
+    labels: &Labels<2>,
+    what: &'static str,
+    field: &FieldDrift,
+) -> Result<(), fmt::Error> {
+    if field.is_uncertain() {
+        return Ok(());
+    }
+    let [model, version] = labels.clone();
+    let labels = [model, version, (what, field.name.clone())];
+    family.encode_family(&labels)?.encode_gauge(&field.psi)
 }
 
 type Measure = (&'static str, &'static str, fn(&Comparison) -> f64);

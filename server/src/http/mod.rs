@@ -9,6 +9,7 @@
 //! | `GET /`, `GET /status.json` | the state for people and for machines |
 //!
 //! Where callers are told apart, scoring needs the role `score`, the state and the metrics `read`.
+//! Another address may tell `/livez`, `/readyz` and `/metrics` alone, to everyone.
 
 mod listen;
 mod metrics;
@@ -54,7 +55,6 @@ pub(crate) struct Http {
     pub(crate) plane: Arc<Plane>,
     pub(crate) calls: Arc<Calls>,
     pub(crate) identity: Identity,
-    pub(crate) drain: Signal,
     pub(crate) ready: Readiness,
     /// Whose pages may read the answers.
     pub(crate) cors: CorsLayer,
@@ -63,15 +63,16 @@ pub(crate) struct Http {
     pub(crate) own: Own,
 }
 
-/// Serves on a thread of its own until `cut`; after the drain signal open requests finish.
+/// Serves on a thread of its own until `cut`; after `drain` open requests finish.
 ///
 /// # Errors
 /// The thread or its runtime cannot be made.
 pub(crate) fn start(
+    thread: &'static str,
     listener: TcpListener,
-    http: Http,
-    web: Web,
+    app: Router,
     limits: Limits,
+    drain: Signal,
     cut: Signal,
 ) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -79,12 +80,10 @@ pub(crate) fn start(
         .build()?;
     let listener = listener.into_std()?;
     std::thread::Builder::new()
-        .name("cvm-http".to_owned())
+        .name(thread.to_owned())
         .spawn(move || {
             let ended = runtime.block_on(async move {
                 let listener = TcpListener::from_std(listener)?;
-                let drain = http.drain.clone();
-                let app = router(http, web, limits.max_body_bytes);
                 tokio::select! {
                     () = listen::serve(listener, app, limits, drain) => {}
                     () = cut.given() => {}
@@ -93,13 +92,28 @@ pub(crate) fn start(
             });
             runtime.shutdown_background();
             if let Err(error) = ended {
-                tracing::error!(%error, "HTTP is no longer served");
+                tracing::error!(%error, thread, "HTTP is no longer served");
             }
         })?;
     Ok(())
 }
 
-fn router(http: Http, web: Web, max_body_bytes: usize) -> Router {
+/// Probes and metrics, and nothing else: what is open to everyone must not be able to score.
+pub(crate) fn probes(http: Http) -> Router {
+    lives()
+        .route("/metrics", get(metrics::get))
+        .layer(middleware::from_fn_with_state(http.clone(), counted))
+        .with_state(http)
+}
+
+fn lives() -> Router<Http> {
+    Router::new()
+        .route("/livez", get(|| async { "ok" }))
+        .route("/readyz", get(ready))
+}
+
+/// All that is served over HTTP.
+pub(crate) fn router(http: Http, web: Web, max_body_bytes: usize) -> Router {
     let needs = |role| middleware::from_fn_with_state((http.clone(), role), admit);
     let score = Router::new()
         .route("/v1/models/{model}", post(score::post))
@@ -109,10 +123,7 @@ fn router(http: Http, web: Web, max_body_bytes: usize) -> Router {
         .route("/metrics", get(metrics::get))
         .layer(needs(Role::Read));
     // The page itself says nothing: it asks for the state with the reader's token.
-    let open = Router::new()
-        .route("/", get(status::page))
-        .route("/livez", get(|| async { "ok" }))
-        .route("/readyz", get(ready));
+    let open = lives().route("/", get(status::page));
     open.merge(read)
         .merge(score)
         .layer(middleware::from_fn_with_state(http.clone(), counted))

@@ -4,10 +4,12 @@ use super::Http;
 use super::metrics::stages;
 use crate::calls::Calls;
 use crate::meter::Tally;
+use crate::registry::Served;
 use crate::shadow::Shadow;
 use axum::Json;
 use axum::extract::State;
 use axum::response::Html;
+use cvm::FieldDrift;
 use cvm::compare::Comparison;
 use serde_json::{Value, json};
 use std::time::SystemTime;
@@ -42,6 +44,7 @@ pub(super) async fn json(State(http): State<Http>) -> Json<Value> {
             "last_request_ms": meter.last_ms(),
             "loaded_ms": milliseconds(served.loaded),
             "notes": served.model.notes(),
+            "drift": drift(served),
         })
     });
     let shadows = deployments.iter().flat_map(|(id, deployment)| {
@@ -78,6 +81,7 @@ pub(super) async fn json(State(http): State<Http>) -> Json<Value> {
         "champions": champions.collect::<Vec<_>>(),
         "shadows": shadows.collect::<Vec<_>>(),
         "splits": splits.collect::<Vec<_>>(),
+        "folder_problem": registry.folder_problem().map(|why| why.to_string()),
         "refused": refused.collect::<Vec<_>>(),
         "audit": audit,
         "store": store,
@@ -91,7 +95,7 @@ fn calls(calls: &Calls) -> Vec<Value> {
             .codes()
             .map(|(code, count)| (code.to_owned(), count.into()))
             .collect();
-        json!({ "method": name, "codes": codes, "time": times(&method.time) })
+        json!({ "method": name, "codes": codes, "time": times(&method.time()) })
     });
     called.collect()
 }
@@ -133,6 +137,32 @@ fn shadow_state(id: &str, shadow: &Shadow) -> Value {
         "shed": rows.shed,
         "failed": rows.failed,
         "outputs": outputs.collect::<Vec<_>>(),
+    })
+}
+
+/// How far the newest rows are from those of training, or why that is not told.
+fn drift(served: &Served) -> Value {
+    match served.drift.report() {
+        Err(why) => json!({ "note": why }),
+        Ok(None) => json!({ "note": "no rows yet" }),
+        Ok(Some(report)) => json!({
+            "rows": report.row_count_now,
+            "rows_of_training": report.row_count_before,
+            "score": report.score.as_ref().map(field_drift),
+            "inputs": report.fields.iter().map(field_drift).collect::<Vec<_>>(),
+        }),
+    }
+}
+
+fn field_drift(field: &FieldDrift) -> Value {
+    let level = match field.is_uncertain() {
+        true => "too few rows",
+        false => field.level.name(),
+    };
+    json!({
+        "name": field.name, "psi": field.psi, "noise": field.noise, "level": level,
+        "missing_before": field.missing_before, "missing_now": field.missing_now,
+        "other_before": field.other_before, "other_now": field.other_now,
     })
 }
 

@@ -10,8 +10,8 @@ use crate::routing::Change;
 use crate::shadow::Shadow;
 use crate::shelf::HELD;
 use crate::split::{Share, Split};
-use cvm::Scores;
 use cvm::compare::{Comparison, compare};
+use cvm::{FieldDrift, Scores};
 use cvm_proto::admin::v1 as pb;
 use cvm_proto::admin::v1::admin_service_server::AdminService;
 use cvm_proto::{ConvertError, ModelName, Reason, Refusal, ScoreJob, v1};
@@ -39,10 +39,13 @@ impl AdminService for Admin {
             name => vec![self.one(&id_of("model", name)?)?],
         };
         let state = self.plane.store.state();
-        let store_error = state.and_then(|state| state.problem).unwrap_or_default();
+        let store = state.and_then(|state| state.problem);
+        let folder = self.plane.registry.folder_problem();
+        let folder = folder.map(|why| why.to_string());
+        let problems: Vec<String> = store.into_iter().chain(folder).collect();
         Ok(Response::new(pb::ListVersionsResponse {
             models,
-            store_error,
+            store_error: problems.join("; "),
         }))
     }
 
@@ -357,6 +360,41 @@ fn version(served: &Served, error: String) -> pb::Version {
         failure_count: count(meter.fail.read().0),
         signing_key: signed.map(|signed| signed.key.clone()).unwrap_or_default(),
         signature_counter: signed.map_or(0, |signed| signed.counter),
+        drift: Some(drift(served)),
+    }
+}
+
+/// How far the newest rows are from those of training, or why that is not told.
+fn drift(served: &Served) -> pb::Drift {
+    match served.drift.report() {
+        Err(why) => pb::Drift {
+            note: why.to_owned(),
+            ..Default::default()
+        },
+        Ok(None) => pb::Drift {
+            note: "no rows yet".to_owned(),
+            ..Default::default()
+        },
+        Ok(Some(report)) => pb::Drift {
+            note: String::new(),
+            row_count: count(report.row_count_now),
+            training_row_count: count(report.row_count_before),
+            score: report.score.as_ref().map(field_drift),
+            inputs: report.fields.iter().map(field_drift).collect(),
+        },
+    }
+}
+
+fn field_drift(field: &FieldDrift) -> pb::FieldDrift {
+    pb::FieldDrift {
+        name: field.name.clone(),
+        psi: field.psi,
+        noise: field.noise,
+        enough_rows: !field.is_uncertain(),
+        training_missing_share: field.missing_before,
+        missing_share: field.missing_now,
+        training_other_share: field.other_before,
+        other_share: field.other_now,
     }
 }
 

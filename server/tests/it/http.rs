@@ -3,12 +3,17 @@
 use crate::support::{TestServer, bg_nbd, bits, customers, expected, folder, numbers, request};
 use cvm_proto::Encoding;
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// One exchange on a connection of its own: status and body.
 async fn exchange(server: &TestServer, verb: &str, path: &str, body: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(server.http.unwrap()).await.unwrap();
+    exchange_with(server.http.unwrap(), verb, path, body).await
+}
+
+async fn exchange_with(address: SocketAddr, verb: &str, path: &str, body: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
     let size = body.len();
     let head = format!(
         "{verb} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\nConnection: close\r\n\r\n"
@@ -197,13 +202,52 @@ async fn the_state_is_told_to_people_and_machines() {
     }
     // Buckets are cumulative and end with all.
     let buckets = metrics.lines().filter(|line| {
-        line.starts_with("cvm_call_seconds_bucket{") && line.contains("ScoringService/Score\"")
+        line.starts_with("cvm_call_seconds_bucket{")
+            && line.contains("ScoringService/Score\",code=\"OK\"")
     });
     let counts: Vec<u64> = buckets
         .map(|line| line.rsplit(' ').next().unwrap().parse().unwrap())
         .collect();
     assert!(
-        counts.is_sorted() && counts.last() == Some(&3),
+        counts.is_sorted() && counts.last() == Some(&2),
         "{counts:?}"
     );
+}
+
+/// Where probes and metrics are told to everyone nothing else is: no score, no state, whatever is asked.
+#[tokio::test]
+async fn probes_have_an_address_that_cannot_score() {
+    let folder = folder();
+    let tokens = folder.path().join("tokens.toml");
+    std::fs::write(&tokens, "token = []\n").unwrap();
+    let server = TestServer::start_with_http(folder.path(), |settings| {
+        settings.tokens = Some(tokens);
+    })
+    .await;
+    server.loaded().await;
+    let ask = async |verb: &str, path: &str, body: &str| {
+        exchange_with(server.probes, verb, path, body).await
+    };
+    let ok = (200, "ok".to_owned());
+    assert_eq!(ask("GET", "/livez", "").await, ok);
+    assert_eq!(ask("GET", "/readyz", "").await, ok);
+    let (status, metrics) = ask("GET", "/metrics", "").await;
+    assert_eq!(status, 200);
+    assert!(metrics.contains("cvm_models 1"), "{metrics}");
+    assert_eq!(
+        code(&server, "/metrics").await,
+        401,
+        "with all the rest it wants a token"
+    );
+    for (verb, path) in [
+        ("GET", "/"),
+        ("GET", "/status.json"),
+        ("POST", "/v1/models/retail:score"),
+        ("POST", "/cvm.v1.ScoringService/Score"),
+        ("POST", "/cvm.admin.v1.AdminService/ListVersions"),
+        ("PUT", "/metrics/x"),
+    ] {
+        assert_eq!(ask(verb, path, "{}").await.0, 404, "{path}");
+    }
+    assert_eq!(ask("POST", "/metrics", "{}").await.0, 405);
 }

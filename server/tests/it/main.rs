@@ -5,6 +5,7 @@ mod audit;
 mod binary;
 mod config;
 mod drains;
+mod drift;
 mod frames;
 mod http;
 mod identity;

@@ -35,12 +35,18 @@ struct ScopeSpans {
 struct Span {
     #[prost(bytes = "vec", tag = "1")]
     trace_id: Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    id: Vec<u8>,
     #[prost(bytes = "vec", tag = "4")]
     parent_id: Vec<u8>,
     #[prost(string, tag = "5")]
     name: String,
     #[prost(int32, tag = "6")]
     kind: i32,
+    #[prost(fixed64, tag = "7")]
+    start: u64,
+    #[prost(fixed64, tag = "8")]
+    end: u64,
     #[prost(message, repeated, tag = "11")]
     events: Vec<Event>,
 }
@@ -98,16 +104,44 @@ async fn calls_are_spans_in_the_callers_trace() {
     score(server.address, "retail").await.unwrap();
     score(server.address, "absent").await.unwrap_err();
     // What is not sent yet is sent at the end.
-    let told = server.end();
+    let log = server.end();
     let hex = |bytes: &[u8]| -> String { bytes.iter().map(|b| format!("{b:02x}")).collect() };
-    let mut events = Vec::new();
-    for _ in 0..2 {
-        let span = spans.recv().await.unwrap();
-        assert_eq!(span.name, "cvm.v1.ScoringService/Score");
-        assert_eq!((hex(&span.trace_id).as_str(), span.kind), (TRACE, SERVER));
-        assert_eq!(hex(&span.parent_id), "00f067aa0ba902b7");
-        events.extend(span.events.into_iter().map(|event| event.name));
+    let mut all = Vec::new();
+    for _ in 0..2 + 4 {
+        all.push(spans.recv().await.unwrap());
     }
-    assert_eq!(events, ["request"]);
-    assert!(!told.contains("\"request\""), "{told}");
+    assert!(all.iter().all(|span| hex(&span.trace_id) == TRACE));
+    let is_call = |span: &Span| span.name == "cvm.v1.ScoringService/Score";
+    let (calls, mut stages): (Vec<Span>, Vec<Span>) = all.into_iter().partition(is_call);
+    assert_eq!(calls.len(), 2);
+    for span in &calls {
+        assert_eq!(span.kind, SERVER);
+        assert_eq!(hex(&span.parent_id), "00f067aa0ba902b7");
+    }
+    let told = calls.iter().filter(|span| !span.events.is_empty());
+    let events: Vec<_> = told
+        .flat_map(|span| span.events.iter().map(move |event| (&span.id, &event.name)))
+        .collect();
+    // The stages of the one that was answered, one after the other, within its call.
+    let [(answered, name)] = events[..] else {
+        panic!("{events:?}");
+    };
+    assert_eq!(name, "request");
+    stages.sort_by_key(|span| (span.start, span.end));
+    let names: Vec<&str> = stages.iter().map(|span| span.name.as_str()).collect();
+    assert_eq!(names, ["decode", "queue", "score", "encode"]);
+    assert!(stages.iter().all(|span| &span.parent_id == answered));
+    let next = stages.windows(2);
+    assert!(
+        next.clone().all(|pair| pair[0].end == pair[1].start),
+        "{stages:?}"
+    );
+    let call = calls.iter().find(|span| &span.id == answered).unwrap();
+    // The clock that the call is timed by may be set while it lasts.
+    assert!(
+        call.start <= stages[0].start + 1_000_000,
+        "{call:?} {stages:?}"
+    );
+    assert!(stages[3].end <= call.end + 1_000_000, "{call:?} {stages:?}");
+    assert!(!log.contains("\"request\""), "{log}");
 }

@@ -23,6 +23,7 @@ use tonic_health::pb::health_client::HealthClient;
 pub struct TestServer {
     pub address: SocketAddr,
     pub http: Option<SocketAddr>,
+    pub probes: SocketAddr,
     pub admin: SocketAddr,
     stop: oneshot::Sender<()>,
     served: JoinHandle<Result<(), RunError>>,
@@ -53,9 +54,12 @@ impl TestServer {
         let http_address = http.as_ref().map(|http| http.local_addr().unwrap());
         let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let admin_address = admin.local_addr().unwrap();
+        let probes = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let probes_address = probes.local_addr().unwrap();
         let listeners = Listeners {
             grpc: listener,
             http,
+            probes: Some(probes),
             admin: Some(admin),
         };
         let served = tokio::spawn(run(listeners, settings, async {
@@ -64,6 +68,7 @@ impl TestServer {
         TestServer {
             address,
             http: http_address,
+            probes: probes_address,
             admin: admin_address,
             stop,
             served,

@@ -3,8 +3,11 @@
 use crate::support::{TestServer, bg_nbd, customers, request, save};
 use crate::versions::{answers, fingerprint, shelf, state, until};
 use cvm::signature::{Signature, SigningKey};
-use cvm_proto::admin::v1::VersionState;
+use cvm_proto::admin::v1::{ListVersionsRequest, VersionState};
+use cvm_proto::inference as oip;
+use cvm_proto::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
 use cvm_server::TrustPolicy;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use tonic::Code;
@@ -174,4 +177,94 @@ async fn versions_of_a_folder_are_signed_one_by_one() {
     let mut ask = request(customers(1), cvm_proto::Encoding::Doubles);
     ask.model = "retail/versions/2".to_owned();
     server.client().await.score(ask).await.unwrap();
+}
+
+/// Waits until the model's newest file is refused with `why`, and looks wherever an operator may.
+async fn everywhere(server: &TestServer, why: &str) {
+    let now = until(&mut server.admin().await, |now| now.error.contains(why)).await;
+    assert_eq!(now.versions.len(), 1);
+    assert_eq!(now.versions[0].state(), VersionState::Loaded);
+    let page: Value =
+        serde_json::from_str(&crate::http::get(server, "/status.json").await).unwrap();
+    let told = json!([{ "model": "retail", "version": "", "reason": now.error }]);
+    assert_eq!(page["refused"], told);
+    let metrics = crate::http::get(server, "/metrics").await;
+    for line in [
+        "cvm_models_refused 1",
+        "cvm_model_refused{model=\"retail\",version=\"\"} 1",
+    ] {
+        assert!(metrics.lines().any(|own| own == line), "{line}: {metrics}");
+    }
+    let mut triton = GrpcInferenceServiceClient::new(server.channel().await);
+    let asked = oip::RepositoryIndexRequest::default();
+    let index = triton.repository_index(asked).await.unwrap().into_inner();
+    let index = &index.models[0];
+    assert_eq!((index.state.as_str(), &index.reason), ("READY", &now.error));
+    assert_eq!(answers(server, "retail").await, Ok(fingerprint(1)));
+}
+
+#[tokio::test]
+async fn a_file_that_is_broken_older_or_unsigned_is_told_wherever_an_operator_looks() {
+    let house = House::new();
+    house.put(1);
+    house.sign(&house.key, "retail", 5);
+    let server = house.start(TrustPolicy::Required).await;
+    serves(&server, 1).await;
+    std::fs::write(house.file(), b"not a model").unwrap();
+    house.sign(&house.key, "retail", 6);
+    everywhere(&server, "not a cvm model file").await;
+    house.put(2);
+    house.sign(&house.key, "retail", 4);
+    everywhere(&server, "counter 4 is older than 5").await;
+    std::fs::remove_file(Signature::path_of(&house.file())).unwrap();
+    house.put(3);
+    everywhere(&server, "no signature").await;
+    house.sign(&house.key, "retail", 7);
+    serves(&server, 3).await;
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_a_model_and_a_folder_that_cannot_be_read_are_told() {
+    let house = TempDir::new().unwrap();
+    let folder = house.path().join("models");
+    std::fs::create_dir(&folder).unwrap();
+    save(&bg_nbd(1.0), &folder.join("retail.cvm"));
+    save(&bg_nbd(1.0), &folder.join("Retail Value.cvm"));
+    let server = TestServer::start_with_http(&folder, |_| ()).await;
+    server.loaded().await;
+    let state = async |server: &TestServer| -> Value {
+        serde_json::from_str(&crate::http::get(server, "/status.json").await).unwrap()
+    };
+    let now = state(&server).await;
+    assert_eq!(now["refused"][0]["model"], "Retail Value.cvm");
+    assert_eq!(now["folder_problem"], Value::Null);
+    std::fs::rename(&folder, house.path().join("away")).unwrap();
+    let mut problem = Value::Null;
+    for _ in 0..200 {
+        problem = state(&server).await["folder_problem"].clone();
+        if !problem.is_null() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let asked = ListVersionsRequest::default();
+    let listed = server.admin().await.list_versions(asked).await.unwrap();
+    assert_eq!(problem, json!(listed.into_inner().store_error));
+    assert!(problem.as_str().unwrap().contains("folder"), "{problem}");
+    let metrics = crate::http::get(&server, "/metrics").await;
+    assert!(
+        metrics
+            .lines()
+            .any(|line| line == "cvm_folder_unreadable 1")
+    );
+    // What was there is served on, and the folder is looked at once it is back.
+    assert_eq!(answers(&server, "retail").await, Ok(fingerprint(1)));
+    std::fs::rename(house.path().join("away"), &folder).unwrap();
+    for attempt in 0.. {
+        if state(&server).await["folder_problem"].is_null() {
+            break;
+        }
+        assert!(attempt < 200);
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
 }

@@ -12,8 +12,8 @@ pub struct ListVersionsResponse {
     /// Models, ordered by name.
     #[prost(message, repeated, tag = "1")]
     pub models: ::prost::alloc::vec::Vec<Deployment>,
-    /// Why the object store that models come from could not be looked at; empty if nothing is wrong, and
-    /// without a store. What was fetched is served on.
+    /// Why the object store or the folder that models come from could not be looked at; empty if nothing
+    /// is wrong. What was read before is served on.
     #[prost(string, tag = "2")]
     pub store_error: ::prost::alloc::string::String,
 }
@@ -341,7 +341,7 @@ pub struct Alias {
     pub version: ::prost::alloc::string::String,
 }
 /// A version of a model.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Version {
     /// Resource name `models/{model}/versions/{version}`.
     #[prost(string, tag = "1")]
@@ -380,6 +380,56 @@ pub struct Version {
     /// Counter of the signature.
     #[prost(uint64, tag = "12")]
     pub signature_counter: u64,
+    /// How far the rows it scores are from those it was trained on; unset unless loaded.
+    #[prost(message, optional, tag = "13")]
+    pub drift: ::core::option::Option<Drift>,
+}
+/// How far a sample of the newest rows is from the rows of training.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Drift {
+    /// Why nothing is told, such as a model without a profile of its training rows; else empty.
+    #[prost(string, tag = "1")]
+    pub note: ::prost::alloc::string::String,
+    /// Rows that were looked at.
+    #[prost(int64, tag = "2")]
+    pub row_count: i64,
+    /// Rows of training.
+    #[prost(int64, tag = "3")]
+    pub training_row_count: i64,
+    /// The model's own score, before calibration; unset if the profile has none.
+    #[prost(message, optional, tag = "4")]
+    pub score: ::core::option::Option<FieldDrift>,
+    /// Inputs in the model's order.
+    #[prost(message, repeated, tag = "5")]
+    pub inputs: ::prost::alloc::vec::Vec<FieldDrift>,
+}
+/// Drift of an input, or of the score.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FieldDrift {
+    /// Name of the input or output.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Population stability index: from 0.1 it is usually watched, from 0.25 it is an alarm.
+    #[prost(double, tag = "2")]
+    pub psi: f64,
+    /// What the index stays below in 95 % of samples in which nothing changed.
+    #[prost(double, tag = "3")]
+    pub noise: f64,
+    /// Whether there are rows enough to tell drift from chance.
+    #[prost(bool, tag = "4")]
+    pub enough_rows: bool,
+    /// Share of missing values in training.
+    #[prost(double, tag = "5")]
+    pub training_missing_share: f64,
+    /// Share of missing values now.
+    #[prost(double, tag = "6")]
+    pub missing_share: f64,
+    /// Share of levels that training did not have, or hardly; 0 for numbers.
+    #[prost(double, tag = "7")]
+    pub training_other_share: f64,
+    /// The same now.
+    #[prost(double, tag = "8")]
+    pub other_share: f64,
 }
 /// Whether a version answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]

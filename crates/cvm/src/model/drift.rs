@@ -8,6 +8,7 @@ use cvm_core::{Batch, ScoreOptions};
 use cvm_fit::normal_quantile;
 use serde::Serialize;
 use serde_json::json;
+use std::sync::Arc;
 
 /// Key of the training facts that hold the profile.
 const FACT: &str = "profile";
@@ -87,6 +88,86 @@ pub struct DriftReport {
     pub score: Option<FieldDrift>,
 }
 
+/// Rows counted into the bins of a model's profile: of so many bytes, however many rows.
+#[derive(Debug, Clone)]
+pub struct DriftTally {
+    profile: Arc<Profile>,
+    row_count: u64,
+    /// Counts of each field of the profile, and last of the score.
+    counts: Vec<Vec<u64>>,
+}
+
+impl DriftTally {
+    /// Adds the rows of a batch, which `model`, whose tally it is, scores for that.
+    ///
+    /// # Errors
+    /// As [`Model::score`]; nothing is added then.
+    pub fn add(&mut self, model: &Model, batch: &Batch<'_>) -> Result<(), Error> {
+        let profile = Arc::clone(&self.profile);
+        let scored = match &profile.score {
+            Some(field) => Some(field.count_numbers(&model.profiled_scores(batch)?)),
+            None => None,
+        };
+        let inputs = profile.fields.iter();
+        let inputs = inputs.map(|field| Profile::count(field, batch).unwrap_or_default());
+        for (all, own) in self.counts.iter_mut().zip(inputs.chain(scored)) {
+            all.iter_mut().zip(own).for_each(|(all, own)| *all += own);
+        }
+        self.row_count += batch.row_count() as u64;
+        Ok(())
+    }
+
+    /// Adds what another tally of the same model has counted.
+    pub fn merge(&mut self, other: &DriftTally) {
+        for (all, own) in self.counts.iter_mut().zip(&other.counts) {
+            all.iter_mut().zip(own).for_each(|(all, own)| *all += own);
+        }
+        self.row_count += other.row_count;
+    }
+
+    /// Rows so far.
+    #[must_use]
+    pub fn row_count(&self) -> u64 {
+        self.row_count
+    }
+
+    /// How far they are from the rows of training. A field that no batch had is left out.
+    ///
+    /// # Errors
+    /// `InvalidInput` without rows.
+    pub fn report(&self) -> Result<DriftReport, Error> {
+        if self.row_count == 0 {
+            return Err(Error::invalid("rows", "are none: nothing to compare"));
+        }
+        let Profile {
+            row_count,
+            fields,
+            score,
+        } = &*self.profile;
+        let seen = |counts: &[u64]| counts.iter().any(|count| *count > 0);
+        let inputs = fields.iter().zip(&self.counts);
+        let inputs = inputs.filter(|(_, now)| seen(now));
+        let scored = score.as_ref().zip(self.counts.get(fields.len()));
+        Ok(DriftReport {
+            row_count_before: *row_count,
+            row_count_now: self.row_count,
+            fields: inputs
+                .map(|(field, now)| compare(field, now))
+                .collect::<Result<_, _>>()?,
+            score: scored.map(|(field, now)| compare(field, now)).transpose()?,
+        })
+    }
+}
+
+impl FieldDrift {
+    /// Whether there are too few rows to tell drift from chance: the index of rows that are as those of
+    /// training may well exceed the level of [`DriftLevel::Watch`].
+    #[must_use]
+    pub fn is_uncertain(&self) -> bool {
+        self.noise >= WATCH
+    }
+}
+
 impl Model {
     /// The model with the profile of `batch`, its training rows, among its training facts.
     ///
@@ -106,31 +187,33 @@ impl Model {
     /// As [`Model::score`]; `InvalidInput` for a model without a profile and for a table without
     /// rows.
     pub fn drift(&self, batch: &Batch<'_>) -> Result<DriftReport, Error> {
-        let profile = self.profile()?;
+        let mut tally = self.drift_tally()?;
         if batch.row_count() == 0 {
             return Err(Error::invalid("rows", "are none: nothing to compare"));
         }
-        let scores = match &profile.score {
-            Some(score) => Some((score, self.profiled_scores(batch)?)),
-            None => None,
-        };
-        let field = |field: &FieldProfile| {
-            let now = Profile::count(field, batch)?;
-            Some(compare(field, &now))
-        };
-        Ok(DriftReport {
-            row_count_before: profile.row_count,
-            row_count_now: batch.row_count() as u64,
-            fields: profile
-                .fields
-                .iter()
-                .filter_map(field)
-                .collect::<Result<_, _>>()?,
-            score: match scores {
-                Some((field, values)) => Some(compare(field, &field.count_numbers(&values))?),
-                None => None,
-            },
+        tally.add(self, batch)?;
+        tally.report()
+    }
+
+    /// Counters for rows that come in many batches.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a model without a profile, or with a malformed one.
+    pub fn drift_tally(&self) -> Result<DriftTally, Error> {
+        let profile = self.profile()?;
+        let all = profile.fields.iter().chain(&profile.score);
+        let counts = all.map(|field| vec![0; field.counts().len()]).collect();
+        Ok(DriftTally {
+            profile: Arc::new(profile),
+            row_count: 0,
+            counts,
         })
+    }
+
+    /// Whether the model's file tells what its training rows looked like.
+    #[must_use]
+    pub fn has_profile(&self) -> bool {
+        self.training().contains_key(FACT)
     }
 
     fn profile(&self) -> Result<Profile, Error> {
@@ -206,7 +289,7 @@ fn compare(field: &FieldProfile, now: &[u64]) -> Result<FieldDrift, Error> {
     let pairs: Vec<(f64, f64)> = before
         .iter()
         .zip(now)
-        .filter(|(before, now)| **before + **now > 0)
+        .filter(|(before, now)| **before > 0 || **now > 0)
         .map(|(before, now)| (*before as f64, *now as f64))
         .collect();
     let (left, right): (Vec<f64>, Vec<f64>) = pairs.into_iter().unzip();
