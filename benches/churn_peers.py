@@ -1,25 +1,29 @@
 """Churn models beside their peers: cross-validated accuracy and CPU seconds of a fit.
 
     python benches/churn_peers.py FOLDER [--sets NAME ...] [--repeats N] [--models NAME ...]
+        [--seed N] [--keep FILE]
 
 Everyone has default settings, the same folds and one thread; categories are declared to those who
 take them. For every set the means over repeated stratified folds, then the differences of our
-boosted trees to the best other tree learner of each measure, fold by fold, with a standard error
+boosted trees to every other tree learner, fold by fold, with a standard error
 that counts what training sets share (Nadeau & Bengio 2003, *Machine Learning* 52, section 3:
 ``s² (1/J + 1/(K-1))`` for J folds of K). Needs lightgbm, xgboost, catboost, scikit-learn, and a
 folder with the public tables; what is not installed is named and left out. FOLDER as in
-``FILES`` below.
+``FILES`` below. CatBoost takes minutes a fit on the larger sets: with ``--keep`` what was measured
+is written to a file after every model, and a later run measures only what the file lacks (delete
+our lines after a change of ours).
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
+import json
 import os
 import time
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -43,10 +47,28 @@ FILES = {
     "smcrm_retention": "customerAcquisition.csv.gz",
 }
 OURS = "cvm BoostedChurn"
-HEAD = ("AUC", "log-loss", "Brier")
-# The larger the better, or the smaller.
-SIGNS = (1, -1, -1)
 TREE_PEERS = ("LightGBM", "XGBoost", "HistGradientBoosting", "CatBoost")
+
+
+class Plan(NamedTuple):
+    """What is asked for on the command line."""
+
+    repeats: int
+    seed: int
+    wanted: list[str]
+    keep: Path | None
+
+    def known(self) -> dict[str, Any]:
+        """Return what was measured before."""
+        if self.keep is None or not self.keep.exists():
+            return {}
+        return json.loads(self.keep.read_text())
+
+    def store(self, key: str, found: Any, seconds: float) -> None:
+        """Write one model's measures beside the others."""
+        if self.keep is not None:
+            known = self.known() | {key: {"found": found.tolist(), "seconds": seconds}}
+            self.keep.write_text(json.dumps(known))
 
 
 def load(folder: Path, name: str) -> tuple[Any, Any]:  # noqa: PLR0911 - one way a set
@@ -139,7 +161,7 @@ def measures(y: Any, p: Any) -> tuple[float, float, float]:
 
 
 def run(
-    X: pd.DataFrame, y: pd.Series, how: str, make: Callable[[], Any], repeats: int
+    X: pd.DataFrame, y: pd.Series, how: str, make: Callable[[], Any], plan: Plan
 ) -> tuple[Any, float]:
     """Return measures by fold, and the median CPU seconds of a fit."""
     from sklearn.model_selection import RepeatedStratifiedKFold
@@ -149,7 +171,7 @@ def run(
     inputs[names] = inputs[names].astype("category" if how == "category" else str)
     found: list[tuple[float, float, float]] = []
     seconds: list[float] = []
-    folds = RepeatedStratifiedKFold(n_splits=FOLDS, n_repeats=repeats, random_state=SEED)
+    folds = RepeatedStratifiedKFold(n_splits=FOLDS, n_repeats=plan.repeats, random_state=plan.seed)
     for train, test in folds.split(inputs, y):
         started = time.process_time()
         model = make().fit(inputs.iloc[train], y.iloc[train])
@@ -159,37 +181,39 @@ def run(
     return np.array(found), float(np.median(seconds))
 
 
-def report(name: str, X: pd.DataFrame, y: pd.Series, repeats: int, wanted: list[str]) -> None:
+def report(name: str, X: pd.DataFrame, y: pd.Series, plan: Plan) -> None:
     """Print one set's table."""
     names = [own for own in X if not pd.api.types.is_numeric_dtype(X[own])]
     print(f"\n{name}: {len(y)} rows, {X.shape[1]} columns, {y.mean():.1%} positive, ", end="")
-    print(f"{repeats} x {FOLDS} folds\n")
+    print(f"{plan.repeats} x {FOLDS} folds\n")
     print("| model | AUC | log-loss | Brier | CPU s a fit |\n|---|---|---|---|---|")
     found: dict[str, Any] = {}
     for label, (how, make) in peers(names).items():
-        if wanted and label not in wanted:
+        if plan.wanted and label not in plan.wanted:
             continue
         module = label.lower()
         if label in TREE_PEERS[:2] + TREE_PEERS[3:] and importlib.util.find_spec(module) is None:
             print(f"| {label} | not installed | | | |")
             continue
-        found[label], seconds = run(X, y, how, make, repeats)
+        key = f"{name} {label} {plan.repeats} {plan.seed}"
+        before = plan.known().get(key)
+        if before is None:
+            found[label], seconds = run(X, y, how, make, plan)
+            plan.store(key, found[label], seconds)
+        else:
+            found[label], seconds = np.array(before["found"]), before["seconds"]
         means = " | ".join(f"{value:.4f}" for value in found[label].mean(axis=0))
         print(f"| {label} | {means} | {seconds:.2f} |", flush=True)
-    trees = [label for label in TREE_PEERS if label in found]
-    if OURS in found and trees:
-        print(f"| ours - best of {len(trees)} | {paired(found, trees)} | |", flush=True)
+    for label in TREE_PEERS:
+        if OURS in found and label in found:
+            print(f"| ours - {label} | {paired(found[OURS] - found[label])} | |", flush=True)
 
 
-def paired(found: dict[str, Any], trees: list[str]) -> str:
-    """Return differences to the best of each measure, with their errors."""
-    cells = []
-    for at, sign in enumerate(SIGNS):
-        best = max(trees, key=lambda label: sign * found[label][:, at].mean())
-        difference = found[OURS][:, at] - found[best][:, at]
-        error = difference.std(ddof=1) * np.sqrt(1 / len(difference) + 1 / (FOLDS - 1))
-        cells.append(f"{difference.mean():+.4f} ± {error:.4f} ({best})")
-    return " | ".join(cells)
+def paired(differences: Any) -> str:
+    """Return mean differences, fold by fold, with their errors."""
+    error = differences.std(axis=0, ddof=1) * np.sqrt(1 / len(differences) + 1 / (FOLDS - 1))
+    pairs = zip(differences.mean(axis=0), error, strict=True)
+    return " | ".join(f"{mean:+.4f} ± {error:.4f}" for mean, error in pairs)
 
 
 def main() -> None:
@@ -197,13 +221,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--sets", nargs="*", default=list(FILES), choices=list(FILES))
-    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=SEED, help="of the folds")
+    parser.add_argument("--keep", type=Path, help="file of what was measured")
     parser.add_argument("--models", nargs="*", default=[], help="all by default")
     asked = parser.parse_args()
     warnings.filterwarnings("ignore")
+    plan = Plan(asked.repeats, asked.seed, asked.models, asked.keep)
     for name in asked.sets:
-        X, y = load(asked.folder, name)
-        report(name, X, y, asked.repeats, asked.models)
+        report(name, *load(asked.folder, name), plan)
 
 
 if __name__ == "__main__":

@@ -86,12 +86,7 @@ def beside(name: str, ours: Callable[[], Any], theirs: Callable[[], Any], rows: 
 def ours(model: cvm.TreeEnsemble) -> Peer:
     """Return raw scores by this package on one thread."""
     names = model.feature_names_in_.tolist()
-
-    def predict(rows: Matrix) -> Any:
-        table = model.score_frame(rows, outputs=["raw_score"], columns=names, threads=1)
-        return table["raw_score"]
-
-    return Peer("cvm", predict)
+    return Peer("cvm", partial(model.decision_function, columns=names, threads=1))
 
 
 def skipped(peer: str, reason: object) -> None:

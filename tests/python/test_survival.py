@@ -105,6 +105,24 @@ def test_arrays_and_names_give_the_same_model(rossi):
     assert tests["age"] < 0.05 < tests["fin"]
 
 
+def test_strata_have_a_curve_each_and_survive_a_file(rossi):
+    model = cvm.CoxChurn(strata="wexp").fit(rossi, "week", "arrest")
+    # The table in lifelines' documentation of `strata`.
+    rounded = [round(value, 2) for value in model.params_.values()]
+    assert rounded == [-0.38, -0.06, 0.31, -0.45, -0.08, 0.09]
+    assert round(model.log_likelihood_, 2) == -580.89
+    for level in (0.0, 1.0):
+        inside = {name: values[rossi["wexp"] == level] for name, values in rossi.items()}
+        observed = cvm.churn.kaplan_meier(inside["week"], inside["arrest"] == 1)
+        mean = model.predict_survival(inside, observed.times).mean(axis=0)
+        assert np.abs(mean - observed.survival).max() < 0.02
+    again = pickle.loads(pickle.dumps(model))
+    curves = model.predict_survival(rossi, [10.0])
+    np.testing.assert_array_equal(again.predict_survival(rossi, [10.0]), curves)
+    rows = rossi | {"tenure": np.zeros(len(curves)), "wexp": np.full(len(curves), 2.0)}
+    assert set(model.score_frame(rows, horizon=10.0)["status"]) == {"unseen_level"}
+
+
 def test_weibull_lifetimes_are_accelerated_as_lifelines_has_them(rossi):
     model = cvm.WeibullChurn().fit(rossi, "week", "arrest", time_unit="week")
     ratios, errors = model.log_time_ratios_, model.log_time_ratio_errors_

@@ -200,6 +200,31 @@ fn trees_beat_the_base_rate_on_new_customers_and_see_interactions() {
     assert!(share.is_some_and(|share| share < 0.1), "{share:?}");
 }
 
+/// Levels that say nothing gain from being put in order, about `2/π` each: charged that, they are
+/// hardly ever asked for, and what speaks is found all the same.
+#[test]
+fn levels_of_noise_pay_for_being_put_in_order() {
+    let mut frame = customers(3000, 11);
+    let mut draws = Draws(12);
+    let states: Vec<String> = (0..3000)
+        .map(|_| format!("state {}", (draws.next() * 50.0) as usize))
+        .collect();
+    let column = FrameColumn::from_strings(states.iter().map(|own| Some(own.as_str())));
+    frame.columns.push(("state".to_owned(), column));
+    let share = |level_gain: f64| {
+        let spec = BoostedSpec {
+            level_gain,
+            ..spec()
+        };
+        let gains = fit(&frame, &spec).gains;
+        let total = gains.iter().fold(0.0, |sum, gain| sum + gain);
+        gains.last().map_or(f64::NAN, |last| last / total)
+    };
+    let (free, charged) = (share(0.0), share(BoostedSpec::default().level_gain));
+    assert!(free > 0.05, "{free}");
+    assert!(charged < 0.01, "{charged}");
+}
+
 #[test]
 fn a_weight_counts_as_rows() {
     let frame = customers(600, 6);

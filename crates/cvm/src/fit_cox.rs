@@ -78,8 +78,13 @@ fn facts(
         "robust": spec.own.robust,
         "ties": spec.own.ties,
     });
-    match facts {
+    let mut facts = match facts {
         Value::Object(facts) => facts,
         _ => Map::new(),
+    };
+    if let Some(column) = &spec.own.strata {
+        let strata = json!({ "column": column, "levels": prepared.strata() });
+        facts.insert("strata".to_owned(), strata);
     }
+    facts
 }

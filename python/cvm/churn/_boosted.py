@@ -42,7 +42,7 @@ class BoostedChurn(TwoClassChurn, ExplainedModel, CalibratedByRows):
     rounds : int, default 500
         Most trees.
     learning_rate : float, optional
-        Share of each Newton step that is taken, above 0 and at most 1; by default 0.08 up to 10 000
+        Share of each Newton step that is taken, above 0 and at most 1; by default 0.1 up to 10 000
         rows, then growing with the root of their number to 0.2.
     grow : {"oblivious", "leafwise"}, default "oblivious"
         How trees grow.
@@ -52,19 +52,20 @@ class BoostedChurn(TwoClassChurn, ExplainedModel, CalibratedByRows):
         Most leaves of a leaf-wise tree.
     interaction_order : int, optional
         Most distinct columns a tree may ask about: 1 makes the model additive, 2 adds pairs.
-    penalty : float, default 3.0
+    penalty : float, default 2.0
         L2 penalty on leaf values.
     min_child_weight : float, default 0.05
         Least summed curvature ``w p (1 - p)`` on each side of a split.
-    min_gain : float, default 0.7
+    min_gain : float, optional
         Least gain of a split per leaf it is asked of, in units of twice the log-likelihood; a fit
-        ends when no split is worth it, so ``rounds`` is only the most there will be.
+        ends when no split is worth it, so ``rounds`` is only the most there will be. By default
+        0.7 up to 10 000 rows, then falling with the fourth root of their number to 0.4.
     max_bins : int, default 127
         Most bins of a number, besides the one of missing values.
-    category_smoothing : float, default 20.0
+    category_smoothing : float, default 10.0
         Pulls small levels to the middle when levels are ordered for a split.
-    level_gain : float, default 0.0
-        Gain taken off a category's split for each level beyond the second, in units of
+    level_gain : float, default 0.64
+        Gain taken off a category's split for each level beyond the twelfth, in units of
         ``min_gain``: 0.64 is what levels of noise gain from being put in order.
     row_sample, field_sample : float, default 1.0
         Share of rows and of columns each tree sees.
@@ -134,12 +135,12 @@ class BoostedChurn(TwoClassChurn, ExplainedModel, CalibratedByRows):
         depth: int = 6,
         max_leaves: int = 31,
         interaction_order: int | None = None,
-        penalty: float = 3.0,
+        penalty: float = 2.0,
         min_child_weight: float = 0.05,
-        min_gain: float = 0.7,
+        min_gain: float | None = None,
         max_bins: int = 127,
-        category_smoothing: float = 20.0,
-        level_gain: float = 0.0,
+        category_smoothing: float = 10.0,
+        level_gain: float = 0.64,
         row_sample: float = 1.0,
         field_sample: float = 1.0,
         monotone: Mapping[str, int] | None = None,

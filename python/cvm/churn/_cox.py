@@ -38,6 +38,10 @@ class CoxChurn(SurvivalModel):
         ``min_tail_events`` events together, or nobody leaves any more.
     min_tail_events : float, default 20
         Events that the constant tail is measured on.
+    strata : str, optional
+        Column of groups that have a baseline each and the coefficients in common: for a column
+        whose effect is not the same factor at every tenure. It gets no coefficient, and a group
+        not seen in the fit is a row without a score.
     robust : bool, default False
         Sandwich standard errors (Lin and Wei), right even where the model is not.
     time_scale : {"km", "rank", "identity", "log"}, default "km"
@@ -100,6 +104,7 @@ class CoxChurn(SurvivalModel):
         ties: str = "efron",
         tail: str = "constant",
         min_tail_events: float = 20.0,
+        strata: str | None = None,
         robust: bool = False,
         time_scale: str = "km",
         penalty: float = 0.0,
@@ -123,6 +128,7 @@ class CoxChurn(SurvivalModel):
         self.ties = ties
         self.tail = tail
         self.min_tail_events = min_tail_events
+        self.strata = strata
         self.robust = robust
         self.time_scale = time_scale
         self.penalty = penalty
@@ -203,7 +209,8 @@ class CoxChurn(SurvivalModel):
         return self._fit_times(X, times, sample_weight, time_unit, columns)
 
     def _kind_settings(self) -> dict[str, Any]:
-        return {
+        strata = {} if self.strata is None else {"strata": self.strata}
+        return strata | {
             "ties": self.ties,
             "tail": self.tail,
             "min_tail_events": self.min_tail_events,

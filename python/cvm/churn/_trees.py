@@ -53,7 +53,9 @@ class ImportedModel(ExplainedModel, CalibratedByRows):
             raise invalid(("model", why))
         return found
 
-    def predict_proba(self, X: Frame, *, columns: Sequence[str] | None = None) -> Numbers:
+    def predict_proba(
+        self, X: Frame, *, columns: Sequence[str] | None = None, threads: int = 0
+    ) -> Numbers:
         """Return the probability of every class, one row per customer.
 
         Parameters
@@ -62,21 +64,28 @@ class ImportedModel(ExplainedModel, CalibratedByRows):
             One row per customer.
         columns : sequence of str, optional
             Names of the columns of a 2-D array.
+        threads : int, default 0
+            Most threads; 0 means all. The numbers do not depend on it.
 
         Returns
         -------
         numpy.ndarray of shape (n, classes)
             NaN, with a `RowWarning`, where a row cannot be used.
         """
-        shares = self._several(X, self._probabilities(), columns)
+        shares = self._several(X, self._probabilities(), columns, threads=threads)
         if len(shares) == 1:
             return np.stack([1.0 - shares[0], shares[0]], axis=1)
         return np.stack(shares, axis=1)
 
-    def decision_function(self, X: Frame, *, columns: Sequence[str] | None = None) -> Numbers:
-        """Return raw scores: what the original library calls margin, raw score or log-odds."""
+    def decision_function(
+        self, X: Frame, *, columns: Sequence[str] | None = None, threads: int = 0
+    ) -> Numbers:
+        """Return raw scores: what the original library calls margin, raw score or log-odds.
+
+        The cheapest call for a row: `score_frame` costs the names of columns and statuses on top.
+        """
         names = [name for name in self.output_names_ if name.endswith(_RAW)]
-        scores = self._several(X, names, columns)
+        scores = self._several(X, names, columns, threads=threads)
         return scores[0] if len(scores) == 1 else np.stack(scores, axis=1)
 
     def predict(

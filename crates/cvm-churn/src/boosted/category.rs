@@ -11,6 +11,9 @@ use super::gradient::Steps;
 /// Up to this many levels, cuts cost no more than those of a number.
 pub(crate) const FEW: usize = 4;
 
+/// Up to this many levels, being put in order costs nothing: the months of a year.
+pub(crate) const FREE: usize = 12;
+
 /// Bins that hold rows, in their order; `sums` is bin, gradient, curvature.
 pub(crate) fn order(sums: &[(usize, i64, i64)], steps: Steps, smoothing: f64) -> Vec<usize> {
     let present = sums.iter().filter(|(_, _, curvature)| *curvature > 0);

@@ -7,8 +7,9 @@
 //! | gain     | `G_L²/(H_L+λ) + G_R²/(H_R+λ) − G²/(H+λ)`, added over the leaves |
 //!
 //! A side with less than the least curvature makes no gain: its leaf counts as not split. Putting
-//! `L` levels of noise in order and cutting between them gains `2/π · L` in expectation, which a cut of
-//! a number does not: of a category's gain, `level_gain` is taken off for each level beyond the second.
+//! `L` levels of noise in order and cutting between them gains `2/π · L` in expectation. The best of a
+//! number's many cuts gains by chance too, about what eight levels gain, so only levels beyond the
+//! twelfth are charged: `level_gain` each.
 //!
 //! Source: Chen & Guestrin (2016), *XGBoost*, equation 7; of all leaves of a level by one question:
 //! Prokhorenkova et al. (2018), *CatBoost*, section 4.
@@ -30,7 +31,7 @@ pub(crate) struct Penalty {
     /// Least gain of a split per leaf it is asked of.
     pub(crate) gain: f64,
     pub(crate) category_smoothing: f64,
-    /// Gain that each level of a category beyond the second must bring.
+    /// Gain that each level of a category beyond the twelfth must bring.
     pub(crate) level_gain: f64,
 }
 
@@ -259,7 +260,8 @@ impl Scan<'_> {
             terms.add(&gradient[..cuts], &curvature[..cuts], &mut gains[0]);
         }
         let (gain, _, cut) = scratch.top(cuts, 0)?;
-        let gain = gain - self.penalty.level_gain * (cuts - 1) as f64;
+        let charged = order.len().saturating_sub(category::FREE);
+        let gain = gain - self.penalty.level_gain * charged as f64;
         if gain <= 0.0 {
             return None;
         }

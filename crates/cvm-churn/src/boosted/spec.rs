@@ -5,6 +5,9 @@ use crate::{ChurnError, Label, LogisticSpec};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// Up to this many rows learning is slowest and splits cost most.
+const FEW_ROWS: f64 = 10_000.0;
+
 /// How a tree grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -55,7 +58,7 @@ pub struct BoostedSpec {
     pub unseen: UnseenPolicy,
     /// Most trees, 1 to 100 000.
     pub rounds: usize,
-    /// Share of each Newton step that is taken, in (0, 1]; unset is 0.08 up to 10 000 rows, then
+    /// Share of each Newton step that is taken, in (0, 1]; unset is 0.1 up to 10 000 rows, then
     /// grows with the root of their number to 0.2.
     pub learning_rate: Option<f64>,
     /// How trees grow.
@@ -72,14 +75,15 @@ pub struct BoostedSpec {
     /// Least summed curvature `Σ w p (1 − p)` of a side that counts as a split; finite and >= 0.
     pub min_child_weight: f64,
     /// Least gain of a split per leaf it is asked of, in units of twice the log-likelihood: 2 is
-    /// Akaike's price of a parameter. A fit ends when no split is worth it. Finite and >= 0.
-    pub min_gain: f64,
+    /// Akaike's price of a parameter. A fit ends when no split is worth it. Finite and >= 0; unset
+    /// is 0.7 up to 10 000 rows, then falls with the fourth root of their number to 0.4.
+    pub min_gain: Option<f64>,
     /// Most bins of a number, 2 to 254, beside the one of missing values.
     pub max_bins: usize,
     /// Added to the curvature of a level when levels are ordered, and to `l2` when a category of
     /// more than four levels is split; finite and >= 0.
     pub category_smoothing: f64,
-    /// Gain taken off a category's split for each level beyond the second, in units of `min_gain`:
+    /// Gain taken off a category's split for each level beyond the twelfth, in units of `min_gain`:
     /// `2/π` is what levels of noise gain from being put in order. Finite and >= 0.
     pub level_gain: f64,
     /// Share of rows each tree is grown on, in (0, 1].
@@ -123,12 +127,12 @@ impl Default for BoostedSpec {
             depth: 6,
             max_leaves: 31,
             interaction_order: None,
-            l2: 3.0,
+            l2: 2.0,
             min_child_weight: 0.05,
-            min_gain: 0.7,
+            min_gain: None,
             max_bins: 127,
-            category_smoothing: 20.0,
-            level_gain: 0.0,
+            category_smoothing: 10.0,
+            level_gain: 0.64,
             row_sample: 1.0,
             field_sample: 1.0,
             seed: 0,
@@ -199,7 +203,7 @@ impl BoostedSpec {
         }
         non_negative("l2", self.l2)?;
         non_negative("min_child_weight", self.min_child_weight)?;
-        non_negative("min_gain", self.min_gain)?;
+        non_negative("min_gain", self.min_gain.unwrap_or(0.0))?;
         within("max_bins", self.max_bins, 2, 254)?;
         non_negative("category_smoothing", self.category_smoothing)?;
         non_negative("level_gain", self.level_gain)?;
@@ -235,8 +239,14 @@ impl BoostedSpec {
 
     /// The learning rate of a fit on so many rows.
     pub(crate) fn learning_rate(&self, rows: usize) -> f64 {
-        let grown = 0.08 * (rows as f64 / 10_000.0).sqrt();
-        self.learning_rate.unwrap_or(grown.clamp(0.08, 0.2))
+        let grown = 0.1 * (rows as f64 / FEW_ROWS).sqrt();
+        self.learning_rate.unwrap_or(grown.clamp(0.1, 0.2))
+    }
+
+    /// The least gain of a split of a fit on so many rows.
+    pub(crate) fn min_gain(&self, rows: usize) -> f64 {
+        let fallen = 0.7 * (FEW_ROWS / rows as f64).sqrt().sqrt();
+        self.min_gain.unwrap_or(fallen.clamp(0.4, 0.7))
     }
 
     /// The columns and their roles.

@@ -205,7 +205,7 @@ impl<'a> Run<'a> {
             penalty: Penalty {
                 l2: spec.l2,
                 least: spec.min_child_weight,
-                gain: spec.min_gain,
+                gain: spec.min_gain(self.kept.len()),
                 category_smoothing: spec.category_smoothing,
                 level_gain: spec.level_gain,
             },

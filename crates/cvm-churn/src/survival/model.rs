@@ -64,6 +64,16 @@ pub trait Law: Clone + std::fmt::Debug + Send + Sync {
         f64::NAN
     }
 
+    /// The input whose groups have a law each, and their number; none where one law is for all.
+    fn strata(&self) -> Option<(&str, usize)> {
+        None
+    }
+
+    /// The law of a group, the first being 0.
+    fn of_stratum(&self, _stratum: usize) -> &Self {
+        self
+    }
+
     /// Length of the period that output `hazard` speaks of.
     fn unit(&self) -> f64;
 
@@ -85,6 +95,8 @@ pub struct Survival<L> {
     pub(crate) plan: Plan,
     /// Plans of the law's directions.
     pub(crate) along: Vec<Plan>,
+    /// Gives the number of a row's stratum, where there are any.
+    pub(crate) strata: Option<Plan>,
 }
 
 /// What a fit of a duration model leaves.
@@ -138,9 +150,14 @@ impl<L: Law> Survival<L> {
             .iter()
             .map(|own| Plan::new(&parts.encoding, &numbers(own)));
         let along = along.collect();
+        let strata = match parts.law.strata() {
+            Some((field, count)) => Some(strata_plan::<L>(&parts.encoding, field, count)?),
+            None => None,
+        };
         let numbers = numbers(&parts.coefficients);
         Ok(Survival {
             along,
+            strata,
             plan: Plan::new(&parts.encoding, &numbers),
             law: parts.law,
             event: parts.event,
@@ -189,6 +206,39 @@ impl<L: Law> Survival<L> {
         let all = &self.numbers.coefficients;
         self.active.iter().map(|column| all[*column]).collect()
     }
+}
+
+/// A linear predictor that is the group of the category `field`: coefficient `k` for group `k`, no
+/// means, 0 for all other inputs.
+fn strata_plan<L: Law>(
+    encoding: &[FieldEncoding],
+    field: &str,
+    count: usize,
+) -> Result<Plan, StateError> {
+    let mut coefficients = Vec::new();
+    let mut groups = None;
+    for own in encoding {
+        let before = coefficients.len();
+        coefficients.resize(before + own.column_count(), 0.0);
+        if let (FieldEncoding::Category(category), true) = (own, own.name() == field) {
+            groups = Some(category.group_names.len());
+            let slots = coefficients.iter_mut().skip(before);
+            slots
+                .zip(1_u32..)
+                .for_each(|(slot, k)| *slot = f64::from(k));
+        }
+    }
+    if groups != Some(count) {
+        let problem = format!("there are {count} strata, but `{field}` is no category of so many");
+        return Err(StateError::malformed(L::KIND, problem));
+    }
+    let numbers = Numbers {
+        intercept: 0.0,
+        means: vec![0.0; coefficients.len()],
+        scales: vec![1.0; coefficients.len()],
+        coefficients,
+    };
+    Ok(Plan::new(encoding, &numbers))
 }
 
 fn check<L: Law>(parts: &Parts<L>) -> Result<(), StateError> {

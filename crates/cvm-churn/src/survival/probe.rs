@@ -15,12 +15,17 @@ pub(crate) fn rows<L: Law>(model: &Survival<L>) -> Frame {
     let inputs = crate::probe::of_fields(&model.encoding, &numbers.means, &numbers.scales);
     let tenures = tenures(&model.law.joints());
     let (before, own) = (inputs.row_count, tenures.len());
+    // The first rows of the inputs have every stratum once.
+    let legal = model
+        .law
+        .strata()
+        .map_or(LEGAL, |(_, count)| count.max(LEGAL));
     // The rows of the inputs first, then every tenure beside legal inputs.
     let source = |row: usize| {
         if row < before {
             row
         } else {
-            row % LEGAL.min(before.max(1))
+            row % legal.min(before.max(1))
         }
     };
     let mut frame = Frame::new(before + own);

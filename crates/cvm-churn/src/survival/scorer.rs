@@ -123,8 +123,7 @@ impl<L: Law> Survival<L> {
         }
     }
 
-    fn value(&self, output: usize, ask: &Ask, eta: f64, tenure: f64) -> f64 {
-        let law = &self.law;
+    fn value(law: &L, output: usize, ask: &Ask, eta: f64, tenure: f64) -> f64 {
         let h = ask.horizon;
         match output {
             0 => exp(-law.cumulative(eta, tenure, h)),
@@ -167,6 +166,18 @@ impl<L: Law> Survival<L> {
             values
         };
         self.along.iter().map(column).collect()
+    }
+
+    /// Number of the stratum of every row; empty where there is one.
+    fn strata_of(&self, batch: &BoundBatch<'_, '_>, start: usize, rows: usize) -> Vec<usize> {
+        let Some(plan) = &self.strata else {
+            return Vec::new();
+        };
+        // Statuses are those of the predictors: the plans read the same fields.
+        let (mut values, mut status) = (vec![0.0; rows], vec![RowStatus::OK; rows]);
+        plan.predictors(batch, start, &mut values, &mut status);
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        values.iter().map(|value| *value as usize).collect()
     }
 
     /// Reads the tenures; marks those that cannot be used.
@@ -250,6 +261,7 @@ impl<L: Law> Scorer for Survival<L> {
         let mut etas = vec![0.0; total];
         self.plan.predictors(batch, start, &mut etas, block.status);
         let along = self.along(batch, start, wanted, total);
+        let strata = self.strata_of(batch, start, total);
         let mut own = vec![0.0; along.len()];
         let mut tenures = [0.0; CHUNK];
         for offset in (0..total).step_by(CHUNK) {
@@ -265,14 +277,16 @@ impl<L: Law> Scorer for Survival<L> {
                     if !status.is_ok() && status.code != RowCode::Infinite {
                         continue;
                     }
+                    let stratum = strata.get(offset + row).copied().unwrap_or(0);
+                    let law = self.law.of_stratum(stratum);
                     *slot = if *output == LOG_ERROR {
                         let here = along.iter().map(|column| column[offset + row]);
                         own.iter_mut()
                             .zip(here)
                             .for_each(|(own, value)| *own = value);
-                        self.law.log_error(*tenure, ask.horizon, &own)
+                        law.log_error(*tenure, ask.horizon, &own)
                     } else {
-                        self.value(*output, &ask, *eta, *tenure)
+                        Self::value(law, *output, &ask, *eta, *tenure)
                     };
                     mark(*slot, *output, status);
                 }

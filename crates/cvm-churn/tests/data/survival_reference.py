@@ -35,42 +35,46 @@ def numbers(fit):
     }
 
 
-def curve_errors(data, rows, tenure, times):
+def newton(x, t, d, parts, steps=12):
+    """Newton's method on the sums of every stratum; coefficients and the inverse information."""
+    beta = np.zeros(x.shape[1])
+    for _ in range(steps):
+        own = [efron_at(x[part], t[part], d[part], beta) for part in parts]
+        beta = beta + np.linalg.solve(sum(o[2] for o in own), sum(o[1] for o in own))
+    own = [efron_at(x[part], t[part], d[part], beta) for part in parts]
+    return beta, np.linalg.inv(sum(o[2] for o in own)), own
+
+
+def curve_errors(data, rows, tenure, times, names=INPUTS, strata=None):
     """Errors of ln H by the delta method, every sum as it is written.
 
     The steps' own errors and the covariance of the coefficients, through a derivative of the curve
-    in them taken by differences: H of a row depends on them by its risk and by the baseline.
+    in them taken by differences: H of a row depends on them by its risk and by the baseline, which
+    is that of the row's stratum.
     """
-    X = data[INPUTS].to_numpy(float)
+    X = data[names].to_numpy(float)
     X = X - X.mean(axis=0)
     time, left = data["week"].to_numpy(float), data["arrest"].to_numpy().astype(bool)
-    beta, _, _, _, _ = brute_force(X, time, left)
+    groups = np.zeros(len(X)) if strata is None else data[strata].to_numpy()
+    beta, covariance, _ = newton(X, time, left, [groups == g for g in np.unique(groups)])
+    step = 1e-4
 
-    def terms(beta):
-        risk, found = np.exp(X @ beta), []
-        for t in np.unique(time[left]):
-            tied = (time == t) & left
+    def terms(beta, group):
+        risk, found, own = np.exp(X @ beta), [], groups == group
+        for t in np.unique(time[left & own]):
+            tied = (time == t) & left & own
             for share in np.arange(tied.sum()) / tied.sum():
-                found.append((t, (risk * ((time >= t) - share * tied)).sum()))
+                found.append((t, (risk * ((time >= t) * own - share * tied)).sum()))
         return np.array(found)
 
     def hazard(beta, row, end):
-        found = terms(beta)
+        found = terms(beta, groups[row])
         inside = (found[:, 0] > tenure) & (found[:, 0] <= tenure + end)
         return np.exp(X[row] @ beta) * (inside / found[:, 1]).sum()
 
-    information = np.zeros((len(beta), len(beta)))
-    step = 1e-4
-    for t in np.unique(time[left]):
-        tied = (time == t) & left
-        for share in np.arange(tied.sum()) / tied.sum():
-            weights = np.exp(X @ beta) * ((time >= t) - share * tied)
-            mean = weights @ X / weights.sum()
-            information += (X - mean).T @ ((X - mean) * (weights / weights.sum())[:, None])
-    covariance = np.linalg.inv(information)
-    found, errors = terms(beta), []
+    errors = []
     for row in rows:
-        own = []
+        own, found = [], terms(beta, groups[row])
         for end in times:
             inside = (found[:, 0] > tenure) & (found[:, 0] <= tenure + end)
             risk, whole = np.exp(X[row] @ beta), hazard(beta, row, end)
@@ -207,6 +211,33 @@ def brute_force(x, t, d, steps=12):
     return beta, value, np.sqrt(np.diag(inverse)), np.sqrt(np.diag(sandwich)), baseline
 
 
+def stratified(data, times, rows):
+    """Baselines by work experience: lifelines, and Newton's method on the sums of both strata."""
+    names = [name for name in INPUTS if name != "wexp"]
+    fit = cox(data[[*INPUTS, "week", "arrest"]], strata=["wexp"])
+    x = data[names].to_numpy(float)
+    x = x - x.mean(axis=0)
+    t, d = data["week"].to_numpy(float), data["arrest"].to_numpy(bool)
+    parts = [(data["wexp"] == level).to_numpy() for level in (0, 1)]
+    beta, inverse, own = newton(x, t, d, parts)
+    found = []
+    for row in rows:
+        stratum = int(data["wexp"].iloc[row])
+        found += curves(own[stratum][4], [np.exp(x[row] @ beta)], times)
+    return {
+        "names": names,
+        "peer_coefficients": fit.params_[names].tolist(),
+        "peer_errors": fit.standard_errors_[names].tolist(),
+        "peer_concordance": float(fit.concordance_index_),
+        "coefficients": beta.tolist(),
+        "errors": np.sqrt(np.diag(inverse)).tolist(),
+        "log_likelihood": float(sum(o[0] for o in own)),
+        "survival": found,
+        # Nobody with experience left in the first week: nothing there to be uncertain of.
+        "curve_errors": np.array(curve_errors(data, rows, 0, times[1:], names, "wexp")).tolist(),
+    }
+
+
 def curves(baseline, risks, times):
     """Survival of rows of these risks at these times."""
     at = [sum(step for time, step in baseline if time <= t) for t in times]
@@ -281,6 +312,7 @@ def main():
             np.array(curve_errors(data, [0, 5, 100], tenure, [1, 10, 26])).tolist()
             for tenure in (0, 26)
         ],
+        "stratified": stratified(data, [1, 10, 26, 52], [0, 1, 100]),
         "cox_nets": [cox_net(data, *net) for net in [(5.0, 1.0), (15.0, 1.0), (10.0, 0.5)]],
     }
     text = json.dumps(reference, indent=1)

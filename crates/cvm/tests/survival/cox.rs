@@ -438,3 +438,145 @@ fn the_gradient_is_that_of_the_value() {
         }
     }
 }
+
+/// Coefficients, errors and likelihood with a baseline for each level of work experience are those
+/// in lifelines' documentation of `strata` (-0.38, -0.06, 0.31, -0.45, -0.08, 0.09; -580.89), and those
+/// of the sums as written; so are the curves and their errors. A file keeps all of it.
+#[test]
+fn strata_have_a_baseline_each() {
+    let fitted = fit(
+        "churn.cox",
+        &rossi(),
+        rossi_settings(json!({ "strata": "wexp" })),
+    );
+    let report = &fitted.report;
+    let names: Vec<&str> = INPUTS.into_iter().filter(|name| *name != "wexp").collect();
+    assert_eq!(report.param_names, names);
+    near(
+        &report.params,
+        &known("stratified.coefficients"),
+        1e-10,
+        "coefficients",
+    );
+    let errors: Vec<f64> = report.standard_errors.iter().flatten().copied().collect();
+    near(&errors, &known("stratified.errors"), 1e-10, "errors");
+    near(
+        &report.params,
+        &known("stratified.peer_coefficients"),
+        1e-6,
+        "lifelines",
+    );
+    near(
+        &errors,
+        &known("stratified.peer_errors"),
+        1e-6,
+        "errors of lifelines",
+    );
+    assert!((report.log_likelihood - known("stratified.log_likelihood")[0]).abs() < 1e-9);
+    let facts = &fitted.model.training()["data"];
+    assert_eq!(facts["strata"]["levels"], json!(["0", "1"]));
+    let concordance = facts["concordance"].as_f64().unwrap();
+    assert!((concordance - known("stratified.peer_concordance")[0]).abs() < 1e-3);
+
+    let file = fitted.model.encode().unwrap();
+    let reference = reference();
+    for model in [fitted.model, Model::open(&file).unwrap()] {
+        let rows = at_tenure(rossi(), 0.0);
+        for (place, t) in [1.0, 10.0, 26.0, 52.0].into_iter().enumerate() {
+            let survival = score(&model, &rows, "survival_probability", Some(t));
+            let errors = score(&model, &rows, ERROR, Some(t));
+            for (number, row) in [0, 1, 100].into_iter().enumerate() {
+                let own = &reference["stratified"];
+                let want = own["survival"][number][place].as_f64().unwrap();
+                assert!((survival[row] - want).abs() < 1e-11, "{row} {t}: {want}");
+                if let Some(place) = place.checked_sub(1) {
+                    let want = own["curve_errors"][number][place].as_f64().unwrap();
+                    assert!(
+                        (errors[row] - want).abs() < 1e-6 * want,
+                        "{row} {t}: {want}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stratum_that_was_never_seen_is_a_row_told_by_name() {
+    let mut frame = rossi();
+    let plan = column(&frame, "wexp");
+    let plans = plan
+        .iter()
+        .map(|v| Some(if *v > 0.0 { "gold" } else { "basic" }));
+    let plans = FrameColumn::from_strings(plans);
+    frame.columns.retain(|(name, _)| name != "wexp");
+    frame.columns.push(("plan".to_owned(), plans));
+    let model = fit(
+        "churn.cox",
+        &frame,
+        rossi_settings(json!({ "strata": "plan" })),
+    )
+    .model;
+    let mut rows = at_tenure(frame, 3.0);
+    let strange = [Some("basic"), Some("silver"), None].into_iter();
+    let strange = strange
+        .chain(std::iter::repeat(Some("gold")))
+        .take(rows.row_count);
+    rows.columns.retain(|(name, _)| name != "plan");
+    rows.columns
+        .push(("plan".to_owned(), FrameColumn::from_strings(strange)));
+    let options = ScoreOptions {
+        horizon_periods: Some(9.0),
+        ..ScoreOptions::default()
+    };
+    let scores = model.score(&rows.batch().unwrap(), &options).unwrap();
+    let codes: Vec<&str> = scores.status[..4].iter().map(|s| s.code.name()).collect();
+    assert_eq!(codes, ["ok", "unseen_level", "missing", "ok"]);
+    assert!(
+        scores.issues[0].message.contains("plan"),
+        "{}",
+        scores.issues[0].message
+    );
+    assert!(
+        scores.issues[0].message.contains("silver"),
+        "{}",
+        scores.issues[0].message
+    );
+    assert!(scores.outputs[0].1[1].is_nan() && scores.outputs[0].1[3] < 1.0);
+}
+
+#[test]
+fn strata_that_teach_nothing_are_refused_by_name() {
+    let refused = |more: Value| refusal("churn.cox", &rossi(), rossi_settings(more));
+    let of = |message: String, words: &[&str]| {
+        let all = words.iter().all(|word| message.contains(word));
+        assert!(all, "{message}");
+    };
+    of(refused(json!({ "strata": "nobody" })), &["nobody"]);
+    of(refused(json!({ "strata": "week" })), &["week"]);
+    of(
+        refused(json!({ "strata": "race", "numeric": ["race"] })),
+        &["race"],
+    );
+    let mut frame = rossi();
+    let alone = vec![1.0; frame.row_count];
+    frame
+        .columns
+        .push(("alone".to_owned(), FrameColumn::Numbers(alone)));
+    let message = refusal(
+        "churn.cox",
+        &frame,
+        rossi_settings(json!({ "strata": "alone" })),
+    );
+    of(message, &["strata", "two or more"]);
+    // A stratum in which nobody left.
+    let left = column(&frame, "arrest");
+    let group = FrameColumn::Numbers(left);
+    frame.columns.push(("group".to_owned(), group));
+    let message = refusal(
+        "churn.cox",
+        &frame,
+        rossi_settings(json!({ "strata": "group" })),
+    );
+    of(message, &["no event", "stratum `0`", "group"]);
+}

@@ -24,7 +24,9 @@ use ndarray::Array2;
 
 /// Most numbers kept.
 const MOST: usize = 1 << 20;
-const NAMES: [&str; 3] = ["error.variance", "error.drift", "error.factor"];
+/// Array of the factor of the coefficients' covariance.
+pub(crate) const FACTOR: &str = "error.factor";
+const NAMES: [&str; 3] = ["error.variance", "error.drift", FACTOR];
 
 /// Sums up to and with each event time, and the factor of the covariance.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,7 +35,7 @@ pub(crate) struct Errors {
     variance: Vec<f64>,
     /// `Lᵀq`, one run of coefficients per event time.
     drift: Vec<f64>,
-    /// `L` per unit of the columns, row after row.
+    /// `L` per unit of the columns, row after row; kept with the first of several strata.
     factor: Vec<f64>,
     size: usize,
 }
@@ -109,14 +111,20 @@ impl Errors {
             factor: factor.into_raw_vec_and_offset().0,
             size,
         };
-        found.is_sound(times).then_some(found)
+        found.is_sound(times, size * size).then_some(found)
     }
 
-    fn is_sound(&self, times: usize) -> bool {
+    /// The errors of a later stratum: the factor is that of the first.
+    pub(crate) fn without_factor(self) -> Errors {
+        let factor = Vec::new();
+        Errors { factor, ..self }
+    }
+
+    fn is_sound(&self, times: usize, factor: usize) -> bool {
         let mut all = self.variance.iter().chain(&self.drift).chain(&self.factor);
         self.variance.len() == times
             && self.drift.len() == times * self.size
-            && self.factor.len() == self.size * self.size
+            && self.factor.len() == factor
             && self.variance.first().is_none_or(|first| *first >= 0.0)
             && self.variance.windows(2).all(|pair| pair[0] <= pair[1])
             && all.all(|value| value.is_finite())
@@ -128,11 +136,12 @@ impl Errors {
         arrays.extend(named.map(|(name, values)| Array::vector(*name, values.clone())));
     }
 
-    /// The errors in a state, if it has them.
+    /// The errors in a state, if it has them; of a later stratum without the factor.
     pub(crate) fn load(
         state: &ModelState,
         times: usize,
         size: usize,
+        is_first: bool,
     ) -> Result<Option<Errors>, StateError> {
         if !state
             .arrays
@@ -145,10 +154,10 @@ impl Errors {
         let found = Errors {
             variance: array(NAMES[0])?,
             drift: array(NAMES[1])?,
-            factor: array(NAMES[2])?,
+            factor: if is_first { array(FACTOR)? } else { Vec::new() },
             size,
         };
-        if found.is_sound(times) {
+        if found.is_sound(times, if is_first { size * size } else { 0 }) {
             return Ok(Some(found));
         }
         let what =

@@ -10,7 +10,7 @@ use super::super::hazard::exponential_area;
 use super::super::model::Law;
 use super::super::scorer::COX_OUTPUTS;
 use super::super::spec::Tail;
-use super::errors::{Errors, Window};
+use super::errors::{Errors, FACTOR, Window};
 use cvm_core::{Array, ModelState, OutputSpec, StateError};
 use cvm_math::exp;
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,16 @@ pub struct Cox {
     tail_rate: f64,
     /// Absent in files from before they were kept, and where they are not known.
     errors: Option<Errors>,
+    /// The other strata, if there are any: this law is that of the first.
+    others: Option<Others>,
+}
+
+/// Strata beyond the first.
+#[derive(Debug, Clone, PartialEq)]
+struct Others {
+    /// The input whose groups are the strata.
+    field: String,
+    laws: Vec<Cox>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -38,6 +48,22 @@ pub struct Cox {
 struct Settings {
     tail: Tail,
     tail_start: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    strata: Option<StrataSettings>,
+}
+
+/// What a file says of strata; their arrays are those of the first behind `stratum.<k>.`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StrataSettings {
+    field: String,
+    /// Of the second and later strata.
+    tail_starts: Vec<usize>,
+}
+
+/// Name of an array of stratum `k`, counted from 0.
+fn stratum_prefix(k: usize) -> String {
+    format!("stratum.{k}.")
 }
 
 impl Cox {
@@ -79,7 +105,29 @@ impl Cox {
             tail_start,
             tail_rate,
             errors: None,
+            others: None,
         })
+    }
+
+    /// One law of the laws of all strata, which are the groups of the input `field`. Errors are kept
+    /// for all strata or none.
+    pub(crate) fn join(laws: Vec<Cox>, field: Option<&str>) -> Result<Cox, StateError> {
+        let known = laws.iter().all(|law| law.errors.is_some());
+        let mut laws = laws.into_iter().map(|law| Cox {
+            errors: law.errors.filter(|_| known),
+            ..law
+        });
+        let malformed = || StateError::malformed("churn.cox", "there is no stratum");
+        let first = laws.next().ok_or_else(malformed)?;
+        let later = laws.map(|law| Cox {
+            errors: law.errors.map(Errors::without_factor),
+            ..law
+        });
+        let others = field.map(|field| Others {
+            field: field.to_owned(),
+            laws: later.collect(),
+        });
+        Ok(Cox { others, ..first })
     }
 
     /// The law with the errors of its curve.
@@ -144,7 +192,35 @@ impl Cox {
         }
     }
 
-    /// Event times and `H_0` at each, for the mean customer.
+    fn store_arrays(&self, arrays: &mut Vec<Array>) {
+        arrays.push(Array::vector("baseline.times", self.times.clone()));
+        arrays.push(Array::vector("baseline.hazard", self.hazard.clone()));
+        arrays.push(Array::vector("follow_up_end", vec![self.end]));
+        if let Some(errors) = &self.errors {
+            errors.store(arrays);
+        }
+    }
+
+    /// The law of one stratum from its arrays.
+    fn load_one(
+        state: &ModelState,
+        tail: Tail,
+        tail_start: usize,
+        size: usize,
+        is_first: bool,
+    ) -> Result<Cox, StateError> {
+        let law = Cox::new(
+            state.array("baseline.times")?.values.clone(),
+            state.array("baseline.hazard")?.values.clone(),
+            state.vector("follow_up_end", 1)?[0],
+            tail,
+            tail_start,
+        )?;
+        let errors = Errors::load(state, law.times.len(), size, is_first)?;
+        Ok(law.with_errors(errors))
+    }
+
+    /// Event times and `H_0` at each, for the mean customer (of the first stratum).
     #[must_use]
     pub fn steps(&self) -> (&[f64], &[f64]) {
         (&self.times, &self.hazard)
@@ -164,18 +240,29 @@ impl Law for Cox {
     }
 
     fn store(&self, settings: &mut Map<String, Value>, arrays: &mut Vec<Array>) {
+        let strata = self.others.as_ref().map(|others| StrataSettings {
+            field: others.field.clone(),
+            tail_starts: others.laws.iter().map(|law| law.tail_start).collect(),
+        });
         let own = Settings {
             tail: self.tail,
             tail_start: self.tail_start,
+            strata,
         };
         if let Ok(Value::Object(own)) = serde_json::to_value(own) {
             settings.extend(own);
         }
-        arrays.push(Array::vector("baseline.times", self.times.clone()));
-        arrays.push(Array::vector("baseline.hazard", self.hazard.clone()));
-        arrays.push(Array::vector("follow_up_end", vec![self.end]));
-        if let Some(errors) = &self.errors {
-            errors.store(arrays);
+        self.store_arrays(arrays);
+        let others = self.others.iter().flat_map(|others| &others.laws);
+        for (k, law) in others.enumerate() {
+            let mut own = Vec::new();
+            law.store_arrays(&mut own);
+            // The factor of the coefficients' covariance is that of the first stratum.
+            own.retain(|array| array.name != FACTOR);
+            arrays.extend(own.into_iter().map(|array| Array {
+                name: stratum_prefix(k + 1) + &array.name,
+                ..array
+            }));
         }
     }
 
@@ -186,15 +273,49 @@ impl Law for Cox {
     ) -> Result<(Self, usize), StateError> {
         let own: Settings = serde_json::from_value(settings.clone())
             .map_err(|error| StateError::malformed(Self::KIND, format!("settings.law: {error}")))?;
-        let law = Cox::new(
-            state.array("baseline.times")?.values.clone(),
-            state.array("baseline.hazard")?.values.clone(),
-            state.vector("follow_up_end", 1)?[0],
+        let mut laws = vec![Cox::load_one(
+            state,
             own.tail,
             own.tail_start,
-        )?;
-        let errors = Errors::load(state, law.times.len(), params.len())?;
-        Ok((law.with_errors(errors), 0))
+            params.len(),
+            true,
+        )?];
+        let Some(strata) = own.strata else {
+            return Ok((Cox::join(laws, None)?, 0));
+        };
+        for (k, tail_start) in strata.tail_starts.iter().enumerate() {
+            let prefix = stratum_prefix(k + 1);
+            let part = |array: &Array| {
+                let name = array.name.strip_prefix(&prefix)?.to_owned();
+                Some(Array {
+                    name,
+                    ..array.clone()
+                })
+            };
+            let mut one = ModelState::new(Self::KIND);
+            one.arrays = state.arrays.iter().filter_map(part).collect();
+            laws.push(Cox::load_one(
+                &one,
+                own.tail,
+                *tail_start,
+                params.len(),
+                false,
+            )?);
+        }
+        Ok((Cox::join(laws, Some(&strata.field))?, 0))
+    }
+
+    fn strata(&self) -> Option<(&str, usize)> {
+        let others = self.others.as_ref()?;
+        Some((&others.field, 1 + others.laws.len()))
+    }
+
+    fn of_stratum(&self, stratum: usize) -> &Self {
+        let others = self.others.as_ref().map_or(&[][..], |others| &others.laws);
+        match stratum.checked_sub(1) {
+            Some(place) => others.get(place).unwrap_or(self),
+            None => self,
+        }
     }
 
     fn cumulative(&self, eta: f64, tenure: f64, h: f64) -> f64 {
@@ -275,6 +396,14 @@ impl Law for Cox {
     fn joints(&self) -> Vec<f64> {
         let mut joints = self.times.clone();
         joints.push(self.end);
+        for law in self.others.iter().flat_map(|others| &others.laws) {
+            joints.extend(&law.times);
+            joints.push(law.end);
+        }
+        if self.others.is_some() {
+            joints.sort_by(f64::total_cmp);
+            joints.dedup();
+        }
         joints
     }
 }

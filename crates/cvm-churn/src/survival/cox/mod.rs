@@ -23,6 +23,7 @@ mod likelihood;
 mod linear;
 mod prepare;
 mod risk;
+mod strata;
 
 pub use checks::{PhTest, PhTestLine, TimeScale};
 pub use law::Cox;

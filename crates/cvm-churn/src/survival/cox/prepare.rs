@@ -7,8 +7,9 @@ use super::super::spec::{Tail, TimeSpec, inputs_only, split};
 use super::checks::{PhTest, TimeScale, concordance, ph_test, robust};
 use super::errors::Errors;
 use super::law::Cox;
-use super::likelihood::{CoxLikelihood, Stratum};
+use super::likelihood::{CoxLikelihood, Evaluated};
 use super::risk::{RiskSets, Ties};
+use super::strata::Strata;
 use crate::design::penalties;
 use crate::target::column;
 use crate::{ChurnError, LogisticSpec};
@@ -41,6 +42,8 @@ pub struct OwnSpec {
     pub min_tail_events: f64,
     /// Standard errors that stay right when the model is not (Lin & Wei).
     pub robust: bool,
+    /// Column of groups that have a baseline each.
+    pub strata: Option<String>,
     /// Column that names the customer of each row: rows of one customer are one unit of the robust
     /// standard errors.
     pub id: Option<String>,
@@ -55,17 +58,19 @@ impl Default for OwnSpec {
             tail: Tail::Constant,
             min_tail_events: 20.0,
             robust: false,
+            strata: None,
             id: None,
             time_scale: TimeScale::Km,
         }
     }
 }
 
-const KEYS: [&str; 6] = [
+const KEYS: [&str; 7] = [
     "ties",
     "tail",
     "min_tail_events",
     "robust",
+    "strata",
     "id",
     "time_scale",
 ];
@@ -122,6 +127,7 @@ pub struct PreparedCox {
     spec: CoxSpec,
     episodes: Episodes,
     clusters: Vec<usize>,
+    strata: Strata,
     design: Design,
 }
 
@@ -144,7 +150,7 @@ impl CoxDesign {
     /// cannot use, no event, no informative input, or two columns that mean one thing.
     pub fn prepare(batch: &Batch<'_>, spec: &CoxSpec) -> Result<PreparedCox, ChurnError> {
         spec.check()?;
-        let inputs = inputs_only(&spec.times, &spec.inputs, &[&spec.own.id])?;
+        let inputs = inputs_only(&spec.times, &spec.inputs, &[&spec.own.id, &spec.own.strata])?;
         let episodes = episodes::read(batch, &spec.times, &inputs)?;
         let design = design(batch, &inputs, &episodes.rows, &episodes.weight)?;
         if design.columns.is_empty() {
@@ -154,21 +160,11 @@ impl CoxDesign {
                 reason: reason.to_owned(),
             });
         }
-        let Episodes {
-            start,
-            stop,
-            left,
-            weight,
-            ..
-        } = &episodes;
-        let stratum = Stratum {
-            risk: RiskSets::new(start, stop, left, weight),
-            inputs: design.columns.clone(),
-        };
+        let strata = Strata::read(batch, &spec.own.strata, &inputs, &episodes)?;
         let dim = design.columns.len();
         let (penalty, l1) = penalties(spec.inputs.penalty, spec.inputs.l1_ratio, 0, dim);
         Ok(PreparedCox {
-            likelihood: CoxLikelihood::new(spec.own.ties, vec![stratum]),
+            likelihood: CoxLikelihood::new(spec.own.ties, strata.split(&episodes, &design)),
             transforms: vec![Transform::Identity; dim],
             starts: vec![vec![0.0; dim]],
             penalty,
@@ -178,6 +174,7 @@ impl CoxDesign {
             event_weight: episodes.event_weight(),
             clusters: clusters(batch, &spec.own.id, &episodes.rows)?,
             spec: spec.clone(),
+            strata,
             episodes,
             design,
         })
@@ -232,7 +229,7 @@ impl PreparedCox {
         let mut covariance = covariance.to_owned();
         if self.spec.own.robust {
             let count = self.clusters.iter().max().map_or(0, |last| last + 1);
-            let clusters = [self.clusters.clone()];
+            let clusters = self.strata.of(&self.clusters);
             covariance = robust(&self.likelihood, params, &covariance, &clusters, count);
         }
         let scale = |i: usize| self.design.scales[self.design.active[i]];
@@ -268,40 +265,59 @@ impl PreparedCox {
         covariance: &Array2<f64>,
         time_unit: Option<TimeUnit>,
     ) -> Result<Survival<Cox>, StateError> {
-        let stratum = &self.likelihood.strata[0];
-        let mut sum = 0.0;
-        let at = stratum.at(params, self.likelihood.ties);
-        let steps = at.hazard();
         let scale = |i: usize| self.design.scales[self.design.active[i]];
         let per_unit = (0..params.len()).map(|i| params[i] / scale(i)).collect();
+        let stops = self.strata.of(&self.episodes.stop);
+        let mut laws = Vec::with_capacity(stops.len());
+        for (stratum, stops) in self.likelihood.strata.iter().zip(&stops) {
+            let at = stratum.at(params, self.likelihood.ties);
+            let law = self.law(&at, stops)?;
+            laws.push(law.with_errors(Errors::of(&at, covariance, &scale)));
+        }
+        let mut encoding = self.design.encoding.clone();
+        let (mut means, mut scales) = (self.design.means.clone(), self.design.scales.clone());
+        if let Some(field) = &self.strata.field {
+            // Columns without coefficients: nothing to centre or scale.
+            means.resize(means.len() + field.column_count(), 0.0);
+            scales.resize(means.len(), 1.0);
+            encoding.push(field.clone());
+        }
+        let name = self.spec.own.strata.as_deref();
+        Survival::assemble(Parts {
+            law: Cox::join(laws, name)?,
+            event: self.spec.inputs.target.clone(),
+            positive: self.episodes.positive.clone(),
+            encoding,
+            active: self.design.active.clone(),
+            coefficients: per_unit,
+            means,
+            scales,
+            time_unit,
+        })
+    }
+
+    /// The law of one stratum, whose rows end at `stops`.
+    fn law(&self, at: &Evaluated<'_>, stops: &[f64]) -> Result<Cox, StateError> {
+        let risk = &at.stratum.risk;
+        let mut sum = 0.0;
+        let steps = at.hazard();
         let rising = steps.iter().map(|step| {
             sum += step;
             sum
         });
-        let end = self
-            .episodes
-            .stop
-            .iter()
-            .fold(0.0_f64, |end, stop| end.max(*stop));
-        let law = Cox::new(
-            stratum.risk.times.clone(),
+        Cox::new(
+            risk.times.clone(),
             rising.collect(),
-            end,
+            stops.iter().fold(0.0_f64, |end, stop| end.max(*stop)),
             self.spec.own.tail,
-            tail_start(&stratum.risk, self.spec.own.min_tail_events),
-        )?;
-        let law = law.with_errors(Errors::of(&at, covariance, &scale));
-        Survival::assemble(Parts {
-            law,
-            event: self.spec.inputs.target.clone(),
-            positive: self.episodes.positive.clone(),
-            encoding: self.design.encoding.clone(),
-            active: self.design.active.clone(),
-            coefficients: per_unit,
-            means: self.design.means.clone(),
-            scales: self.design.scales.clone(),
-            time_unit,
-        })
+            tail_start(risk, self.spec.own.min_tail_events),
+        )
+    }
+
+    /// Names of the strata; empty where all rows are one.
+    #[must_use]
+    pub fn strata(&self) -> Vec<String> {
+        self.strata.names()
     }
 }
 
