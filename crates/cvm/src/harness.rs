@@ -10,8 +10,23 @@ use cvm_core::{Covariates, Derivatives, ErrorKind, Order, ParametricModel};
 /// Log-likelihood of a row at `params`; fills the gradient.
 pub type GradientFn = fn(params: &[f64], row: &[f64], gradient: &mut [f64]) -> Result<f64, Error>;
 /// Draws one row per template row.
-pub type SimulateFn =
-    fn(params: &[f64], templates: &[Vec<f64>], seed: u64) -> Result<Vec<Vec<f64>>, Error>;
+pub type SimulateFn = fn(params: &[f64], templates: &[Vec<f64>], seed: u64) -> Rows;
+
+/// Rows as they are simulated.
+pub type Rows = Result<Vec<Vec<f64>>, Error>;
+/// Names of the columns a row is made of, in a table that has the columns which `has` tells.
+pub type ColumnsFn =
+    fn(options: &FitOptions, has: &dyn Fn(&str) -> bool) -> Result<Vec<String>, Error>;
+/// Log-likelihood of a row at `params`; fills the gradient if there is one.
+pub type LogLikFn = fn(
+    options: &FitOptions,
+    params: &[f64],
+    row: &[f64],
+    gradient: Option<&mut [f64]>,
+) -> Result<f64, Error>;
+/// Draws one row per template row, of the model that a fit's settings name.
+pub type SimulateWithFn =
+    fn(options: &FitOptions, params: &[f64], templates: &[Vec<f64>], seed: u64) -> Rows;
 
 /// A model without covariates, by value.
 #[derive(Debug, Clone, Copy)]
@@ -32,13 +47,13 @@ pub struct Harness {
 #[derive(Debug, Clone, Copy)]
 pub struct CovariateHarness {
     /// Names of the columns a row is made of, in a table that has the columns which `has` tells.
-    pub columns: fn(&FitOptions, has: &dyn Fn(&str) -> bool) -> Result<Vec<String>, Error>,
+    pub columns: ColumnsFn,
     /// Names of the coefficients.
     pub coefficients: fn(&FitOptions) -> Result<Vec<String>, Error>,
     /// Log-likelihood of one row; fills the gradient if there is one.
-    pub log_lik: fn(&FitOptions, &[f64], &[f64], Option<&mut [f64]>) -> Result<f64, Error>,
+    pub log_lik: LogLikFn,
     /// One simulated row per template row.
-    pub simulate: fn(&FitOptions, &[f64], &[Vec<f64>], u64) -> Result<Vec<Vec<f64>>, Error>,
+    pub simulate: SimulateWithFn,
 }
 
 impl Harness {
