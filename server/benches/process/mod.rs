@@ -56,8 +56,9 @@ impl Peer {
         Cpu::of(self.child.id())
     }
 
+    /// At once: a server that waits for its connections would wait for this thread.
     pub fn end(mut self) -> Fallible<()> {
-        drop(self.child.stdin.take());
+        self.child.kill()?;
         self.child.wait()?;
         Ok(())
     }
