@@ -19,6 +19,7 @@
 mod codec;
 #[cfg(feature = "convert")]
 mod convert;
+mod doubles;
 #[cfg(feature = "server")]
 mod peek;
 #[cfg(feature = "convert")]
@@ -32,6 +33,7 @@ pub use convert::{
     ModelName, ModelOutput, ModelParam, ModelStamp, RowModels, ScoreAnswer, ScoreJob, ScoredColumn,
     StreamAnswer, bulk_frame, model_config, model_metadata, model_name,
 };
+pub use doubles::DoubleValues;
 #[cfg(feature = "server")]
 pub use peek::{infer_rows, score_rows};
 #[cfg(feature = "convert")]
@@ -40,6 +42,8 @@ pub use refusal::{DOMAIN, Reason, Refusal};
 /// The generated messages, clients and servers of package `cvm.v1`.
 #[allow(clippy::all, missing_docs, rust_2018_idioms)]
 pub mod v1 {
+    pub use crate::DoubleValues;
+
     include!("gen/cvm.v1.rs");
 }
 

@@ -29,7 +29,7 @@ pub mod column {
     pub enum Values {
         /// Numbers as packed doubles; NaN is missing.
         #[prost(message, tag = "2")]
-        Doubles(super::DoubleValues),
+        Doubles(crate::DoubleValues),
         /// Numbers as raw bytes, the bulk form: 8 * row_count bytes, each value an IEEE 754 binary64,
         /// little-endian; NaN is missing.
         #[prost(bytes, tag = "3")]
@@ -38,13 +38,6 @@ pub mod column {
         #[prost(message, tag = "4")]
         Strings(super::StringValues),
     }
-}
-/// Numbers.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct DoubleValues {
-    /// One value per row; NaN is missing.
-    #[prost(double, repeated, tag = "1")]
-    pub values: ::prost::alloc::vec::Vec<f64>,
 }
 /// Text as codes into a dictionary.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -406,7 +399,7 @@ pub mod output_column {
     pub enum Values {
         /// Packed doubles.
         #[prost(message, tag = "3")]
-        Doubles(super::DoubleValues),
+        Doubles(crate::DoubleValues),
         /// Raw bytes: 8 * row_count bytes, IEEE 754 binary64, little-endian.
         #[prost(bytes, tag = "4")]
         DoublesLe(::prost::bytes::Bytes),
