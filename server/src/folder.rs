@@ -17,6 +17,7 @@ use crate::trust::{Signed, Trust};
 use crate::unloaded::Held;
 use cvm::repository::MANIFEST;
 use cvm_proto::ModelName;
+use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,8 @@ const LOOKS_BEFORE_RETIRING: u32 = 2;
 /// Ending of model files.
 const ENDING: &str = "cvm";
 
+type Digest32 = [u8; 32];
+
 /// What is remembered of a file.
 #[derive(Debug)]
 struct Seen {
@@ -46,6 +49,8 @@ struct Seen {
 pub(crate) struct Folder {
     path: PathBuf,
     seen: HashMap<PathBuf, Seen>,
+    /// SHA-256 of the files whose models were last taken up.
+    opened: HashMap<String, Digest32>,
     absent_looks: HashMap<String, u32>,
     unreadable: Option<String>,
     /// What is unloaded by request, until it is loaded by request; of versions as the file has it, what
@@ -79,6 +84,7 @@ impl Folder {
             held: Held::read(&path),
             path,
             seen: HashMap::new(),
+            opened: HashMap::new(),
             absent_looks: HashMap::new(),
             unreadable: None,
             shelves: BTreeMap::new(),
@@ -323,6 +329,7 @@ impl Folder {
                 continue;
             }
             changed = true;
+            self.opened.remove(id);
             match shelf.deployment() {
                 Some(deployment) => models.insert(id.clone(), Arc::clone(deployment)),
                 None => models.remove(id),
@@ -357,10 +364,22 @@ impl Folder {
     }
 
     /// Opens, verifies and inserts one file; `state` was taken before reading, so a change during
-    /// reading shows at the next look.
+    /// reading shows at the next look. Bytes that are served already are not verified again: a file that
+    /// has just changed is read twice.
     fn load(&mut self, id: &str, path: &Path, state: FileState, models: &mut Models) -> bool {
         let settled = state.is_settled(SystemTime::now());
-        let (model, signed) = match open(&self.trust, id, path) {
+        let before = models.get(id).map(Arc::clone);
+        let serves = before.as_ref().is_some_and(|own| own.champion.is_some());
+        let known = self.opened.get(id).filter(|_| serves);
+        let opened = read(&self.trust, id, path).and_then(|(bytes, signed)| {
+            let digest: Digest32 = Sha256::digest(&bytes).into();
+            if known == Some(&digest) {
+                return Ok((None, digest, signed));
+            }
+            let model = cvm::Model::open(&bytes).map_err(|error| error.message)?;
+            Ok((Some(model), digest, signed))
+        });
+        let (model, digest, signed) = match opened {
             Ok(opened) => opened,
             Err(why) => {
                 self.refuse(path, state, settled, why);
@@ -374,12 +393,11 @@ impl Folder {
         };
         self.seen.insert(path.to_owned(), seen);
         self.trust.served(id, signed.as_ref());
-        let served = Served::new(id, model, self.every).signed(signed);
-        let before = models.get(id).map(Arc::clone);
-        let champion = before.as_ref().and_then(|before| before.champion.as_ref());
-        if champion.is_some_and(|old| old.stamp.fingerprint == served.stamp.fingerprint) {
+        let Some(model) = model else {
             return false;
-        }
+        };
+        self.opened.insert(id.to_owned(), digest);
+        let served = Served::new(id, model, self.every).signed(signed);
         served.announce();
         let deployment = Deployment::single(id, served, before.as_deref());
         models.insert(id.to_owned(), Arc::new(deployment));
@@ -422,12 +440,11 @@ fn name_of(path: &Path) -> Option<String> {
     model_id(path).or_else(own)
 }
 
-/// Reads, trusts and verifies a file, all in the same bytes.
-fn open(trust: &Trust, id: &str, path: &Path) -> Result<(cvm::Model, Option<Signed>), String> {
+/// Reads a file and whom it is trusted for, in the same bytes.
+fn read(trust: &Trust, id: &str, path: &Path) -> Result<(Vec<u8>, Option<Signed>), String> {
     let bytes = cvm::repository::read_file(path).map_err(|error| error.message)?;
     let signed = trust.check(id, id, path, &bytes)?;
-    let model = cvm::Model::open(&bytes).map_err(|error| error.message)?;
-    Ok((model, signed))
+    Ok((bytes, signed))
 }
 
 /// The id of a folder with a manifest: its name.

@@ -12,15 +12,16 @@ const UNIT_NS: f64 = 1_000.0;
 /// Most that a row counts as: one alone is a block.
 const MOST: usize = 8_192;
 /// Rows that are looked at one by one, for one that is typical, and the time that may take.
-const FEW: usize = 9;
-const BUDGET: Duration = Duration::from_millis(10);
+const FEW: usize = 5;
+const BUDGET: Duration = Duration::from_millis(1);
 /// Time in which further outputs are looked at; the others are taken to be as quick as the usual ones.
-const MOST_TIME: Duration = Duration::from_millis(50);
+/// A swap is not to take longer for it than for verifying the model.
+const MOST_TIME: Duration = Duration::from_millis(5);
 /// A row that takes less is scored many times over, so that what a call costs beside its rows is little.
 const SLOW: Duration = Duration::from_micros(20);
-const ROWS: usize = 64;
+const ROWS: usize = 16;
 /// Times that they are scored; the shortest counts, for the others were interrupted.
-const TIMES: usize = 3;
+const TIMES: usize = 2;
 
 /// Rows without reasons that one row with reasons counts as: attributions take about a millisecond.
 const REASON_WEIGHT: usize = 256;
