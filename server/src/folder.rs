@@ -284,15 +284,16 @@ impl Folder {
             changed |= models.remove(id).is_some();
         }
         changed |= self.look_at_shelves(&listing, &mut models);
-        for (id, (path, state)) in listing.files {
-            if self.held.models.contains(&id) || self.is_known(&path, &state) {
-                continue;
+        let wanted = listing.files.into_iter().filter(|(id, (path, state))| {
+            !self.held.models.contains(id) && !self.is_known(path, state)
+        });
+        let wanted: Vec<_> = wanted.collect();
+        let at_once = std::thread::available_parallelism().map_or(1, usize::from);
+        for files in wanted.chunks(at_once) {
+            let opened = self.open_all(files, &models);
+            for ((id, (path, state)), opened) in files.iter().zip(opened) {
+                changed |= self.take_up(id, path, *state, opened, &mut models);
             }
-            if models.len() >= MAX_MODELS && !models.contains_key(&id) {
-                self.refuse(&path, state, false, crowded());
-                continue;
-            }
-            changed |= self.load(&id, &path, state, &mut models);
         }
         if changed {
             registry.publish(models);
@@ -363,23 +364,47 @@ impl Folder {
         models.len() != before
     }
 
-    /// Opens, verifies and inserts one file; `state` was taken before reading, so a change during
-    /// reading shows at the next look. Bytes that are served already are not verified again: a file that
-    /// has just changed is read twice.
-    fn load(&mut self, id: &str, path: &Path, state: FileState, models: &mut Models) -> bool {
-        let settled = state.is_settled(SystemTime::now());
-        let before = models.get(id).map(Arc::clone);
-        let serves = before.as_ref().is_some_and(|own| own.champion.is_some());
-        let known = self.opened.get(id).filter(|_| serves);
-        let opened = read(&self.trust, id, path).and_then(|(bytes, signed)| {
-            let digest: Digest32 = Sha256::digest(&bytes).into();
-            if known == Some(&digest) {
-                return Ok((None, digest, signed));
+    /// Opens and verifies files, each on a thread of its own.
+    fn open_all(&self, files: &[(String, (PathBuf, FileState))], models: &Models) -> Vec<Opened> {
+        let open = |(id, (path, state)): &(String, (PathBuf, FileState))| {
+            let before = models.get(id);
+            if models.len() >= MAX_MODELS && before.is_none() {
+                return Opened::refused(crowded());
             }
-            let model = cvm::Model::open(&bytes).map_err(|error| error.message)?;
-            Ok((Some(model), digest, signed))
-        });
-        let (model, digest, signed) = match opened {
+            let serves = before.is_some_and(|own| own.champion.is_some());
+            let known = self.opened.get(id).filter(|_| serves);
+            Opened::of(&self.trust, id, path, state, known)
+        };
+        if let [file] = files {
+            return vec![open(file)];
+        }
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = files
+                .iter()
+                .map(|file| scope.spawn(move || open(file)))
+                .collect();
+            let joined = threads.into_iter().map(|thread| {
+                let failed = |_| Opened::refused("it could not be opened: a defect".to_owned());
+                thread.join().unwrap_or_else(failed)
+            });
+            joined.collect()
+        })
+    }
+
+    /// Inserts one file that was opened.
+    fn take_up(
+        &mut self,
+        id: &str,
+        path: &Path,
+        state: FileState,
+        opened: Opened,
+        models: &mut Models,
+    ) -> bool {
+        let Opened { settled, outcome } = opened;
+        let before = models.get(id).map(Arc::clone);
+        let full = models.len() >= MAX_MODELS && before.is_none();
+        let outcome = if full { Err(crowded()) } else { outcome };
+        let (model, digest, signed) = match outcome {
             Ok(opened) => opened,
             Err(why) => {
                 self.refuse(path, state, settled, why);
@@ -438,6 +463,46 @@ fn name_of(path: &Path) -> Option<String> {
         )
     };
     model_id(path).or_else(own)
+}
+
+/// A file that was read.
+struct Opened {
+    /// Whether it had been left alone for long enough before.
+    settled: bool,
+    /// Its model, unless that is served already, its digest and who signed it; or why it is refused.
+    outcome: Result<(Option<cvm::Model>, Digest32, Option<Signed>), String>,
+}
+
+impl Opened {
+    /// Opens and verifies a file; `state` was taken before reading, so a change during reading shows at
+    /// the next look. Bytes that are `known` are served already and not verified again: a file that has
+    /// just changed is read twice.
+    fn of(
+        trust: &Trust,
+        id: &str,
+        path: &Path,
+        state: &FileState,
+        known: Option<&Digest32>,
+    ) -> Opened {
+        let settled = state.is_settled(SystemTime::now());
+        let outcome = read(trust, id, path).and_then(|(bytes, signed)| {
+            let digest: Digest32 = Sha256::digest(&bytes).into();
+            if known == Some(&digest) {
+                return Ok((None, digest, signed));
+            }
+            let model = cvm::Model::open(&bytes).map_err(|error| error.message)?;
+            Ok((Some(model), digest, signed))
+        });
+        Opened { settled, outcome }
+    }
+
+    /// A file that is refused for now.
+    fn refused(why: String) -> Opened {
+        Opened {
+            settled: false,
+            outcome: Err(why),
+        }
+    }
 }
 
 /// Reads a file and whom it is trusted for, in the same bytes.

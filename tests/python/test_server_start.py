@@ -31,6 +31,12 @@ def trees(path):
     cvm.churn.from_lightgbm(booster).save(path)
 
 
+def get(connection, path):
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    return answer.status, answer.read().decode()
+
+
 def test_ten_models_are_served_within_the_time(tmp_path):
     for number in range(8):
         scale = 1 + number / 10
@@ -43,9 +49,10 @@ def test_ten_models_are_served_within_the_time(tmp_path):
         begun = time.monotonic()
         server = Server(tmp_path, "--http-listen", "127.0.0.1:0")
         connection = http.client.HTTPConnection(server.http_target, timeout=20)
-        connection.request("GET", "/status.json")
-        status = connection.getresponse().read().decode()
+        while get(connection, "/readyz")[0] != 200:
+            time.sleep(0.002)
         took.append(time.monotonic() - begun)
+        _, status = get(connection, "/status.json")
         connection.close()
         server.stop()
         assert status.count('"fingerprint"') == 10
