@@ -63,6 +63,9 @@ def server(tmp_path_factory, published, value, churn):
     churn.save(folder / "churn.cvm")
     server = Server(folder, "--poll-interval-ms", "100")
     server.folder = folder
+    with cvm.connect(server.target, timeout=20) as client:
+        # Waits until they are loaded; health would tell that they are not.
+        client.models()
     yield server
     server.stop()
 
