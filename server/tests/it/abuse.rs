@@ -126,11 +126,7 @@ async fn rapid_resets_leave_others_alone() {
 }
 
 async fn connections_closed(server: &TestServer) -> u64 {
-    let metrics = crate::http::get(server, "/metrics").await;
-    let line = metrics
-        .lines()
-        .find_map(|line| line.strip_prefix("cvm_cancelling_connections_closed_total "));
-    line.unwrap().parse().unwrap()
+    metric(server, "cvm_cancelling_connections_closed_total ").await
 }
 
 /// Calls are accepted, begun, and cancelled: HTTP/2 has nothing against it, and counts none of them.
@@ -282,10 +278,13 @@ async fn answers_that_nobody_reads_are_bounded_and_come_back() {
 }
 
 async fn rows_in_flight(server: &TestServer) -> u64 {
+    metric(server, "cvm_rows_in_flight ").await
+}
+
+/// A number that the operator is told, by the start of its line.
+async fn metric(server: &TestServer, start: &str) -> u64 {
     let metrics = crate::http::get(server, "/metrics").await;
-    let line = metrics
-        .lines()
-        .find_map(|line| line.strip_prefix("cvm_rows_in_flight "));
+    let line = metrics.lines().find_map(|line| line.strip_prefix(start));
     line.unwrap().parse().unwrap()
 }
 

@@ -1,6 +1,7 @@
 //! Drift: what is told of the rows a version scores, beside what `Model::drift` says of the same rows.
 
 use crate::http::get;
+use crate::models::uniform;
 use crate::support::{TestServer, bg_nbd, customers, request, save};
 use cvm::{DriftReport, Frame, FrameColumn, Model};
 use cvm_proto::Encoding;
@@ -13,14 +14,7 @@ use tempfile::TempDir;
 /// Customers with a plan each: of `shift` they are older, and more of them have the plan that is rare
 /// in training. Of every seventh the age is missing.
 fn people(count: usize, shift: f64) -> Frame {
-    let mut state = 11_u64;
-    let mut next = move || {
-        // Constants of MMIX (Knuth, TAOCP 2, 3rd edition, section 3.3.4, table 1).
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f64 / (1_u64 << 24) as f64
-    };
+    let mut next = uniform(11);
     let (mut ages, mut plans, mut gone) = (Vec::new(), Vec::new(), Vec::new());
     for row in 0..count {
         let age = 20.0 + 40.0 * next() + 15.0 * shift;

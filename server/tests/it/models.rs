@@ -34,16 +34,21 @@ fn fitted(frame: &Frame) -> Model {
     fitted.unwrap().model
 }
 
-/// Columns `x0` to `x19` and a target `y` without any sense, the same every time.
-fn noise(rows: usize) -> Frame {
-    let mut state = 7_u64;
-    let mut next = move || {
+/// Numbers in [0, 1), the same every time for a seed.
+pub fn uniform(seed: u64) -> impl FnMut() -> f64 {
+    let mut state = seed;
+    move || {
         // Constants of MMIX (Knuth, TAOCP 2, 3rd edition, section 3.3.4, table 1).
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
         (state >> 40) as f64 / (1_u64 << 24) as f64
-    };
+    }
+}
+
+/// Columns `x0` to `x19` and a target `y` without any sense, the same every time.
+fn noise(rows: usize) -> Frame {
+    let mut next = uniform(7);
     let mut frame = Frame::new(rows);
     for column in 0..20 {
         frame = frame.with_numbers(format!("x{column}"), (0..rows).map(|_| next()).collect());
