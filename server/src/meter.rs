@@ -85,21 +85,26 @@ pub(crate) struct Moments {
     pub(crate) rendered: Instant,
 }
 
+impl Moments {
+    /// Its stages, with when each began and ended.
+    pub(crate) fn stages(&self) -> [(&'static str, Instant, Instant); 4] {
+        [
+            ("decode", self.begun, self.decoded),
+            ("queue", self.decoded, self.dequeued),
+            ("score", self.dequeued, self.scored),
+            ("encode", self.scored, self.rendered),
+        ]
+    }
+}
+
 impl Meter {
     /// A request of `rows` rows is answered.
     pub(crate) fn answered(&self, moments: Moments, rows: usize) {
-        let Moments {
-            begun,
-            decoded,
-            dequeued,
-            scored,
-            rendered,
-        } = moments;
-        self.decode.add(decoded - begun);
-        self.queue.add(dequeued - decoded);
-        self.score.add(scored - dequeued);
-        self.encode.add(rendered - scored);
-        self.success.add(rendered - begun);
+        let tallies = [&self.decode, &self.queue, &self.score, &self.encode];
+        for (tally, (_, start, end)) in tallies.into_iter().zip(moments.stages()) {
+            tally.add(end - start);
+        }
+        self.success.add(moments.rendered - moments.begun);
         self.rows.fetch_add(rows as u64, Ordering::Relaxed);
         let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let ms = clock.map_or(0, |time| {

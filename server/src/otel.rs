@@ -77,21 +77,9 @@ pub(crate) fn stages(moments: &Moments) {
     if !call.span().span_context().is_sampled() {
         return;
     }
-    let Moments {
-        begun,
-        decoded,
-        dequeued,
-        scored,
-        rendered,
-    } = *moments;
     let (tracer, clock, now) = (global::tracer(SCOPE), SystemTime::now(), Instant::now());
     let moment = |instant: Instant| clock - now.saturating_duration_since(instant);
-    for (name, start, end) in [
-        ("decode", begun, decoded),
-        ("queue", decoded, dequeued),
-        ("score", dequeued, scored),
-        ("encode", scored, rendered),
-    ] {
+    for (name, start, end) in moments.stages() {
         let stage = tracer.span_builder(name).with_start_time(moment(start));
         let mut stage = stage.start_with_context(&tracer, &call);
         stage.end_with_timestamp(moment(end));
