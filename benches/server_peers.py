@@ -6,9 +6,11 @@ One LightGBM model (500 trees of 64 leaves on 20 fields) is served by ``cvm-serv
 imported, the scores equal in every bit), by a gRPC server written with grpcio around
 ``Booster.predict``, and by MLServer, whose Python is named by ``--mlserver`` (an environment of its
 own with ``mlserver`` and ``mlserver-lightgbm``). All run on one thread of scoring, all are asked by
-the same client, which sends bytes made beforehand over one connection: ``c`` calls at a time of one
-row each, the servers in turns. Processor time is that of the server's process and its children, the
-kernel's part for it included; wall figures depend on what else the machine does.
+the same client, the example ``closed_loop`` of ``cvm-load``, which sends bytes made beforehand over
+one connection: ``c`` calls at a time of one row each, the servers in turns. The client costs less
+than any of the servers, so that a server with many callers is never idle. Processor time is that of
+the server's process and its children, the kernel's part for it included; wall figures depend on
+what else the machine does.
 """
 
 from __future__ import annotations
@@ -21,10 +23,9 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from concurrent import futures
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -244,44 +245,37 @@ def cpu_ns(process: int) -> int:
 class Asker:
     """Calls of one peer over one connection."""
 
-    def __init__(self, peer: Peer) -> None:
+    def __init__(self, peer: Peer, client: Path, folder: Path) -> None:
         self.peer = peer
-        self.channel = grpc.insecure_channel(peer.address)
-        self.call = self.channel.unary_unary(peer.method)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.channel.close()
+        self.client = client
+        self.request = folder / f"{peer.process.pid}.request"
+        self.request.write_bytes(peer.request)
 
     def once(self) -> float:
         """Return the score."""
-        return self.peer.value(self.call(self.peer.request, timeout=60))
+        with grpc.insecure_channel(self.peer.address) as channel:
+            answer = channel.unary_unary(self.peer.method)(self.peer.request, timeout=60)
+        return self.peer.value(answer)
 
     def round(self, callers: int, requests: int) -> tuple[float, float]:
         """Return microseconds of the server's processor time a request, and requests a second."""
-        gate = threading.Semaphore(callers)
-
-        def release(_call: Any) -> None:
-            gate.release()
-
-        began, before = time.perf_counter(), cpu_ns(self.peer.process.pid)
-        calls = []
-        for _ in range(requests):
-            gate.acquire()
-            call = self.call.future(self.peer.request, timeout=60)
-            call.add_done_callback(release)
-            calls.append(call)
-        for call in calls:
-            call.result()
+        what = [self.peer.address, self.peer.method, self.request, str(callers), str(requests)]
+        before = cpu_ns(self.peer.process.pid)
+        done = subprocess.run([self.client, *what], check=True, stdout=subprocess.PIPE, text=True)
         spent = cpu_ns(self.peer.process.pid) - before
-        return spent / 1e3 / requests, requests / (time.perf_counter() - began)
+        return spent / 1e3 / requests, float(done.stdout)
 
 
-def measure(peers: list[Peer], rounds: int, requests: int) -> None:
+def build_client() -> Path:
+    """Return the client, built."""
+    command = ["cargo", "build", "--locked", "--release", "-p", "cvm-load", "--example"]
+    subprocess.run([*command, "closed_loop"], check=True, cwd=ROOT)
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    return target / "release/examples/closed_loop"
+
+
+def measure(askers: list[Asker], rounds: int, requests: int) -> None:
     """Print the figures of all peers in turns."""
-    askers = [Asker(peer) for peer in peers]
     scores = {asker.peer.name: asker.once() for asker in askers}
     print("score of the row:", *(f"{name} {value!r}" for name, value in scores.items()), sep="\n  ")
     print(f"\n{'c':>3} {'server':20} {'req/s':>8} {'server CPU us':>14} {'x cvm, typed':>13}")
@@ -289,7 +283,7 @@ def measure(peers: list[Peer], rounds: int, requests: int) -> None:
         for asker in askers:
             asker.round(callers, requests // 10)
         turns = [[asker.round(callers, requests) for asker in askers] for _ in range(rounds)]
-        for index, peer in enumerate(peers):
+        for index, peer in enumerate(asker.peer for asker in askers):
             cpu, rate = (statistics.median(turn[index][part] for turn in turns) for part in (0, 1))
             times = statistics.median(turn[index][0] / turn[0][0] for turn in turns)
             goal = GOALS.get(peer.name)
@@ -300,8 +294,6 @@ def measure(peers: list[Peer], rounds: int, requests: int) -> None:
                 f"{callers:3} {peer.name:20} {rate:8.0f} {cpu:14.1f} {times:12.1f}x{verdict}",
                 flush=True,
             )
-    for asker in askers:
-        asker.channel.close()
 
 
 def main() -> None:
@@ -319,6 +311,7 @@ def main() -> None:
     if options.serve:
         serve(options.serve)
         return
+    client = build_client()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         booster = train(folder)
@@ -330,7 +323,8 @@ def main() -> None:
                 peers.append(mlserver_peer(folder, options.mlserver))
             else:
                 print("MLServer is left out: --mlserver names no Python")
-            measure(peers, options.rounds, options.requests)
+            askers = [Asker(peer, client, folder) for peer in peers]
+            measure(askers, options.rounds, options.requests)
         finally:
             for peer in peers:
                 peer.process.terminate()
