@@ -42,6 +42,7 @@ _OPTIONS = (
     "cost_per_period",
     "cost_per_order",
     "interval",
+    "elapsed",
     "threads",
 )
 MODEL_CLASSES: dict[str, type[BaseModel]] = {}
@@ -430,6 +431,7 @@ def score_arguments(
         "cost_per_period": number("cost_per_period", options.get("cost_per_period")),
         "cost_per_order": number("cost_per_order", options.get("cost_per_order")),
         "interval": number("interval", options.get("interval")),
+        "elapsed": number("elapsed", options.get("elapsed")),
         "outputs": list(outputs),
         "threads": int(options.get("threads") or 0),
         "reasons": reasons,

@@ -189,7 +189,7 @@ class Client:
             Which reasons: ``only_actionable``, ``direction`` and ``method`` there.
         **options
             ``purchases``, ``quantile``, ``cost_per_period``, ``cost_per_order``,
-            ``interval``: as in a model's ``score_frame``.
+            ``interval``, ``elapsed``: as in a model's ``score_frame``.
 
         Returns
         -------

@@ -42,6 +42,7 @@ class ScoreArgs(TypedDict):
     cost_per_period: float | None
     cost_per_order: float | None
     interval: float | None
+    elapsed: float | None
     outputs: list[str]
     threads: int
     reasons: ReasonArgs | None

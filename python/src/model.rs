@@ -49,6 +49,7 @@ pub(crate) struct ScoreArgs {
     cost_per_period: Option<f64>,
     cost_per_order: Option<f64>,
     interval: Option<f64>,
+    elapsed: Option<f64>,
     outputs: Vec<String>,
     threads: usize,
     reasons: Option<ReasonArgs>,
@@ -120,6 +121,7 @@ impl ScoreArgs {
             cost_per_period: self.cost_per_period,
             cost_per_order: self.cost_per_order,
             interval_level: self.interval,
+            elapsed_periods: self.elapsed,
             reasons: self.reasons.map(ReasonArgs::options).transpose()?,
         };
         Ok((options, all_threads(self.threads)))

@@ -60,7 +60,7 @@ const HTTP: [(&str, &str); 4] = [
 ];
 
 /// Status codes of gRPC.
-const CODES: usize = 17;
+pub(crate) const CODES: usize = 17;
 
 /// Calls of one method.
 #[derive(Debug, Default)]
@@ -155,7 +155,8 @@ impl MethodCalls {
     }
 }
 
-const NAMES: [&str; CODES] = [
+/// Their names in the protocol, by number.
+pub(crate) const NAMES: [&str; CODES] = [
     "OK",
     "CANCELLED",
     "UNKNOWN",

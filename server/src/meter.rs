@@ -1,7 +1,10 @@
 //! What a served model has done since it was loaded: requests, rows, and where the time went.
 
+use crate::calls::{CODES, NAMES};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
+use tonic::Code;
 
 /// Times up to 1 µs, 2 µs, 4 µs … 2^22 µs (4.2 s) have a bucket each, longer ones the last.
 pub(crate) const BUCKETS: usize = 24;
@@ -59,21 +62,68 @@ impl Tally {
 /// the requests of that moment.
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
-    /// Requests answered, in whole.
-    pub(crate) success: Tally,
-    /// Requests refused once the model was known.
-    pub(crate) fail: Tally,
-    /// Turning a message into columns.
-    pub(crate) decode: Tally,
-    /// Waiting for a thread.
-    pub(crate) queue: Tally,
-    /// Scoring.
-    pub(crate) score: Tally,
-    /// Turning scores into a message.
-    pub(crate) encode: Tally,
+    /// What came through each method that scores, from its first request on.
+    methods: [OnceLock<Box<Requests>>; Method::ALL.len()],
     rows: AtomicU64,
     last_ms: AtomicU64,
 }
+
+/// The methods by which a model is asked for scores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Method {
+    Score,
+    StreamScore,
+    ModelInfer,
+    ModelStreamInfer,
+    Http,
+}
+
+impl Method {
+    const ALL: [(Method, &'static str); 5] = [
+        (Method::Score, "cvm.v1.ScoringService/Score"),
+        (Method::StreamScore, "cvm.v1.ScoringService/StreamScore"),
+        (
+            Method::ModelInfer,
+            "inference.GRPCInferenceService/ModelInfer",
+        ),
+        (
+            Method::ModelStreamInfer,
+            "inference.GRPCInferenceService/ModelStreamInfer",
+        ),
+        (Method::Http, "http/score"),
+    ];
+}
+
+/// Requests of a version through one method.
+#[derive(Debug, Default)]
+pub(crate) struct Requests {
+    /// In whole, by status code.
+    codes: [Tally; CODES],
+    /// By stage, of those that were answered.
+    stages: [Tally; STAGES.len()],
+}
+
+impl Requests {
+    fn add(&self, code: Code, time: Duration) {
+        if let Some(tally) = self.codes.get(code as usize) {
+            tally.add(time);
+        }
+    }
+
+    /// Times in whole of the codes that there were, by their names in the protocol.
+    pub(crate) fn codes(&self) -> impl Iterator<Item = (&'static str, &Tally)> {
+        let all = NAMES.into_iter().zip(&self.codes);
+        all.filter(|(_, tally)| tally.read().0 > 0)
+    }
+
+    /// Times of the stages.
+    pub(crate) fn stages(&self) -> impl Iterator<Item = (&'static str, &Tally)> {
+        STAGES.into_iter().zip(&self.stages)
+    }
+}
+
+/// Turning a message into columns, waiting for a thread, scoring, turning scores into a message.
+const STAGES: [&str; 4] = ["decode", "queue", "score", "encode"];
 
 /// The moments of one request.
 #[derive(Debug, Clone, Copy)]
@@ -87,24 +137,25 @@ pub(crate) struct Moments {
 
 impl Moments {
     /// Its stages, with when each began and ended.
-    pub(crate) fn stages(&self) -> [(&'static str, Instant, Instant); 4] {
+    pub(crate) fn stages(&self) -> [(&'static str, Instant, Instant); STAGES.len()] {
+        let [decode, queue, score, encode] = STAGES;
         [
-            ("decode", self.begun, self.decoded),
-            ("queue", self.decoded, self.dequeued),
-            ("score", self.dequeued, self.scored),
-            ("encode", self.scored, self.rendered),
+            (decode, self.begun, self.decoded),
+            (queue, self.decoded, self.dequeued),
+            (score, self.dequeued, self.scored),
+            (encode, self.scored, self.rendered),
         ]
     }
 }
 
 impl Meter {
     /// A request of `rows` rows is answered.
-    pub(crate) fn answered(&self, moments: Moments, rows: usize) {
-        let tallies = [&self.decode, &self.queue, &self.score, &self.encode];
-        for (tally, (_, start, end)) in tallies.into_iter().zip(moments.stages()) {
+    pub(crate) fn answered(&self, method: Method, moments: Moments, rows: usize) {
+        let requests = self.requests(method);
+        for (tally, (_, start, end)) in requests.stages.iter().zip(moments.stages()) {
             tally.add(end - start);
         }
-        self.success.add(moments.rendered - moments.begun);
+        requests.add(Code::Ok, moments.rendered - moments.begun);
         self.rows.fetch_add(rows as u64, Ordering::Relaxed);
         let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let ms = clock.map_or(0, |time| {
@@ -114,8 +165,55 @@ impl Meter {
     }
 
     /// A request is refused.
-    pub(crate) fn refused(&self, begun: Instant) {
-        self.fail.add(begun.elapsed());
+    pub(crate) fn refused(&self, method: Method, code: Code, begun: Instant) {
+        self.requests(method).add(code, begun.elapsed());
+    }
+
+    fn requests(&self, method: Method) -> &Requests {
+        let [score, stream_score, infer, stream_infer, http] = &self.methods;
+        let own = match method {
+            Method::Score => score,
+            Method::StreamScore => stream_score,
+            Method::ModelInfer => infer,
+            Method::ModelStreamInfer => stream_infer,
+            Method::Http => http,
+        };
+        own.get_or_init(Box::default)
+    }
+
+    /// What came through the methods that were used, by their names.
+    pub(crate) fn methods(&self) -> impl Iterator<Item = (&'static str, &Requests)> {
+        let all = Method::ALL.into_iter().zip(&self.methods);
+        all.filter_map(|((_, name), own)| Some((name, own.get()?.as_ref())))
+    }
+
+    /// Requests answered, in whole.
+    pub(crate) fn success(&self) -> Tally {
+        self.sum(|code| code == NAMES[0])
+    }
+
+    /// Requests refused once the model was known.
+    pub(crate) fn fail(&self) -> Tally {
+        self.sum(|code| code != NAMES[0])
+    }
+
+    fn sum(&self, counts: impl Fn(&str) -> bool) -> Tally {
+        let sum = Tally::default();
+        for (_, requests) in self.methods() {
+            let counted = requests.codes().filter(|(code, _)| counts(code));
+            counted.for_each(|(_, tally)| sum.merge(tally));
+        }
+        sum
+    }
+
+    /// Times of the stages, all methods together.
+    pub(crate) fn stages(&self) -> [(&'static str, Tally); STAGES.len()] {
+        let sums = STAGES.map(|name| (name, Tally::default()));
+        for (_, requests) in self.methods() {
+            let pairs = sums.iter().zip(&requests.stages);
+            pairs.for_each(|((_, sum), tally)| sum.merge(tally));
+        }
+        sums
     }
 
     /// Rows scored.

@@ -5,6 +5,7 @@ use crate::audit::Audit;
 use crate::compute::{Compute, Next, Steps};
 use crate::deadline::Deadline;
 use crate::journal::{Asked, Journal};
+use crate::meter::Method;
 use crate::registry::{Registry, Served};
 use crate::shadow::Shadows;
 use crate::store::Store;
@@ -43,6 +44,7 @@ impl Plane {
     pub(crate) async fn score(
         &self,
         request: pb::ScoreRequest,
+        method: Method,
         deadline: Deadline,
     ) -> Result<pb::ScoreResponse, Refusal> {
         let begun = Instant::now();
@@ -53,14 +55,15 @@ impl Plane {
             ScoreJob::try_from(request).map_err(|error| Refusal::fields(vec![error.into()]))?;
         let encoding = job.encoding;
         let render = move |answer: ScoreAnswer| answer.encode(encoding);
-        self.answer(job, begun, deadline, render).await
+        self.answer(job, (method, begun), deadline, render).await
     }
 
-    /// Resolves and scores a job that was `begun` to be read, and renders its answer.
+    /// Resolves and scores a job that came by `method` and was `begun` to be read, and renders its
+    /// answer.
     pub(crate) async fn answer<T: Send + 'static>(
         &self,
         job: ScoreJob,
-        begun: Instant,
+        (method, begun): (Method, Instant),
         deadline: Deadline,
         render: impl FnOnce(ScoreAnswer) -> T + Send + 'static,
     ) -> Result<T, Refusal> {
@@ -90,14 +93,15 @@ impl Plane {
             row_keys,
             request_id,
             render: Box::new(render),
+            method,
             begun,
             decoded,
             dequeued: None,
             parts: Vec::new(),
         };
         let answer = self.compute.run(size, deadline, work).await;
-        if answer.is_err() {
-            served.meter.refused(begun);
+        if let Err(refusal) = &answer {
+            served.meter.refused(method, refusal.code, begun);
         }
         if let (Some(journal), Some(asked)) = (&self.journal, asked) {
             journal.tell(&asked, answer.as_ref().map(|(_, moments)| moments));

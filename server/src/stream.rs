@@ -3,6 +3,7 @@
 use crate::admission::{Own, Ticket};
 use crate::deadline::{self, Deadline};
 use crate::drain::Signal;
+use crate::meter::Method;
 use crate::plane::Plane;
 use cvm_proto::v1::stream_score_response::Result as Answer;
 use cvm_proto::{Reason, Refusal, v1 as pb};
@@ -73,7 +74,7 @@ async fn admitted(
     let rows = request.frame.as_ref().map_or(0, |frame| frame.row_count);
     let rows = u64::try_from(rows).unwrap_or(0);
     let ticket = plane.admission.admit(own, rows, 0)?;
-    let answer = plane.score(request, deadline).await?;
+    let answer = plane.score(request, Method::StreamScore, deadline).await?;
     Ok((answer, Some(ticket)))
 }
 

@@ -2,7 +2,7 @@
 
 use crate::audit::{Answered, Audit};
 use crate::compute::{Next, Steps};
-use crate::meter::Moments;
+use crate::meter::{Method, Moments};
 use crate::registry::{Route, Served};
 use crate::rows::{Gathered, block, merge, take};
 use crate::shadow::Shadows;
@@ -84,6 +84,7 @@ pub(crate) struct Work<T> {
     pub(crate) row_keys: Vec<String>,
     pub(crate) request_id: String,
     pub(crate) render: Box<dyn FnOnce(ScoreAnswer) -> T + Send>,
+    pub(crate) method: Method,
     pub(crate) begun: Instant,
     pub(crate) decoded: Instant,
     /// When the first block began.
@@ -154,6 +155,7 @@ impl<T> Work<T> {
             row_keys,
             request_id,
             render,
+            method,
             begun,
             decoded,
             dequeued,
@@ -191,7 +193,7 @@ impl<T> Work<T> {
             rendered: Instant::now(),
         };
         for (served, rows) in met {
-            served.meter.answered(moments, rows);
+            served.meter.answered(method, moments, rows);
         }
         Ok((rendered, moments))
     }

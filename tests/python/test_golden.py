@@ -75,6 +75,7 @@ def scored(model, case):
         "horizon_periods": "horizon",
         "discount_rate_per_year": "discount_rate",
         "interval_level": "interval",
+        "elapsed_periods": "elapsed",
     }
     arguments = {names.get(name, name): value for name, value in options.items()}
     table = {name: column(values) for name, values in case["columns"].items()}

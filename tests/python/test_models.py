@@ -121,6 +121,7 @@ def test_time_units_have_names():
         ({"outputs": ["p_alve"], "horizon": 1}, r"options.outputs\[0\]: `p_alve` is unknown"),
         ({"outputs": "p_alive"}, 'outputs: is the text "p_alive"'),
         ({"outputs": ["expected_purchases"]}, "options.horizon_periods: is not set"),
+        ({"elapsed": -1.0}, "options.elapsed_periods: is -1: must be a finite number >= 0"),
     ],
 )
 def test_wrong_options_are_named(published, rows, options, message):

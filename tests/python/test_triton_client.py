@@ -20,6 +20,7 @@ OPTIONS = (
     "cost_per_period",
     "cost_per_order",
     "interval_level",
+    "elapsed_periods",
 )
 
 
@@ -58,6 +59,11 @@ def test_the_server_and_its_models_describe_themselves(judge):
     assert types["tenure"] == 12, "TYPE_FP64"
     assert types["Contract"] == 13, "TYPE_STRING"
     assert config.max_batch_size > 0
+    # perf_analyzer takes the first dimension for the batch, and fills the others.
+    metadata = judge.get_model_metadata("churn")
+    for tensors, own in [(metadata.inputs, config.input), (metadata.outputs, config.output)]:
+        shapes = {tensor.name: list(tensor.shape) for tensor in tensors}
+        assert shapes == {tensor.name: [-1, *tensor.dims] for tensor in own}
     index = {model.name: model for model in judge.get_model_repository_index().models}
     assert {"retail", "value", "churn"} <= set(index)
     assert index["retail"].state == "READY"

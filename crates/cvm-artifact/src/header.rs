@@ -79,6 +79,8 @@ pub(crate) struct OptionsEntry {
     cost_per_order: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     interval_level: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    elapsed_periods: Option<f64>,
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -173,6 +175,7 @@ impl From<&ScoreOptions> for OptionsEntry {
             cost_per_period,
             cost_per_order,
             interval_level,
+            elapsed_periods,
             // Of a call, not of a probe.
             reasons: _,
         } = options.clone();
@@ -186,6 +189,7 @@ impl From<&ScoreOptions> for OptionsEntry {
             cost_per_period,
             cost_per_order,
             interval_level,
+            elapsed_periods,
         }
     }
 }
@@ -202,6 +206,7 @@ impl From<OptionsEntry> for ScoreOptions {
             cost_per_period,
             cost_per_order,
             interval_level,
+            elapsed_periods,
         } = entry;
         ScoreOptions {
             horizon_periods,
@@ -213,6 +218,7 @@ impl From<OptionsEntry> for ScoreOptions {
             cost_per_period,
             cost_per_order,
             interval_level,
+            elapsed_periods,
             reasons: None,
         }
     }

@@ -222,6 +222,7 @@ fn check_options(options: &ScoreOptions) -> Result<(), Breach> {
         cost_per_period,
         cost_per_order,
         interval_level,
+        elapsed_periods,
         reasons: _,
     } = options;
     let numbers = [
@@ -233,6 +234,7 @@ fn check_options(options: &ScoreOptions) -> Result<(), Breach> {
         ("cost_per_period", cost_per_period),
         ("cost_per_order", cost_per_order),
         ("interval_level", interval_level),
+        ("elapsed_periods", elapsed_periods),
     ];
     for (name, value) in numbers {
         if let Some(value) = value.filter(|value| !value.is_finite()) {

@@ -438,6 +438,10 @@ pub struct ScoreArgs {
     /// Also write lower and upper ends of each output's interval of this level, such as 0.95.
     #[arg(long, value_name = "LEVEL", allow_negative_numbers = true)]
     pub interval: Option<f64>,
+    /// Score as of so many periods after the rows were observed, in which nothing was seen of the
+    /// customers: T, n_periods or tenure of every row is that much greater.
+    #[arg(long, value_name = "PERIODS", allow_negative_numbers = true)]
+    pub elapsed: Option<f64>,
     /// Outputs wanted, in this order; unset is the usual ones (`cvm inspect` lists all).
     #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
     pub outputs: Vec<String>,

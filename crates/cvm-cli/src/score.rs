@@ -35,14 +35,11 @@ pub fn run(args: &ScoreArgs) -> Result<(), Failure> {
         cost_per_period: args.cost_per_period,
         cost_per_order: args.cost_per_order,
         interval_level: args.interval,
+        elapsed_periods: args.elapsed,
         reasons: reason_options(args)?,
     };
     let covariates = paths::covariates(model.schema());
-    let age = if model.schema().position("T").is_some() {
-        "T"
-    } else {
-        "tenure"
-    };
+    let age = model.age().unwrap_or("T");
     let unit = model.schema().time_unit;
     let wanted = wanted(&model, args, &covariates);
     let paths = Paths::read(&args.paths, &args.text, covariates, age, unit)?;

@@ -186,6 +186,10 @@ impl Scorer for ContractValue {
         self.subscription.schema_for(has)
     }
 
+    fn age(&self) -> Option<&'static str> {
+        self.subscription.age()
+    }
+
     fn outputs(&self) -> &'static [OutputSpec] {
         OUTPUTS
     }

@@ -230,6 +230,10 @@ impl Scorer for LifetimeValue {
         self.stream.schema_for(has)
     }
 
+    fn age(&self) -> Option<&'static str> {
+        self.stream.age()
+    }
+
     fn outputs(&self) -> &'static [OutputSpec] {
         OUTPUTS
     }

@@ -337,6 +337,9 @@ impl ValueStream for Subscription {
     fn schema(&self) -> &InputSchema {
         &self.schema
     }
+    fn age(&self) -> Option<&'static str> {
+        None
+    }
     fn time_unit(&self) -> Option<TimeUnit> {
         Some(TimeUnit::Year)
     }

@@ -31,7 +31,7 @@ pub enum Column<'a> {
     Text(TextColumn<'a>),
 }
 
-impl Column<'_> {
+impl<'a> Column<'a> {
     /// Number of rows.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -45,6 +45,17 @@ impl Column<'_> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The same column, borrowed for a shorter time.
+    fn reborrow<'b>(self) -> Column<'b>
+    where
+        'a: 'b,
+    {
+        match self {
+            Column::Numbers(view) => Column::Numbers(view.reborrow()),
+            Column::Text(text) => Column::Text(text),
+        }
     }
 
     fn type_name(&self) -> &'static str {
@@ -121,6 +132,26 @@ impl<'a> Batch<'a> {
     /// As [`Batch::push`].
     pub fn push_numbers(&mut self, name: &'a str, values: &'a [f64]) -> Result<(), InputError> {
         self.push(name, Column::Numbers(ArrayView1::from(values)))
+    }
+
+    /// The batch with `values` for the column of that name, which it has.
+    ///
+    /// # Errors
+    /// A column of another length.
+    pub fn with_replaced<'b>(&self, name: &str, values: &'b [f64]) -> Result<Batch<'b>, InputError>
+    where
+        'a: 'b,
+    {
+        let column = Column::Numbers(ArrayView1::from(values));
+        check_column(name, &column, self.row_count)?;
+        let kept = |(own, old): &(&'a str, Column<'a>)| {
+            let column = if *own == name { column } else { old.reborrow() };
+            (*own, column)
+        };
+        Ok(Batch {
+            row_count: self.row_count,
+            columns: self.columns.iter().map(kept).collect(),
+        })
     }
 
     /// Number of rows.

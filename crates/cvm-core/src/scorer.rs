@@ -53,6 +53,11 @@ pub struct ScoreOptions {
     /// none. Intervals tell how well the parameters are known, not what one customer may do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interval_level: Option<f64>,
+    /// As of when to score: so many periods after the rows were observed, in which nothing was seen
+    /// of the customers; each row's age (`T`, `n_periods`, `tenure`) is that much greater. Zero or
+    /// greater; unset is 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub elapsed_periods: Option<f64>,
     /// Reasons asked for beside every row's scores; unset is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasons: Option<ReasonOptions>,
@@ -60,7 +65,7 @@ pub struct ScoreOptions {
 
 impl ScoreOptions {
     /// Names of the options that are numbers.
-    pub const NUMBERS: [&'static str; 8] = [
+    pub const NUMBERS: [&'static str; 9] = [
         "horizon_periods",
         "discount_rate_per_year",
         "margin",
@@ -69,6 +74,7 @@ impl ScoreOptions {
         "cost_per_period",
         "cost_per_order",
         "interval_level",
+        "elapsed_periods",
     ];
 
     /// The option of that name, for surfaces whose requests name options; `None` for a name not in
@@ -83,6 +89,7 @@ impl ScoreOptions {
             "cost_per_period" => &mut self.cost_per_period,
             "cost_per_order" => &mut self.cost_per_order,
             "interval_level" => &mut self.interval_level,
+            "elapsed_periods" => &mut self.elapsed_periods,
             _ => return None,
         })
     }
@@ -136,6 +143,12 @@ pub trait Scorer: Send + Sync + std::fmt::Debug {
     /// those of [`Scorer::schema`]: a path of numbered columns is as long as the batch makes it.
     fn schema_for(&self, has: &dyn Fn(&str) -> bool) -> Option<InputSchema> {
         let _ = has;
+        None
+    }
+
+    /// The input that grows as time goes by in which nothing is seen of a customer, where the model
+    /// has one: the end of the observation.
+    fn age(&self) -> Option<&'static str> {
         None
     }
 

@@ -9,6 +9,7 @@ mod bootstrap;
 mod catalog;
 pub mod compare;
 mod dictionary;
+mod elapsed;
 mod error;
 mod explain;
 mod fit;

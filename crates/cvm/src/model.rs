@@ -203,6 +203,13 @@ impl Model {
         Model::seal(scorer, artifact, notes)
     }
 
+    /// The input that grows as time goes by in which nothing is seen of a customer (`T`, `n_periods`,
+    /// `tenure`), where the kind has one.
+    #[must_use]
+    pub fn age(&self) -> Option<&'static str> {
+        self.scorer.age()
+    }
+
     /// Scores a batch on the calling thread. Rows are independent; a bad row carries its status.
     ///
     /// # Errors

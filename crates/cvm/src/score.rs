@@ -1,6 +1,7 @@
 //! The one scoring path: bind, check options, split into row ranges, score.
 
 use crate::Error;
+use crate::elapsed::aged;
 use cvm_core::{
     Batch, BoundBatch, Domain, InputError, OutputSpec, RowStatus, ScoreBlock, ScoreOptions, Scorer,
     Scores, Violation,
@@ -19,13 +20,27 @@ pub(crate) fn score(
 ) -> Result<Scores, Error> {
     let wanted = wanted_outputs(scorer.outputs(), options)?;
     scorer.check_options(options)?;
+    if let Some((age, values)) = aged(scorer, batch, options)? {
+        let batch = batch.with_replaced(age, &values)?;
+        return Ok(score_bound(scorer, &batch, options, &wanted, threads)?);
+    }
+    Ok(score_bound(scorer, batch, options, &wanted, threads)?)
+}
+
+fn score_bound(
+    scorer: &dyn Scorer,
+    batch: &Batch<'_>,
+    options: &ScoreOptions,
+    wanted: &[usize],
+    threads: usize,
+) -> Result<Scores, InputError> {
     let wider = scorer.schema_for(&|name| batch.get(name).is_some());
     let bound = batch.bind(wider.as_ref().unwrap_or(scorer.schema()))?;
     let row_count = bound.row_count;
     let mut columns: Vec<Vec<f64>> = wanted.iter().map(|_| vec![f64::NAN; row_count]).collect();
     let mut status = vec![RowStatus::OK; row_count];
     let blocks = split(&mut columns, &mut status, range_len(row_count, threads));
-    run(scorer, &bound, &wanted, options, blocks);
+    run(scorer, &bound, wanted, options, blocks);
     let issues = first_issues(&bound, &status);
     let names = wanted
         .iter()
@@ -186,6 +201,7 @@ fn check_numbers(options: &ScoreOptions) -> Vec<Violation> {
         cost_per_period,
         cost_per_order,
         interval_level,
+        elapsed_periods,
         reasons: _,
     } = options;
     const INSIDE: &str = "a number between 0 and 1, both excluded";
@@ -225,6 +241,12 @@ fn check_numbers(options: &ScoreOptions) -> Vec<Violation> {
             Domain::Finite,
         ),
         refused("interval_level", *interval_level, inside, INSIDE),
+        refused(
+            "elapsed_periods",
+            *elapsed_periods,
+            within(Domain::NonNegative),
+            Domain::NonNegative,
+        ),
     ];
     checks.into_iter().flatten().collect()
 }

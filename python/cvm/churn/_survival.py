@@ -333,6 +333,7 @@ class SurvivalModel(FittedModel):
         discount_rate: float | None = None,
         quantile: float | None = None,
         interval: float | None = None,
+        elapsed: float = 0.0,
         columns: Sequence[str] | None = None,
         threads: int = 0,
     ) -> Frame:
@@ -352,6 +353,9 @@ class SurvivalModel(FittedModel):
             Of the remaining lifetime.
         interval : float, optional
             Level of intervals beside every output.
+        elapsed : float, default 0.0
+            As of when to score: so many periods after the rows were observed, in which nothing was
+            seen of the customers; ``tenure`` of every row is that much greater.
         columns : sequence of str, optional
             Names of the columns of a 2-D array.
         threads : int, default 0
@@ -365,6 +369,7 @@ class SurvivalModel(FittedModel):
             discount_rate=discount_rate,
             quantile=quantile,
             interval=interval,
+            elapsed=elapsed,
             threads=threads,
         )
 

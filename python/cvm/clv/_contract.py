@@ -249,6 +249,7 @@ class ContractModel(ParametricModel):
         discount_rate: float = 0.0,
         quantile: float = 0.5,
         interval: float | None = None,
+        elapsed: float = 0.0,
         outputs: Sequence[str] | None = None,
         columns: Sequence[str] | None = None,
         threads: int = 0,
@@ -268,6 +269,9 @@ class ContractModel(ParametricModel):
         interval : float, optional
             Level of an interval, such as 0.95: columns ``<output>_lower`` and ``<output>_upper``
             follow each output. It tells how well the parameters are known.
+        elapsed : float, default 0.0
+            As of when to score: so many periods after the rows were observed, in which nothing was
+            seen of the customers; ``tenure`` of every row is that much greater.
         outputs : sequence of str, optional
             Columns wanted, in order; `output_names_` lists all.
         columns : sequence of str, optional
@@ -283,6 +287,7 @@ class ContractModel(ParametricModel):
             discount_rate=discount_rate,
             quantile=quantile,
             interval=interval,
+            elapsed=elapsed,
             threads=threads,
         )
 

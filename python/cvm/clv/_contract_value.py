@@ -210,6 +210,7 @@ class ContractValue(BaseModel):
         margin: float = 1.0,
         cost_per_period: float = 0.0,
         interval: float | None = None,
+        elapsed: float = 0.0,
         outputs: Sequence[str] | None = None,
         columns: Sequence[str] | None = None,
         threads: int = 0,
@@ -231,6 +232,9 @@ class ContractValue(BaseModel):
         interval : float, optional
             Level of an interval, such as 0.95: columns ``<output>_lower`` and ``<output>_upper``
             follow each output. It tells how well the parameters of the contract model are known.
+        elapsed : float, default 0.0
+            As of when to score: so many periods after the rows were observed, in which nothing was
+            seen of the customers; ``tenure`` of every row is that much greater.
         outputs : sequence of str, optional
             Columns wanted, in order; `output_names_` lists all. Unset is ``p_retained``,
             ``expected_lifetime_periods``, ``expected_spend``, ``lifetime_value``.
@@ -248,6 +252,7 @@ class ContractValue(BaseModel):
             margin=margin,
             cost_per_period=cost_per_period,
             interval=interval,
+            elapsed=elapsed,
             threads=threads,
         )
 

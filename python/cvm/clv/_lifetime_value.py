@@ -198,6 +198,7 @@ class LifetimeValue(BaseModel):
         cost_per_order: float = 0.0,
         cost_per_period: float = 0.0,
         interval: float | None = None,
+        elapsed: float = 0.0,
         outputs: Sequence[str] | None = None,
         columns: Sequence[str] | None = None,
         threads: int = 0,
@@ -219,6 +220,9 @@ class LifetimeValue(BaseModel):
         interval : float, optional
             Level of an interval, such as 0.95: columns ``<output>_lower`` and ``<output>_upper``
             follow each output. It tells how well the parameters of both models are known.
+        elapsed : float, default 0.0
+            As of when to score: so many periods after the rows were observed, in which nothing was
+            seen of the customers; ``T`` of every row is that much greater.
         outputs : sequence of str, optional
             Columns wanted, in order; `output_names_` lists all. Unset is ``p_alive``,
             ``expected_purchases``, ``expected_spend``, ``lifetime_value``.
@@ -237,6 +241,7 @@ class LifetimeValue(BaseModel):
             cost_per_order=cost_per_order,
             cost_per_period=cost_per_period,
             interval=interval,
+            elapsed=elapsed,
             threads=threads,
         )
 

@@ -316,6 +316,7 @@ class PurchaseModel(ParametricModel):
         purchases: int = 1,
         quantile: float = 0.5,
         interval: float | None = None,
+        elapsed: float = 0.0,
         outputs: Sequence[str] | None = None,
         columns: Sequence[str] | None = None,
         threads: int = 0,
@@ -337,6 +338,9 @@ class PurchaseModel(ParametricModel):
         interval : float, optional
             Level of an interval, such as 0.95: columns ``<output>_lower`` and ``<output>_upper``
             follow each output. It tells how well the parameters are known.
+        elapsed : float, default 0.0
+            As of when to score: so many periods after the rows were observed, in which nothing was
+            seen of the customers; ``T`` of every row is that much greater.
         outputs : sequence of str, optional
             Columns wanted, in order; `output_names_` lists all. Unset is ``p_alive`` and
             ``expected_purchases``.
@@ -359,5 +363,6 @@ class PurchaseModel(ParametricModel):
             purchases=float(purchases),
             quantile=quantile,
             interval=interval,
+            elapsed=elapsed,
             threads=threads,
         )

@@ -1,7 +1,7 @@
 //! `GET /metrics`: what the server and its models have done, as Prometheus and OpenMetrics read it.
 
 use super::Http;
-use crate::meter::{Meter, Tally};
+use crate::meter::Tally;
 use crate::registry::Served;
 use crate::shadow::ShadowRows;
 use axum::extract::State;
@@ -86,18 +86,37 @@ impl Http {
         let mut requests =
             encoder.encode_descriptor("cvm_requests", help, None, MetricType::Counter)?;
         for ([model, version], meter) in each() {
-            for (result, tally) in [("success", &meter.success), ("failure", &meter.fail)] {
+            for (result, tally) in [("success", meter.success()), ("failure", meter.fail())] {
                 let result = ("result", result.to_owned());
                 let labels = [model.clone(), version.clone(), result];
                 counter(&mut requests, &labels, tally.read().0)?;
             }
         }
+        let by_method = || {
+            each().flat_map(|([model, version], meter)| {
+                let methods = meter.methods();
+                methods.map(move |(method, requests)| {
+                    let method = ("method", method.to_owned());
+                    ([method, model.clone(), version.clone()], requests)
+                })
+            })
+        };
+        let help = "Time of a request from its message to its answer";
+        let mut times = histograms(encoder, "cvm_request", help)?;
+        for ([method, model, version], requests) in by_method() {
+            for (code, tally) in requests.codes() {
+                let code = ("code", code.to_owned());
+                let labels = [method.clone(), model.clone(), version.clone(), code];
+                histogram(&mut times, &labels, tally)?;
+            }
+        }
         let help = "Time of the stages of a request: decode, queue, score, encode";
         let mut times = histograms(encoder, "cvm_stage", help)?;
-        for ([model, version], meter) in each() {
-            for (stage, tally) in stages(meter) {
+        for ([method, model, version], requests) in by_method() {
+            for (stage, tally) in requests.stages() {
                 let stage = ("stage", stage.to_owned());
-                histogram(&mut times, &[model.clone(), version.clone(), stage], tally)?;
+                let labels = [method.clone(), model.clone(), version.clone(), stage];
+                histogram(&mut times, &labels, tally)?;
             }
         }
         Ok(())
@@ -330,16 +349,6 @@ const COMPARED: [Measure; 5] = [
         Comparison::moved_share,
     ),
 ];
-
-/// Where the time of a request goes.
-pub(super) fn stages(meter: &Meter) -> [(&'static str, &Tally); 4] {
-    [
-        ("decode", &meter.decode),
-        ("queue", &meter.queue),
-        ("score", &meter.score),
-        ("encode", &meter.encode),
-    ]
-}
 
 fn counter<const COUNT: usize>(
     family: &mut MetricEncoder<'_>,

@@ -3,6 +3,7 @@
 use super::{Http, refused};
 use crate::admission::Own;
 use crate::deadline::Deadline;
+use crate::meter::Method;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
@@ -78,7 +79,8 @@ async fn score(
     // The checks of keys and of the request's id are those of gRPC.
     let job = ScoreJob::try_from(cvm_proto::v1::ScoreRequest::from(job)).map_err(convert)?;
     let deadline = Deadline::of(headers);
-    http.plane.answer(job, begun, deadline, render).await
+    let asked = (Method::Http, begun);
+    http.plane.answer(job, asked, deadline, render).await
 }
 
 fn convert(error: ConvertError) -> Refusal {

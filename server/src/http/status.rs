@@ -1,7 +1,6 @@
 //! `GET /` and `GET /status.json`: models, traffic and times at a glance.
 
 use super::Http;
-use super::metrics::stages;
 use crate::calls::Calls;
 use crate::meter::Tally;
 use crate::registry::Served;
@@ -30,7 +29,9 @@ pub(super) async fn json(State(http): State<Http>) -> Json<Value> {
     });
     let models = versions.map(|(id, deployment, served)| {
         let meter = &served.meter;
-        let stages = stages(meter).map(|(name, tally)| (name.to_owned(), times(tally)));
+        let stages = meter
+            .stages()
+            .map(|(name, tally)| (name.to_owned(), times(&tally)));
         json!({
             "model": id,
             "version": served.version,
@@ -38,8 +39,8 @@ pub(super) async fn json(State(http): State<Http>) -> Json<Value> {
             "fingerprint": served.stamp.fingerprint,
             "roles": deployment.routing.uses_of(&served.version),
             "rows": meter.rows(),
-            "failures": meter.fail.read().0,
-            "requests": times(&meter.success),
+            "failures": meter.fail().read().0,
+            "requests": times(&meter.success()),
             "stages": serde_json::Map::from_iter(stages),
             "last_request_ms": meter.last_ms(),
             "loaded_ms": milliseconds(served.loaded),

@@ -6,7 +6,7 @@ use crate::control::{Control, Verb};
 use crate::deadline::Deadline;
 use crate::drain::Signal;
 use crate::health::Readiness;
-use crate::meter::Tally;
+use crate::meter::{Method, Tally};
 use crate::plane::Plane;
 use crate::registry::Served;
 use crate::stream::{Ticketed, answers};
@@ -87,7 +87,13 @@ impl GrpcInferenceService for Inference {
         request: Request<oip::ModelInferRequest>,
     ) -> Result<Response<oip::ModelInferResponse>, Status> {
         let deadline = deadline_of(&request);
-        let answer = infer(&self.plane, request.into_inner(), deadline).await?;
+        let answer = infer(
+            &self.plane,
+            request.into_inner(),
+            Method::ModelInfer,
+            deadline,
+        )
+        .await?;
         Ok(Response::new(answer))
     }
 
@@ -252,6 +258,7 @@ fn only_folder(repository: &str) -> Result<(), Refusal> {
 async fn infer(
     plane: &Plane,
     request: oip::ModelInferRequest,
+    method: Method,
     deadline: Deadline,
 ) -> Result<oip::ModelInferResponse, Refusal> {
     let begun = Instant::now();
@@ -260,7 +267,7 @@ async fn infer(
     let claimed = first.and_then(|input| input.shape.first()).copied();
     plane.check_rows("inputs[0].shape", claimed.unwrap_or(0))?;
     let (job, render) = InferJob::try_from(request).map_err(refused)?.split();
-    plane.answer(job, begun, deadline, render).await
+    plane.answer(job, (method, begun), deadline, render).await
 }
 
 /// The answer to one request of a stream; a failure is told in band and carries the request's id.
@@ -274,7 +281,10 @@ async fn in_band(
     let shape = request.inputs.first().and_then(|input| input.shape.first());
     let rows = shape.and_then(|rows| u64::try_from(*rows).ok());
     let (answer, ticket) = match plane.admission.admit(&own, rows.unwrap_or(0), 0) {
-        Ok(ticket) => (infer(&plane, request, deadline).await, Some(ticket)),
+        Ok(ticket) => {
+            let answer = infer(&plane, request, Method::ModelStreamInfer, deadline).await;
+            (answer, Some(ticket))
+        }
         Err(refusal) => (Err(refusal), None),
     };
     let answer = match answer {
@@ -295,11 +305,12 @@ async fn in_band(
 
 fn statistics(id: &str, served: &Served) -> oip::ModelStatistics {
     let meter = &served.meter;
-    let duration = |tally: &Tally| {
+    let duration = |tally: Tally| {
         let (count, ns) = tally.read();
         Some(oip::StatisticDuration { count, ns })
     };
-    let (execution_count, _) = meter.score.read();
+    let [decode, queue, score, encode] = meter.stages().map(|(_, tally)| tally);
+    let (execution_count, _) = score.read();
     oip::ModelStatistics {
         name: id.to_owned(),
         version: served.version.clone(),
@@ -307,12 +318,12 @@ fn statistics(id: &str, served: &Served) -> oip::ModelStatistics {
         inference_count: meter.rows(),
         execution_count,
         inference_stats: Some(oip::InferStatistics {
-            success: duration(&meter.success),
-            fail: duration(&meter.fail),
-            queue: duration(&meter.queue),
-            compute_input: duration(&meter.decode),
-            compute_infer: duration(&meter.score),
-            compute_output: duration(&meter.encode),
+            success: duration(meter.success()),
+            fail: duration(meter.fail()),
+            queue: duration(queue),
+            compute_input: duration(decode),
+            compute_infer: duration(score),
+            compute_output: duration(encode),
         }),
     }
 }

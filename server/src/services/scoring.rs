@@ -3,6 +3,7 @@
 use crate::admission::Own;
 use crate::deadline::Deadline;
 use crate::drain::Signal;
+use crate::meter::Method;
 use crate::plane::Plane;
 use crate::stream::{answer, answers};
 use cvm_proto::v1 as pb;
@@ -25,7 +26,8 @@ impl ScoringService for Scoring {
         request: Request<pb::ScoreRequest>,
     ) -> Result<Response<pb::ScoreResponse>, Status> {
         let deadline = deadline_of(&request);
-        let answer = self.plane.score(request.into_inner(), deadline).await?;
+        let request = request.into_inner();
+        let answer = self.plane.score(request, Method::Score, deadline).await?;
         Ok(Response::new(answer))
     }
 

@@ -192,7 +192,7 @@ async fn the_state_is_told_to_people_and_machines() {
         "cvm_calls_total{method=\"cvm.v1.ScoringService/Score\",code=\"NOT_FOUND\"} 1".to_owned(),
         format!("cvm_rows_total{{model=\"retail\",version=\"{version}\"}} 601"),
         format!(
-            "cvm_stage_seconds_count{{model=\"retail\",version=\"{version}\",stage=\"score\"}} 2"
+            "cvm_stage_seconds_count{{method=\"cvm.v1.ScoringService/Score\",model=\"retail\",version=\"{version}\",stage=\"score\"}} 2"
         ),
         "cvm_models 1".to_owned(),
         "cvm_models_refused 1".to_owned(),

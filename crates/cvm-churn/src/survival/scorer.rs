@@ -209,6 +209,10 @@ impl<L: Law> Scorer for Survival<L> {
         &self.schema
     }
 
+    fn age(&self) -> Option<&'static str> {
+        Some(super::spec::TENURE)
+    }
+
     fn outputs(&self) -> &'static [OutputSpec] {
         L::OUTPUTS
     }

@@ -18,6 +18,7 @@ fn arguments(case: &Case) -> Vec<String> {
         cost_per_period,
         cost_per_order,
         interval_level,
+        elapsed_periods,
         reasons: _,
     } = &case.options;
     let numbers = [
@@ -29,6 +30,7 @@ fn arguments(case: &Case) -> Vec<String> {
         ("--cost-per-period", cost_per_period),
         ("--cost-per-order", cost_per_order),
         ("--interval", interval_level),
+        ("--elapsed", elapsed_periods),
     ];
     let mut found = Vec::new();
     for (name, value) in numbers {

@@ -160,6 +160,10 @@ impl Scorer for TimedContracts {
         (!self.covariates.is_empty()).then(|| self.schema_of(has))
     }
 
+    fn age(&self) -> Option<&'static str> {
+        Some("tenure")
+    }
+
     fn outputs(&self) -> &'static [OutputSpec] {
         OUTPUTS
     }

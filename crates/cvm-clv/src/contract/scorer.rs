@@ -126,6 +126,10 @@ impl<F: ContractFormulas> Scorer for Contract<F> {
         &self.schema
     }
 
+    fn age(&self) -> Option<&'static str> {
+        Some("tenure")
+    }
+
     fn outputs(&self) -> &'static [OutputSpec] {
         OUTPUTS
     }

@@ -88,6 +88,10 @@ impl ValueStream for Orders {
         Some(joined(wider, self.spend.as_ref()))
     }
 
+    fn age(&self) -> Option<&'static str> {
+        self.purchase.age()
+    }
+
     fn time_unit(&self) -> Option<TimeUnit> {
         self.purchase.time_unit()
     }

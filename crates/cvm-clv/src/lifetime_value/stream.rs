@@ -53,6 +53,9 @@ pub trait ValueStream: fmt::Debug + Send + Sync {
         None
     }
 
+    /// The input that grows as time goes by, as [`cvm_core::Scorer::age`].
+    fn age(&self) -> Option<&'static str>;
+
     /// Length of one period, if known.
     fn time_unit(&self) -> Option<TimeUnit>;
 

@@ -98,6 +98,10 @@ impl ValueStream for Subscription {
         Some(joined(self.contract.schema_for(has)?))
     }
 
+    fn age(&self) -> Option<&'static str> {
+        self.contract.age()
+    }
+
     fn time_unit(&self) -> Option<TimeUnit> {
         self.contract.time_unit()
     }

@@ -227,6 +227,10 @@ impl Scorer for TimedPurchases {
         (!self.covariates.is_empty()).then(|| self.schema_of(has))
     }
 
+    fn age(&self) -> Option<&'static str> {
+        Some("T")
+    }
+
     fn outputs(&self) -> &'static [OutputSpec] {
         OUTPUTS
     }

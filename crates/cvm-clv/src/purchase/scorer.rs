@@ -209,6 +209,13 @@ impl<F: PurchaseFormulas> Scorer for Purchase<F> {
         &self.schema
     }
 
+    fn age(&self) -> Option<&'static str> {
+        Some(match F::CLOCK {
+            Clock::Continuous => "T",
+            Clock::Discrete => "n_periods",
+        })
+    }
+
     fn outputs(&self) -> &'static [OutputSpec] {
         OUTPUTS
     }

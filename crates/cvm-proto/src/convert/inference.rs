@@ -341,7 +341,8 @@ pub fn model_metadata(card: &ModelCard) -> oip::ModelMetadataResponse {
     let tensor = |name: &str, datatype: &str| oip::model_metadata_response::TensorMetadata {
         name: name.to_owned(),
         datatype: datatype.to_owned(),
-        shape: vec![-1],
+        // As the configuration has it: a batch of values with one dimension of one.
+        shape: vec![-1, 1],
     };
     let fields = card.schema.fields.iter();
     let scores = card

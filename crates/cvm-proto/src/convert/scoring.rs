@@ -57,6 +57,7 @@ impl TryFrom<pb::ScoreOptions> for ScoreOptions {
             cost_per_period,
             cost_per_order,
             interval_level,
+            elapsed_periods,
             reasons,
         } = options;
         if outputs.len() > MAX_OUTPUTS {
@@ -73,6 +74,7 @@ impl TryFrom<pb::ScoreOptions> for ScoreOptions {
             cost_per_period,
             cost_per_order,
             interval_level,
+            elapsed_periods,
             reasons: reasons
                 .map(ReasonOptions::try_from)
                 .transpose()
@@ -93,6 +95,7 @@ impl From<ScoreOptions> for pb::ScoreOptions {
             cost_per_period,
             cost_per_order,
             interval_level,
+            elapsed_periods,
             reasons,
         } = options;
         pb::ScoreOptions {
@@ -105,6 +108,7 @@ impl From<ScoreOptions> for pb::ScoreOptions {
             cost_per_period,
             cost_per_order,
             interval_level,
+            elapsed_periods,
             reasons: reasons.map(pb::ReasonOptions::from),
         }
     }
@@ -293,6 +297,7 @@ mod tests {
             cost_per_period: Some(0.1),
             cost_per_order: None,
             interval_level: Some(0.95),
+            elapsed_periods: Some(2.5),
             reasons: Some(ReasonOptions {
                 count: 3,
                 only_actionable: true,

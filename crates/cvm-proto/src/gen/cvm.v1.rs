@@ -287,7 +287,7 @@ impl TimeUnit {
 }
 /// What to compute. An unset number takes the model's default.
 ///
-/// Numbers 5 to 8 are kept for quantile levels, reasons per row and an as-of time.
+/// Numbers 6 to 8 are kept for quantile levels.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ScoreOptions {
     /// Forecast horizon in the model's time unit; positive, infinity for all the future. Outputs that need a horizon
@@ -303,6 +303,11 @@ pub struct ScoreOptions {
     /// Output columns wanted, in this order, at most 256; empty for all that the other options allow.
     #[prost(string, repeated, tag = "4")]
     pub outputs: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// As of when to score: so many periods after the rows were observed, in which nothing was seen of
+    /// the customers; each row's age (`T`, `n_periods`, `tenure`) is that much greater. Zero or greater,
+    /// whole where the age is. Unset is 0. Refused by models without an age.
+    #[prost(double, optional, tag = "5")]
+    pub elapsed_periods: ::core::option::Option<f64>,
     /// Number of purchases whose probability is asked for (outputs `p_purchases`, `p_at_least`); a
     /// whole number. Unset is 1.
     #[prost(double, optional, tag = "9")]

@@ -307,7 +307,7 @@ pub struct ModelInferRequest {
     #[prost(string, tag = "3")]
     pub id: ::prost::alloc::string::String,
     /// Options of scoring by name: `horizon_periods`, `discount_rate_per_year`, `margin`, `purchases`,
-    /// `quantile`, `cost_per_period`, `cost_per_order`, `interval_level`; numbers, or text that is one.
+    /// `quantile`, `cost_per_period`, `cost_per_order`, `interval_level`, `elapsed_periods`; numbers, or text that is one.
     #[prost(map = "string, message", tag = "4")]
     pub parameters: ::std::collections::HashMap<
         ::prost::alloc::string::String,
