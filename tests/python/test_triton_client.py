@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import queue
+
 import numpy as np
 import pytest
 
@@ -68,6 +70,22 @@ def test_the_server_and_its_models_describe_themselves(judge):
     assert {"retail", "value", "churn"} <= set(index)
     assert index["retail"].state == "READY"
     assert index["retail"].version == "7"
+
+
+def test_what_triton_s_own_tools_send_along_is_taken(judge, server, cdnow):
+    """perf_analyzer sends the first with every request; the others are hints for a scheduler."""
+    columns = ["frequency", "recency", "T"]
+    inputs = [tensor(name, np.asarray(cdnow[name], dtype=np.float64)) for name in columns]
+    hints = {"triton_enable_empty_final_response": True}
+    answer = judge.infer("retail", inputs, parameters=hints, priority=1, timeout=5_000_000)
+    assert answer.get_response().parameters["triton_final_response"].bool_param
+    answers = queue.Queue()
+    with triton.InferenceServerClient(server.target) as client:
+        client.start_stream(lambda result, error: answers.put((result, error)))
+        client.async_stream_infer("retail", inputs, enable_empty_final_response=True)
+        result, error = answers.get(timeout=30)
+    assert error is None
+    assert result.get_response().parameters["triton_final_response"].bool_param
 
 
 @pytest.mark.parametrize("wide", [False, True])

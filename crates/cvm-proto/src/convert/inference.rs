@@ -32,6 +32,8 @@ struct Form {
     wide: bool,
     /// Outputs in the order asked for; empty for the usual ones.
     names: Vec<String>,
+    /// The answer is to say that it is the last one of its request.
+    told_final: bool,
 }
 
 /// The model a name and a version, empty for the one served, mean.
@@ -80,6 +82,7 @@ impl TryFrom<oip::ModelInferRequest> for InferJob {
         } = request;
         let model = model_name(&name, &model_version)?;
         let names = output_names(outputs)?;
+        let told_final = parameters.get(ASKS_FINAL).is_some_and(is_true);
         let mut options = options_in(parameters)?;
         let scored = names.iter().filter(|name| *name != ROW_STATUS);
         options.outputs = scored.cloned().collect();
@@ -99,6 +102,7 @@ impl TryFrom<oip::ModelInferRequest> for InferJob {
                 raw,
                 wide,
                 names,
+                told_final,
             },
         })
     }
@@ -159,8 +163,21 @@ fn frame_in(
     Ok((Frame { row_count, columns }, wide))
 }
 
+/// Triton's clients ask by it that the last answer to a request says so in [`FINAL`]; each request has
+/// one answer here.
+const ASKS_FINAL: &str = "triton_enable_empty_final_response";
+const FINAL: &str = "triton_final_response";
+
+fn is_true(parameter: &oip::InferParameter) -> bool {
+    matches!(
+        parameter.parameter_choice,
+        Some(ParameterChoice::BoolParam(true))
+    )
+}
+
 /// What stock clients send along: hints for a scheduler, which are none of ours.
-const HINTS: [&str; 6] = [
+const HINTS: [&str; 7] = [
+    ASKS_FINAL,
     "sequence_id",
     "sequence_start",
     "sequence_end",
@@ -242,6 +259,10 @@ impl Form {
             ("fingerprint".to_owned(), text(model.fingerprint.clone())),
             ("kind".to_owned(), text(model.kind.clone())),
         ]);
+        if self.told_final {
+            let parameter_choice = Some(ParameterChoice::BoolParam(true));
+            parameters.insert(FINAL.to_owned(), oip::InferParameter { parameter_choice });
+        }
         if !issues.is_empty() {
             let said: Vec<&str> = issues.iter().map(|issue| issue.message.as_str()).collect();
             parameters.insert("row_errors".to_owned(), text(said.join("; ")));
