@@ -33,7 +33,7 @@ use crate::random::Random;
 use crate::sbg::Sbg;
 use crate::sbg::{leaving_rate, observed, shape_starts};
 use cvm_core::{Derivatives, Effect, Nested, NestedPlace, Order, ParamError, ParamSpec, Process};
-use cvm_math::pow;
+use cvm_math::{ln, ln_rising, log1p, pow};
 
 /// The BdW model at given parameters.
 #[derive(Debug, Clone)]
@@ -62,6 +62,17 @@ impl Bdw {
             return self.beta;
         }
         self.beta + pow(tenure, self.c)
+    }
+
+    /// `H` where `(T+t)^c` is beyond the doubles, from `ln (T+t)` and `ln (1 + t/T)`: `B(α, b+x)/Γ(α)`
+    /// is `x^−α` there.
+    fn hazard_beyond(&self, tenure: f64, ln_end: f64, further: f64) -> f64 {
+        let base = self.base(tenure);
+        let power = self.tail_power();
+        if base == f64::INFINITY {
+            return power * further;
+        }
+        (power * ln_end - ln_rising(base, self.alpha)).max(0.0)
     }
 }
 
@@ -150,11 +161,18 @@ impl Formulas for Bdw {
 impl ContractFormulas for Bdw {
     fn hazard(&self, tenure: f64, t: f64) -> f64 {
         let step = PowerStep::value(tenure, t, self.c);
+        if step == f64::INFINITY && t.is_finite() {
+            let further = log1p(t / tenure);
+            return self.hazard_beyond(tenure, ln(tenure + t), further);
+        }
         beta_drop(self.base(tenure), self.alpha, step)
     }
 
     fn hazard_far(&self, tenure: f64, ln_t: f64) -> f64 {
         let step = PowerStep::far(tenure, ln_t, self.c);
+        if step == f64::INFINITY && ln_t.is_finite() {
+            return self.hazard_beyond(tenure, ln_t, ln_t - ln(tenure));
+        }
         beta_drop(self.base(tenure), self.alpha, step)
     }
 

@@ -25,6 +25,7 @@
 //! each customer; here they are integrated over, so that the likelihood has a maximum to be found.
 //! Derivations: docs/models/pareto_ggg.md.
 
+mod clumps;
 mod gap;
 mod grid;
 mod predict;

@@ -183,6 +183,9 @@ impl<'a, T: Terms> Tail<'a, T> {
             let Some(halved) = self.add_panel(low, high) else {
                 return f64::NAN;
             };
+            if self.total == f64::INFINITY {
+                return self.total;
+            }
             let factor = if halved { 0.5 } else { 2.0 };
             width = (width * factor).clamp(PANELS[0], PANELS[1]);
             if high < stop
@@ -201,7 +204,13 @@ impl<'a, T: Terms> Tail<'a, T> {
         const DEPTH: u32 = 24;
         const CLOSE: f64 = 2e-14;
         let rule = |low: f64, high: f64| gauss_legendre_16(|w| exp(self.ln_height(w)), low, high);
-        let mut open = vec![(low, high, rule(low, high), 0)];
+        let whole = rule(low, high);
+        if whole == f64::INFINITY {
+            // Beyond the doubles, and so is the sum.
+            self.total = whole;
+            return Some(false);
+        }
+        let mut open = vec![(low, high, whole, 0)];
         let (mut total, mut halved, mut rules_left) = (self.total, false, self.rules_left);
         while let Some((low, high, whole, depth)) = open.pop() {
             rules_left = rules_left.checked_sub(2)?;
@@ -225,6 +234,9 @@ impl<'a, T: Terms> Tail<'a, T> {
         /// Step of the local exponent.
         const STEP: f64 = 0.0625;
         let here = self.ln_height(w);
+        if here == f64::NEG_INFINITY {
+            return Some(0.0);
+        }
         let height = exp(here);
         let forever = end == f64::INFINITY && self.terms.rate() == 0.0;
         if forever && self.ln_start + w >= self.terms.ln_far() {

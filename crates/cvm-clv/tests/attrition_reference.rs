@@ -97,3 +97,48 @@ fn ggompertz_nbd_holds_ten_digits_everywhere() {
         GGompertzNbd::at(&record[..5])
     });
 }
+
+/// `r, alpha, b, s, beta, x, T, t, delta`, and `ln P(alive ahead)`, lifetime to `t` and for ever, DERT,
+/// and the probability whose quantile is `t` (data/attrition_lifetimes.py).
+#[test]
+fn pareto_nbd_lifetimes_hold_ten_digits() {
+    let table = records::<14>(include_bytes!("data/pareto_nbd_lifetimes.bin"));
+    assert!(table.len() >= 5000, "{}", table.len());
+    let names = [
+        "alive ahead",
+        "lifetime",
+        "lifetime for ever",
+        "DERT",
+        "next purchase",
+    ];
+    let mut worst = [0.0f64; 5];
+    for record in &table {
+        let [r, alpha, _, s, beta, ..] = *record;
+        let [.., x, age, t, delta, ahead, lifetime, ever, dert, p] = *record;
+        let model = ParetoNbd::new(r, alpha, s, beta).unwrap();
+        // Forecasts of the living do not depend on the recency.
+        let row = Rfm::new(x, if x > 0.0 { age } else { 0.0 }, age).unwrap();
+        let survival = if ahead > -700.0 {
+            error(model.p_alive_ahead(&row, t), cvm_math::exp(ahead))
+        } else {
+            model.p_alive_ahead(&row, t)
+        };
+        let quantile = if p.is_nan() {
+            0.0
+        } else {
+            error(model.next_purchase(&row, p), t)
+        };
+        let errors = [
+            survival,
+            error(model.lifetime(&row, t, delta), lifetime),
+            error(model.lifetime(&row, f64::INFINITY, delta), ever),
+            error(model.discounted(&row, f64::INFINITY, delta), dert),
+            quantile,
+        ];
+        for ((worst, own), what) in worst.iter_mut().zip(errors).zip(names) {
+            assert!(own < 1e-10, "{what}: {own:e} at {record:?}");
+            *worst = worst.max(own);
+        }
+    }
+    println!("Pareto/NBD: {names:?} {worst:?}");
+}

@@ -354,6 +354,38 @@ fn discounts_meet_their_limits() {
 }
 
 /// Heavy buyers, at one stage the special case; the references B5 and B14 among them.
+/// A lifetime for ever, discounted ever less, reaches its mean, here by Richardson's extrapolation of
+/// `m_1 − δ m_2/2 + δ² m_3/6`.
+fn slow_discounts_reach_the_mean<const AT_FIRST: bool>(k: f64) {
+    // Rates and lifetimes with moments enough.
+    let model = CnbdK::<AT_FIRST>::at(&[6.5, 20.0, 5.5, 3.0, k]);
+    for (x, recency, age) in [(0.0, 0.0, 40.0), (3.0, 35.0, 40.0), (9.0, 39.9, 40.0)] {
+        let row = Rfm::new(x, recency, age).unwrap();
+        let mean = model.lifetime(&row, f64::INFINITY, 0.0);
+        for delta in [1e-7, 1e-9, 1e-12] {
+            let at = |times: f64| model.lifetime(&row, f64::INFINITY, times * delta);
+            let (one, two, four) = (at(1.0), at(2.0), at(4.0));
+            close((8.0 * one - 6.0 * two + four) / 3.0, mean, 1e-11);
+        }
+        // Both sides of where the formula changes.
+        let edge = 1e-4 * (model.params()[0] + k * x) / (k * (20.0 + age));
+        let [below, above] = [edge * (1.0 - 1e-12), edge * (1.0 + 1e-12)];
+        close(
+            model.lifetime(&row, f64::INFINITY, below),
+            model.lifetime(&row, f64::INFINITY, above),
+            1e-11,
+        );
+    }
+}
+
+#[test]
+fn slow_discounts() {
+    for k in [0.4, 1.0, 1.7, 3.0] {
+        slow_discounts_reach_the_mean::<false>(k);
+        slow_discounts_reach_the_mean::<true>(k);
+    }
+}
+
 #[test]
 fn heavy_buyers() {
     let cases = [

@@ -193,3 +193,52 @@ fn clumps_make_the_mean_infinite() {
     assert_eq!(forever, f64::INFINITY);
     assert!(ParetoGgg::check(&row(2.0, 9.0, 9.0, -0.1)).is_err());
 }
+
+/// Without dropout, by `clumps` of data/pareto_ggg_reference.py: sums over purchases, or by Euler and
+/// Maclaurin, at each `k`.
+#[test]
+fn means_of_new_customers_hold_ten_digits_as_they_become_infinite() {
+    let new = row(0.0, 0.0, 0.0, 0.0);
+    for ([t, gamma, r, alpha, horizon], want) in [
+        ([1.01, 1.5, 0.6, 10.0, 39.0], 7.639962365223387),
+        ([1.1, 1.5, 0.6, 10.0, 39.0], 4.512789720299921),
+        ([1.3, 1.5, 2.0, 10.0, 5.0], 1.951305477496126),
+        ([1.59, 0.8, 0.6, 10.0, 39.0], 2.421383372317028),
+    ] {
+        let model = ParetoGgg::new(t, gamma, r, alpha, 1e-14, 1e3).unwrap();
+        close(model.purchases(&new, horizon), want, 3e-12, "purchases");
+    }
+}
+
+/// At `t = 2` the mean is taken in another way: both sides agree, with dropout, discount and for ever.
+#[test]
+fn means_of_new_customers_have_no_step() {
+    const APART: f64 = 1e-12;
+    let new = row(0.0, 0.0, 0.0, 0.0);
+    for (horizon, delta) in [
+        (39.0, 0.0),
+        (0.5, 0.1),
+        (3900.0, 1e-3),
+        (f64::INFINITY, 0.0),
+        (f64::INFINITY, 0.01),
+    ] {
+        let at = |t: f64| {
+            let model = ParetoGgg::new(t, 3.0, 0.6, 10.0, 1.7, 12.0).unwrap();
+            model.discounted(&new, horizon, delta)
+        };
+        close(at(2.0 - APART), at(2.0), 1e-11, "discounted");
+    }
+}
+
+/// A count far below its tail is no difference of tails: with the ones below it sums to one.
+#[test]
+fn rare_small_counts_have_their_digits() {
+    let model = ParetoGgg::new(12.0, 4.0, 9.0, 1.2, 1.6, 60.0).unwrap();
+    for row in [row(36.0, 30.0, 30.0, 0.1), row(36.0, 29.9, 30.0, 0.1)] {
+        let pmf = |n: u32| exp(model.ln_pmf(&row, 60.0, f64::from(n)));
+        let few: f64 = (0..4).map(pmf).sum();
+        assert!(pmf(2) < 0.05, "{}", pmf(2));
+        let more = exp(model.ln_tail(&row, 60.0, 4.0));
+        close(few + more, 1.0, 1e-12, "all counts");
+    }
+}

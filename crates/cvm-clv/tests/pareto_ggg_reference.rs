@@ -38,3 +38,17 @@ fn discounted_purchases_hold_ten_digits() {
         (got, v[INPUTS + 2])
     });
 }
+
+#[test]
+fn counts_hold_ten_digits() {
+    let table = binary(include_bytes!("data/pareto_ggg_counts.bin"), INPUTS + 3);
+    assert!(table.len() >= 100, "{}", table.len());
+    // Relative errors of probabilities.
+    let ratio = |got: f64, want: f64| (cvm_math::exp(got - want), 1.0);
+    check_table("P(X = n)", &table, (1e-10, 0.0), |v| {
+        ratio(model(v).ln_pmf(&row(v), v[10], v[11]), v[12])
+    });
+    check_table("P(X >= n)", &table, (1e-10, 0.0), |v| {
+        ratio(model(v).ln_tail(&row(v), v[10], v[11]), v[13])
+    });
+}

@@ -314,6 +314,7 @@ impl<const AT_FIRST: bool> CnbdK<AT_FIRST> {
         let silent = next.silent;
         let gap_of = |rate: f64| -self.k * log1p(delta / rate);
         let leaving = Leaving::new(self.a, stay, -expm1(gap_of(centre * most)));
+        let is_slow = next.is_slow(delta);
         let moments = integrals_of_one_sign(extent, |at| {
             let rate = centre * at.u / at.rest;
             let ln_rate = ln(centre) + at.ln_u - at.ln_rest;
@@ -325,7 +326,9 @@ impl<const AT_FIRST: bool> CnbdK<AT_FIRST> {
             let (first, gap, lost) = (exp(log_first), exp(log_gap), -expm1(log_gap));
             let [series, stayed] = leaving.means(gap, lost);
             let purchases = first * series;
-            let periods = (-expm1(log_first) + first * lost * stayed) / delta;
+            let waited = is_slow.then(|| next.waited(rate, delta, quiet)).flatten();
+            let waited = waited.unwrap_or_else(|| -expm1(log_first));
+            let periods = (waited + first * lost * stayed) / delta;
             (mass, [1.0, purchases, periods])
         });
         let [total, purchases, periods] = moments.sums;

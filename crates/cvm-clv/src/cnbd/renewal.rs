@@ -128,6 +128,40 @@ impl Next {
             - self.log_silence
     }
 
+    /// Whether so little is discounted before the next purchase that `1 − E[e^{−δY}]` would cancel.
+    pub(super) fn is_slow(&self, delta: f64) -> bool {
+        const LITTLE: f64 = 1e-4;
+        self.silent > 0.0 && delta * self.k * self.end < LITTLE * self.shape
+    }
+
+    /// `1 − E[e^{−δY}]` at one rate, by the moments of `Y`, where that is short: of `S = s + Y`, with
+    /// `x = λs` and `q` the chance of the silence,
+    ///
+    /// ```text
+    /// E[S^j] = k(k+1)…(k+j−1)/λ^j · Q(k+j, x)/q,     Q(k+1, x) = Q(k, x) + x^k e^{−x}/Γ(k+1)
+    /// ```
+    pub(super) fn waited(&self, rate: f64, delta: f64, ln_quiet: f64) -> Option<f64> {
+        const SHORT: f64 = 1e-4;
+        let (k, x, pace) = (self.k, rate * self.silent, delta / rate);
+        if pace * (k + 4.0) > SHORT {
+            return None;
+        }
+        let mut more = exp(k * ln(x) - x - ln_gamma(k + 1.0) - ln_quiet);
+        let (mut chance, mut rising) = (1.0, 1.0);
+        let mut since = [1.0; 4];
+        for (j, moment) in (0u32..).map(f64::from).zip(since.iter_mut().skip(1)) {
+            chance += more;
+            rising *= k + j;
+            *moment = rising * chance;
+            more *= x / (k + j + 1.0);
+        }
+        let [_, s1, s2, s3] = since;
+        let y1 = s1 - x;
+        let y2 = s2 - x * (2.0 * s1 - x);
+        let y3 = s3 - x * (3.0 * s2 - x * (3.0 * s1 - x));
+        Some(pace * (y1 - pace * (y2 / 2.0 - pace * y3 / 6.0)))
+    }
+
     /// The counts up to `t`, stage by stage, for small whole `k`.
     pub(super) fn stages(&self, t: f64) -> Option<Stages> {
         let z = t / (self.end + t);

@@ -6,13 +6,16 @@
 //!
 //! ```text
 //! Σ_n E[W(S_n) 1{S_n ≤ t}] = ∫_0^t f W dy + ∫_0^z g(v) ∫_0^{t−v(A+t)} f(y) W((y+vA)/(1−v)) dy dv
-//! E[W(S_n) 1{S_n ≤ t}]     = the same with the density of `v ~ Beta(k(n−1), R+k)` in the place of g
 //! ```
+//!
+//! One purchase of these, the `n`-th, has a density in closed form: see [`Steady::ln_exactly`].
 
 use super::forever::ln_quiet;
 use super::renewal::{FADED, Later, MOST_NODES, Next, Weigh, Worth, Worthy, density};
+use crate::incomplete_beta::{ln_incomplete_beta_above, ln_incomplete_beta_with};
 use cvm_math::tanh_sinh::{Extent, Point, ln_integral, rule};
 use cvm_math::{exp, expm1, ln, ln_beta, log1p};
+use std::cell::Cell;
 
 /// Steps over the width of a law of rates.
 const HAZARDS: f64 = 14.0;
@@ -106,33 +109,70 @@ impl Steady {
 
     /// `ln P(X(t) ≥ n)`, `n ≥ 1` and `t > 0` finite.
     pub(crate) fn ln_at_least(&self, t: f64, n: f64) -> f64 {
-        let next = &self.next;
-        let worth = self.worth(0.0);
-        let worthy = Worthy::new(next, worth, t);
         if n == 1.0 {
+            let worthy = Worthy::new(&self.next, self.worth(0.0), t);
             return worthy.ln_up_to(t, (0.0, 1.0)).min(0.0);
         }
-        let (stages, shape) = (next.k * (n - 1.0), next.shape + next.k);
-        let (z, rest) = (t / (next.end + t), next.end / (next.end + t));
-        let shift = ln(z * (1.0 + shape / stages)).max(0.0);
-        let near = log1p(t * (next.shape / next.end + worth.delta()));
-        let width = (1.0 / stages + 1.0 / shape).sqrt().min(next.width());
-        let extent = Extent {
-            left: FADED / stages + shift + 12.0 * width + 3.0,
+        self.ln_arriving(t, n, 0.0, |_, _| 0.0)
+    }
+
+    /// `ln P(X(t) = n)`, `n ≥ 1` and `t > 0` finite, given `ln` of the chance that after the `n`-th
+    /// purchase, `s` from now, none is made in what is left of the horizon.
+    pub(crate) fn ln_exactly(&self, t: f64, n: f64, ln_none_in: impl Fn(f64, f64) -> f64) -> f64 {
+        let next = &self.next;
+        let gap = next.k * (next.end + t) / (next.shape + next.k * n);
+        self.ln_arriving(t, n, log1p(t / gap), ln_none_in)
+    }
+
+    /// `ln ∫_0^t f_n(s) W(s) g(s, t−s) ds` over the time of the `n`-th purchase from now, of `ln g`.
+    /// With `S` the time since the last purchase, of which the first gap took the share `Y ~ Beta(k,
+    /// k(n−1))` and at least the silence,
+    ///
+    /// ```text
+    /// f_n(s) = A_0^R S^{kn−1} (A+s)^{−(R+kn)} / B(kn, R) · I_{s/S}(k(n−1), k) / P(silence)
+    /// ```
+    fn ln_arriving(&self, t: f64, n: f64, near_end: f64, ln_then: impl Fn(f64, f64) -> f64) -> f64 {
+        /// Beside the largest, `e^−x` is nothing.
+        const NOTHING: f64 = 45.0;
+        let arrival = Arrival::new(self, t, n);
+        let largest = Cell::new(f64::NEG_INFINITY);
+        let log = |at: &Point, is_all: bool| {
+            let (log, s) = (arrival.ln_bound(at), t * at.u);
+            let area = at.ln_u + at.ln_rest;
+            if !is_all && log + area < largest.get() - NOTHING {
+                return f64::NEG_INFINITY;
+            }
+            let log = log + arrival.ln_share(s) + ln_then(s, t * at.rest);
+            largest.set(largest.get().max(log + area));
+            log
+        };
+        for place in arrival.usual() {
+            log(&place, true);
+        }
+        ln_integral(self.arrivals(t, n, near_end), |at| log(at, false)).min(0.0)
+    }
+
+    /// Where that integral lives, with a feature `e^−near_end` before the horizon.
+    fn arrivals(&self, t: f64, n: f64, near_end: f64) -> Extent {
+        let next = &self.next;
+        let stages = next.k * n;
+        let (stay, scale) = self.stay;
+        // The usual place is k·n/rate; of a late one soon.
+        let fall = log1p(t * (next.shape / next.end + stay / scale));
+        let shift = log1p(t * next.shape / (stages * next.last)).max(fall);
+        let near = fall.max(near_end);
+        let width = (1.0 / stages + 1.0 / next.shape).sqrt().min(1.0);
+        let power = if next.silent == 0.0 {
+            stages
+        } else {
+            1.0 + next.k * (n - 1.0)
+        };
+        Extent {
+            left: FADED / power + shift + 12.0 * width + 3.0,
             right: FADED + near + log1p(stages) + 3.0,
             density: density(width, shift.max(near).max(next.bend(t))),
             most_nodes: MOST_NODES,
-        };
-        let ln_z = ln(z);
-        let constant = stages * ln_z - ln_beta(stages, shape);
-        let log = ln_integral(extent, |at: &Point| {
-            let (v, one_minus_v) = (z * at.u, rest + z * at.rest);
-            worthy.ln_up_to(t * at.rest, (v, one_minus_v))
-                + (stages - 1.0) * at.ln_u
-                + (shape - 1.0) * ln(one_minus_v)
-                + constant
-        });
-        log.min(0.0)
+        }
     }
 
     /// `ln P(X(t) = 0)`: no purchase came, or the customer left before it.
@@ -245,5 +285,78 @@ impl Steady {
             sum += share * first / -expm1(log_gap);
         }
         sum
+    }
+}
+
+/// The `n`-th purchase from now within `t`.
+struct Arrival<'a> {
+    next: &'a Next,
+    stay: (f64, f64),
+    t: f64,
+    ln_t: f64,
+    /// `kn` and `k(n−1)`.
+    stages: f64,
+    after: f64,
+    /// `ln B(k(n−1), k)`, where a part of the first gap is over and others follow.
+    log_beta: Option<f64>,
+    constant: f64,
+}
+
+impl<'a> Arrival<'a> {
+    fn new(steady: &'a Steady, t: f64, n: f64) -> Self {
+        let next = &steady.next;
+        let (stages, after) = (next.k * n, next.k * (n - 1.0));
+        Arrival {
+            next,
+            stay: steady.stay,
+            t,
+            ln_t: ln(t),
+            stages,
+            after,
+            log_beta: (next.silent > 0.0 && n > 1.0).then(|| ln_beta(after, next.k)),
+            constant: ln(t) - ln_beta(stages, next.shape) - next.log_silence,
+        }
+    }
+
+    /// `ln (t f_n(s) W(s))` at `s = tu`, without the factor that is at most 1.
+    fn ln_bound(&self, at: &Point) -> f64 {
+        let (next, (shape, scale)) = (self.next, self.stay);
+        let s = self.t * at.u;
+        let since = next.silent + s;
+        let ln_since = if next.silent == 0.0 {
+            self.ln_t + at.ln_u
+        } else {
+            ln(since)
+        };
+        self.constant - ln_since + self.stages * (ln_since - ln(next.end + s))
+            - next.shape * log1p(since / next.last)
+            - shape * log1p(s / scale)
+    }
+
+    /// `ln I_{s/S}(k(n−1), k)`.
+    fn ln_share(&self, s: f64) -> f64 {
+        let Some(log_beta) = self.log_beta else {
+            return 0.0;
+        };
+        let (silent, shapes) = (self.next.silent, (self.after, self.next.k));
+        let (z, rest) = (s / (silent + s), silent / (silent + s));
+        // With both small there is nothing to be lost: I is near k/(after + k).
+        if self.after < 1.0 {
+            return ln_incomplete_beta_with(log_beta, shapes, z, rest);
+        }
+        ln_incomplete_beta_above(log_beta, shapes, z, rest)
+    }
+
+    /// Where the purchase usually comes, and near the end.
+    fn usual(&self) -> [Point; 2] {
+        let next = self.next;
+        let soon = next.end / (next.shape + 1.0);
+        let mode = (self.stages * next.last / (next.shape + 1.0) - next.silent).max(soon) / self.t;
+        [mode.min(0.999), 0.999].map(|u| Point {
+            u,
+            rest: 1.0 - u,
+            ln_u: ln(u),
+            ln_rest: log1p(-u),
+        })
     }
 }

@@ -36,13 +36,21 @@ impl PowerStep {
         if tenure == 0.0 {
             return pow(t, c);
         }
+        // No step, also from a power beyond the doubles.
+        if t == 0.0 {
+            return 0.0;
+        }
         pow(tenure, c) * expm1(c * log1p(t / tenure))
     }
 
     /// The step alone, from `ln t` where `T + t` is `t`.
     pub(crate) fn far(tenure: f64, ln_t: f64, c: f64) -> f64 {
         let start = if tenure == 0.0 { 0.0 } else { pow(tenure, c) };
-        exp(c * ln_t) - start
+        let end = exp(c * ln_t);
+        if end == f64::INFINITY {
+            return end;
+        }
+        end - start
     }
 }
 

@@ -188,8 +188,7 @@ impl Grid<'_> {
 /// The same from its two positive parts: where their sum is small, or the gap spread widely.
 fn by_fates(gap: &Gap<'_>, with_slopes: bool) -> (f64, Slopes) {
     if !with_slopes {
-        let log = log_add_exp(gap.ln_of(Fate::Silent), gap.ln_of(Fate::Left));
-        return (log, Slopes::default());
+        return (gap.ln_by_fates(), Slopes::default());
     }
     let none = || (f64::NEG_INFINITY, Slopes::default());
     let [silent, left] =

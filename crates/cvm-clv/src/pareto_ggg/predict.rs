@@ -2,8 +2,8 @@
 //! lifetime has the Pareto law of shape `s` and scale `β + T` whatever their purchases.
 //!
 //! As `k → 0` purchases come in ever larger clumps, `E[X | k] ~ 1/k`: for a new customer the mean is
-//! infinite unless `t > 1`. P(X = n) is a difference of tails; where it is far below P(X ≥ n), it
-//! has as many digits fewer (none is lost at `n = 0`).
+//! infinite unless `t > 1`. P(X = n) is a difference of tails, or where that would cancel a mean over
+//! the time of the `n`-th purchase of the chance that no other follows.
 
 use super::gap::{Fate, Gap};
 use super::rhythm::Rhythm;
@@ -15,6 +15,8 @@ use crate::rfm::Rfm;
 use cvm_core::{RowCode, RowStatus};
 use cvm_math::{exp, ln, log1p, sigmoid, softplus};
 
+/// Nearer than this in their logarithms, the difference of two tails would cancel.
+const APART: f64 = -0.05;
 /// Discounting by more than `e^{−40}` forgets the horizon.
 const FORGOTTEN: f64 = 40.0;
 
@@ -69,8 +71,24 @@ impl ParetoGgg {
         row.age == 0.0 && self.t <= 1.0
     }
 
+    /// `ln` of the chance that a customer of regularity `k` who makes the `n`-th purchase from now at `s`
+    /// makes none in the `left` periods after it.
+    fn ln_none_after(&self, row: &Rfm, (k, n): (f64, f64), s: f64, left: f64) -> f64 {
+        let then = ParetoGgg {
+            r: self.r + k * (row.frequency + n),
+            alpha: self.alpha + k * (row.age + s),
+            beta: self.beta + row.age + s,
+            ..self.clone()
+        };
+        let silent = Rfm {
+            age: left,
+            ..Rfm::PLACEHOLDER
+        };
+        Gap::new(&then, &silent, k).ln_quiet()
+    }
+
     /// The living customer's regularities, with `ln` of their weights.
-    fn living(&self, row: &Rfm, growth: f64) -> Vec<(f64, Steady)> {
+    pub(super) fn living(&self, row: &Rfm, growth: f64) -> Vec<(f64, Steady)> {
         let rhythm = Rhythm::new(self, row);
         let beats = rhythm.beats(Fate::Silent, growth).into_iter();
         beats
@@ -79,6 +97,21 @@ impl ParetoGgg {
                 (beat.log + gap.ln_silent(), self.steady(row, beat.k, &gap))
             })
             .collect()
+    }
+
+    /// Mean over `k` of purchases up to `t`, discounted at `delta`.
+    fn mean_purchases(
+        &self,
+        row: &Rfm,
+        (t, delta): (f64, f64),
+        forecast: impl Fn(&Steady) -> f64,
+    ) -> f64 {
+        /// From here on the smallest `k` are nothing.
+        const MODERATE: f64 = 2.0;
+        if row.age == 0.0 && self.t < MODERATE {
+            return self.of_new(t, delta, forecast);
+        }
+        self.mean(row, forecast)
     }
 
     /// Mean over `k` of a forecast that grows at most as `1/k`.
@@ -109,7 +142,7 @@ impl ParetoGgg {
 }
 
 /// `ln` of the weight of all regularities together.
-fn ln_weight(living: &[(f64, Steady)]) -> f64 {
+pub(super) fn ln_weight(living: &[(f64, Steady)]) -> f64 {
     ln_sum(&living.iter().map(|(log, _)| *log).collect::<Vec<f64>>())
 }
 
@@ -167,7 +200,15 @@ impl PurchaseFormulas for ParetoGgg {
         if reached == f64::NEG_INFINITY {
             return reached;
         }
-        reached + ln_one_minus_exp((beyond - reached).min(0.0))
+        let gap = (beyond - reached).min(0.0);
+        if gap < APART {
+            return reached + ln_one_minus_exp(gap);
+        }
+        let t = t.min(self.for_ever(row));
+        self.ln_mean(row, |steady| {
+            let none_after = |s: f64, left: f64| self.ln_none_after(row, (steady.k(), n), s, left);
+            steady.ln_exactly(t, n, none_after)
+        })
     }
 
     fn ln_tail(&self, row: &Rfm, t: f64, n: f64) -> f64 {
@@ -205,9 +246,10 @@ impl PurchaseFormulas for ParetoGgg {
             if delta == 0.0 && self.s <= 1.0 {
                 return f64::INFINITY;
             }
-            return self.mean(row, |steady| steady.forever(delta));
+            return self
+                .mean_purchases(row, (f64::INFINITY, delta), |steady| steady.forever(delta));
         }
-        self.mean(row, |steady| steady.purchases(t, delta))
+        self.mean_purchases(row, (t, delta), |steady| steady.purchases(t, delta))
     }
 
     fn lifetime(&self, row: &Rfm, t: f64, delta: f64) -> f64 {

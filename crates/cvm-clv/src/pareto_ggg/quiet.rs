@@ -13,8 +13,8 @@
 //! leaves no singularity, but a peak: Gauss–Legendre where it is. Where `1 − J` would cancel, or the
 //! range is too long, there is no answer: see [`super::gap`].
 
-use super::gap::{Gap, Slopes};
-use cvm_math::{digamma, expm1, gauss_jacobi, ln, log1p, slice, trigamma};
+use super::gap::{Fate, Gap, Slopes};
+use cvm_math::{digamma, expm1, gauss_jacobi, ln, log_add_exp, log1p, slice, trigamma};
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
@@ -172,6 +172,17 @@ impl Gap<'_> {
         }
         let slopes = with_slopes.then(|| self.complement(&nodes, ended, silent));
         Some((log1p(-ended), slopes.unwrap_or_default()))
+    }
+
+    /// `ln Z` from its two positive parts.
+    pub(super) fn ln_by_fates(&self) -> f64 {
+        log_add_exp(self.ln_of(Fate::Silent), self.ln_of(Fate::Left))
+    }
+
+    /// `ln Z`, whichever way has its digits.
+    pub(super) fn ln_quiet(&self) -> f64 {
+        let direct = self.quiet(None, SMALL, false);
+        direct.map_or_else(|| self.ln_by_fates(), |(log, _)| log)
     }
 
     fn range_from_zero(&self, place: Option<i32>) -> Option<Range> {

@@ -2,18 +2,22 @@
 
     python pareto_ggg_reference.py pareto_ggg.bin 5000
     python pareto_ggg_reference.py pareto_ggg_dert.bin 12 dert
+    python pareto_ggg_reference.py pareto_ggg_counts.bin 100 counts
+    python pareto_ggg_reference.py - 0 clumps       (prints)
 
 Independent of the crate's formulas: the likelihood integrates over the time of leaving (not over the
 gap that was to follow), with scipy's incomplete beta and gamma functions; every integral is a
 trapezoid rule in the logarithm of its variable over the window in which the integrand is more than
 e^-36 of its peak. Needs numpy and scipy. Rows of little-endian f64:
 t gamma r alpha s beta | x t_x T G delta | log_lik p_alive [dert]
+t gamma r alpha s beta | x t_x T G horizon n | ln P(X = n) and ln P(X >= n) of a living customer
+Counts integrate over the time of leaving and the time of the next purchase (not of the n-th).
 """
 
 import sys
 
 import numpy as np
-from scipy.special import betainc, gammaincc, gammaln
+from scipy.special import betainc, betaincc, betaln, gammaincc, gammaln
 
 FAINT = 36.0
 
@@ -161,6 +165,185 @@ class Customer:
         return float(share @ made @ m_share)
 
 
+class Counts:
+    """P(X = n) and P(X >= n) of one who is alive.
+
+    By gaps: P(N = n, staying to h), and of whoever leaves at tau, each with an integral over the next
+    purchase. Otherwise, by the density of the n-th purchase, where the difference of two tails has digits.
+    """
+
+    def __init__(self, customer, horizon, n, by_gaps, step=0.16):
+        self.c, self.h, self.n, self.step, self.by_gaps = customer, horizon, n, step, by_gaps
+
+    def range(self):
+        c = self.c
+        f = lambda xi: c.log_front(xi) + c.log_silent(xi, c.silence)
+        low, high = window(f, -120.0, 14.0)
+        # Room for counts far from the usual k.
+        width = high - low
+        return low - 0.5 * width, high + 0.5 * width
+
+    def answers(self):
+        return self.over(*self.range(), self.step)
+
+    def error(self, answers):
+        coarse = self.over(*self.range(), 1.5 * self.step)
+        return max(abs(coarse[i] - answers[i]) for i in (0, 1))
+
+    def over(self, low, high, step):
+        c = self.c
+        count = int(max(60, 220 * 0.16 / step))
+        xi, _ = nodes(low, high, 9.0, count)
+        weight = c.log_front(xi) + c.log_silent(xi, c.silence)
+        top = weight.max()
+        weight = np.exp(weight - top)
+        at, above = 0.0, 0.0
+        for one, w in zip(xi, weight):
+            if w > 1e-60:
+                p = self.of(np.exp(one), step)
+                at, above = at + w * p[0], above + w * p[1]
+        total = weight.sum()
+        return np.log(at / total), np.log(above / total)
+
+    def tanh_sinh(self, step, near, power=1.0):
+        left, right = (np.arcsinh((38 / p + near) / np.pi) for p in (min(power, 1.0), 1.0))
+        theta = np.arange(-np.ceil(left / step), np.ceil(right / step) + 1) * step
+        xi = np.pi * np.sinh(theta)
+        small = np.exp(-np.abs(xi))
+        u = np.where(xi < 0, small, 1) / (1 + small)
+        rest = np.where(xi < 0, 1, small) / (1 + small)
+        return u, rest, np.pi * np.cosh(theta) * u * rest * step
+
+    def of(self, k, step):
+        c, h = self.c, self.h
+        later, stages = c.beta + c.age, k * self.n
+        shape, last = c.r + k * c.x, c.alpha / k + c.recency
+        if not self.by_gaps:
+            tails = [self.tail(k, n, shape, last, step) for n in (self.n, self.n + 1)]
+            return tails[0] - tails[1], tails[0]
+        width = min(1.0, np.sqrt(1 / k + 1 / shape), np.sqrt(1 / stages + 1 / shape))
+        near = np.log1p(h * (shape / last + c.s / later))
+        step = step * width / (1 + 0.2 * near)
+        u, rest, weight = self.tanh_sinh(step, near)
+        tau, ahead = np.append(h * u, h), h
+        mass = np.append(c.s * h / later * (1 + h * u / later) ** (-c.s - 1) * weight, (1 + h / later) ** -c.s)
+        at, above = self.counts(k, shape, last, tau, step, near)
+        return mass @ at, mass @ above
+
+    def tail(self, k, n, shape, last, step):
+        """Of the time s of the n-th purchase: S = silence + s is the sum of n gaps, the first over the silence."""
+        c, h, stages = self.c, self.h, k * n
+        end, later = last + c.silence, c.beta + c.age
+        near = np.log1p(h * (shape / last + c.s / later)) + np.log1p(h * shape / last / stages)
+        step = step * min(1.0, np.sqrt(1 / stages + 1 / shape)) / (1 + 0.2 * near)
+        u, rest, weight = self.tanh_sinh(step, near, stages if c.silence == 0 else 1.0)
+        s = h * u
+        since = c.silence + s
+        with np.errstate(divide="ignore", invalid="ignore"):
+            log = (stages * np.log(since / (end + s)) - np.log(since) + shape * np.log(last / (end + s))
+                   - betaln(stages, shape) - c.s * np.log1p(s / later))
+        density = np.where(since > 0, np.exp(log), 0.0) * h * weight / betainc(shape, k, last / end)
+        if n > 1 and c.silence > 0:
+            density = density * betainc(k * (n - 1), k, s / since)
+        return density.sum()
+
+    def counts(self, k, shape, last, tau, step, near):
+        """Of one who stays, up to each tau."""
+        n, end = self.n, last + self.c.silence
+        if self.c.silence == 0:
+            z, w = tau / (end + tau), end / (end + tau)
+            above = betainc(k * n, shape, z)
+            return between(k * n, k * (n + 1), shape, z, w), above
+        u, rest, weight = self.tanh_sinh(step, near)
+        y, left = tau[:, None] * u, tau[:, None] * rest
+        log = ((k - 1) * np.log(self.c.silence + y) + shape * np.log(last)
+               - (shape + k) * np.log(end + y) - betaln(k, shape))
+        density = np.exp(log) * tau[:, None] * weight / betainc(shape, k, last / end)
+        v, kept = left / (end + tau[:, None]), (end + y) / (end + tau[:, None])
+        few, many, shape = k * (n - 1), k * n, shape + k
+        above = density if n == 1 else density * betainc(few, shape, v)
+        return (density * between(few, many, shape, v, kept)).sum(1), above.sum(1)
+
+
+def between(few, many, shape, v, rest):
+    """I_v(few, shape) - I_v(many, shape), few may be 0."""
+    if few == 0:
+        return betaincc(many, shape, v)
+    low, high = betainc(few, shape, v), betaincc(few, shape, v)
+    return np.where(low < 0.5, low - betainc(many, shape, v), betaincc(many, shape, v) - high)
+
+
+def purchases_at(xi, r, alpha, horizon):
+    """k E[X | k] of a new customer who never leaves, k = e^xi: a sum over purchases, or Euler-Maclaurin."""
+    k = np.exp(xi) if xi > -700 else 0.0
+    log_z = xi + np.log(horizon / alpha) - np.log1p(k * horizon / alpha)
+    if log_z < -40:
+        reached = lambda w: np.exp(w * log_z + gammaln(w + r) - gammaln(w + 1) - gammaln(r))
+    else:
+        reached = lambda w: betainc(w, r, np.exp(log_z))
+    if k > 1e-3:
+        stages = 60 / max(-log_z, 1e-3) + 60 + 20 * r * horizon / alpha * k
+        return reached(k * np.arange(1, int(min(4e5, stages / k + 50)))).sum() * k
+    edges = np.concatenate([np.linspace(0, 4, 9), np.linspace(5, 60, 12)]) / -log_z
+    x, weight = np.polynomial.legendre.leggauss(20)
+    total = sum((b - a) / 2 * (weight * reached((a + b) / 2 + (b - a) / 2 * x)).sum()
+                for a, b in zip(edges[:-1], edges[1:]))
+    small = 1e-5 / -log_z
+    slope = (-3 + 4 * reached(small) - reached(2 * small)) / (2 * small)
+    return total - k / 2 - k * k * slope / 12
+
+
+def main_clumps():
+    for t, gamma, r, alpha, horizon in [(1.01, 1.5, 0.6, 10, 39), (1.1, 1.5, 0.6, 10, 39),
+                                        (1.3, 1.5, 2.0, 10, 5), (1.59, 0.8, 0.6, 10, 39)]:
+        low, high = -50 / (t - 1), np.log((45 + 10 * t) / gamma)
+        u = np.arange(-12, 6, 0.02)
+        xi = u - np.exp(-u) + 1.0
+        kept = (xi > low) & (xi < high)
+        total = 0.0
+        for one, slope in zip(xi[kept], 1 + np.exp(-u[kept])):
+            k = np.exp(max(one, -745.0))
+            law = np.exp(t * np.log(gamma) - gammaln(t) + (t - 1) * one - gamma * k)
+            total += 0.02 * slope * law * purchases_at(one, r, alpha, horizon)
+        print(t, gamma, r, alpha, horizon, repr(float(total)))
+
+
+def draw_counts(rng):
+    def number(low, high):
+        return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+    while True:
+        params, row, _ = draw(rng)
+        if params[0] > 2 and row[0] < 60:
+            break
+    if rng.uniform() < 0.5:
+        # Of a purchase just made.
+        params, row = params, (row[0], row[1], row[1], row[3])
+    n = int(rng.choice([1, 1, 2, 3, 5, 8, 20]))
+    return params, row, number(0.5, 300), n
+
+
+def main_counts(path, count):
+    """Every so many a row by gaps, and every so many held to a coarser rule."""
+    rng = np.random.default_rng(2018)
+    out, worst, refused = [], 0.0, 0
+    while len(out) < count:
+        params, row, horizon, n = draw_counts(rng)
+        customer = Customer(params, row)
+        if not usable(customer):
+            continue
+        counts = Counts(customer, horizon, n, len(out) % 400 == 399 or customer.silence == 0)
+        at, above = counts.answers()
+        if not (counts.by_gaps or at - above > np.log(1e-3)):
+            refused += 1
+            continue
+        if len(out) % 50 == 0:
+            worst = max(worst, counts.error((at, above)))
+        out.append([*params, *row, horizon, n, at, above])
+    print("two rules differ by", worst, "refused", refused)
+    np.array(out, dtype="<f8").tofile(path)
+
+
 def draw(rng):
     # Below t = 1.5 tiny k count, where scipy's betainc has nine digits.
     def between(low, high):
@@ -205,4 +388,9 @@ def main(path, count, forever=False):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), sys.argv[3:] == ["dert"])
+    if sys.argv[3:] == ["clumps"]:
+        main_clumps()
+    elif sys.argv[3:] == ["counts"]:
+        main_counts(sys.argv[1], int(sys.argv[2]))
+    else:
+        main(sys.argv[1], int(sys.argv[2]), sys.argv[3:] == ["dert"])
