@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
-from cvm._core import ROW_STATUS, RawModel, RawNames
+from cvm._core import ROW_STATUS, RawModel, RawNames, RawScorer
 from cvm._frames import Frame, Numbers, Table, as_table, invalid, is_unnamed, own_table
 from cvm._summary import ParameterTable, Row
 from cvm.errors import NotFittedError, RowWarning
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cvm._core import Columns, ReasonArgs, Reasons, ScoreArgs, Scores
+    from cvm._core import Columns, Found, ReasonArgs, Reasons, ScoreArgs, Scores
 
 _STATUS_NAMES = np.array(ROW_STATUS)
 _OK = ROW_STATUS.index("ok")
@@ -57,6 +57,7 @@ class BaseModel:
     _features: list[str]
     _names: RawNames
     _outputs: tuple[str, ...] | None = None
+    _scorers: dict[tuple[str, ...], RawScorer | None]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -125,6 +126,7 @@ class BaseModel:
         self._features = [field["name"] for field in json.loads(raw.schema_json)["fields"]]
         self._names = RawNames(self._features)
         self._outputs = None
+        self._scorers = {}
         return self
 
     @property
@@ -281,12 +283,49 @@ class BaseModel:
         columns: Sequence[str] | None = None,
         *,
         stacklevel: int = 4,
+        threads: float | None = 0,
         **options: float | None,
     ) -> list[Numbers]:
         """Return output columns of one pass; rows without a score are NaN, with one warning."""
-        _, scores, status, issues = self._scores(data, outputs, columns, **options)
-        warn_rows(status, issues, stacklevel=stacklevel)
-        return [scores[output] for output in outputs]
+        values, bad = self._found(data, outputs, columns, int(threads or 0), options)
+        if bad is not None:
+            warn_rows(*bad, stacklevel=stacklevel)
+        return values
+
+    def _found(
+        self,
+        data: Frame,
+        outputs: Sequence[str],
+        columns: Sequence[str] | None,
+        threads: int,
+        options: Mapping[str, float | None],
+    ) -> Found:
+        """Return output columns, and statuses and words if any row is bad."""
+        scorer = None if options else self._scorer(outputs)
+        if scorer is not None and self._is_own(data, columns):
+            found = scorer.score(data, threads)
+            if found is not None:
+                return found
+        given = self._columns(self._table(data, columns))
+        if scorer is not None and isinstance(given, tuple):
+            found = scorer.score(given[1], threads)
+            if found is not None:
+                return found
+        scores = self._raw.score(given, score_arguments(outputs, {"threads": threads, **options}))
+        bad = (scores["status"], scores["issues"]) if scores["issues"] else None
+        return [values for _, values in scores["outputs"]], bad
+
+    def _is_own(self, data: Frame, columns: Sequence[str] | None) -> bool:
+        """Whether data is an array whose columns, named or not, are the model's in its order."""
+        named = columns is None or (isinstance(columns, list) and columns == self._inputs())
+        return named and type(data) is np.ndarray
+
+    def _scorer(self, outputs: Sequence[str]) -> RawScorer | None:
+        """Return what scores arrays; asked once for the same outputs."""
+        raw, key = self._raw, tuple(outputs)
+        if key not in self._scorers:
+            self._scorers[key] = raw.scorer(list(key))
+        return self._scorers[key]
 
     def _score_frame(
         self,
@@ -440,7 +479,7 @@ def score_arguments(
 
 def warn_rows(status: NDArray[np.uint8], issues: Sequence[str], *, stacklevel: int) -> None:
     """Warn once if rows have no score: how many, why, and the first in words."""
-    if (status == _OK).all():
+    if not issues:
         return
     counts = np.bincount(status, minlength=len(ROW_STATUS))
     bad = len(status) - int(counts[_OK])

@@ -12,6 +12,7 @@ ROW_STATUS: list[str]
 _Numbers: TypeAlias = NDArray[np.float64]
 _Column: TypeAlias = _Numbers | RawColumn
 Columns: TypeAlias = list[tuple[str, _Column]] | tuple[RawNames, _Numbers]
+Found: TypeAlias = tuple[list[_Numbers], tuple[NDArray[np.uint8], list[str]] | None]
 _Rows: TypeAlias = tuple[NDArray[np.bool_], _Numbers, _Numbers | None]
 SummaryColumn: TypeAlias = _Numbers | tuple[list[str], NDArray[np.int32]]
 
@@ -109,6 +110,10 @@ class RawNames:
     def __new__(cls, names: list[str]) -> RawNames: ...
 
 @final
+class RawScorer:
+    def score(self, data: object, threads: int) -> Found | None: ...
+
+@final
 class RawModel:
     @staticmethod
     def from_params(kind: str, params: list[tuple[str, float]], unit: str | None) -> RawModel: ...
@@ -146,6 +151,7 @@ class RawModel:
     def profiled(self, columns: Columns) -> RawModel: ...
     def drift_json(self, columns: Columns) -> str: ...
     def with_dictionary(self, dictionary_json: str) -> RawModel: ...
+    def scorer(self, outputs: list[str]) -> RawScorer | None: ...
     def score(self, columns: Columns, options: ScoreArgs) -> Scores: ...
     def score_horizons(
         self, columns: Columns, options: ScoreArgs, horizons: list[float]

@@ -10,9 +10,6 @@ use ndarray::{ArrayView1, Axis};
 use numpy::{PyArray, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 
-/// Bytes of one number.
-const NUMBER_BYTES: isize = 8;
-
 /// A column that is not a numpy array of float64: shared Arrow memory or values of its own.
 #[pyclass(frozen, module = "cvm._core")]
 pub(crate) struct RawColumn {
@@ -227,8 +224,9 @@ fn misaligned(field: &str) -> PyErr {
 }
 
 /// A view cannot step through memory in parts of a number.
-fn is_readable<D>(array: &Bound<'_, PyArray<f64, D>>) -> bool {
-    let whole = |stride: &isize| stride % NUMBER_BYTES == 0;
+pub(crate) fn is_readable<T, D>(array: &Bound<'_, PyArray<T, D>>) -> bool {
+    let bytes = size_of::<T>().cast_signed();
+    let whole = |stride: &isize| stride % bytes == 0;
     array.is_empty() || (array.is_aligned() && array.strides().iter().all(whole))
 }
 

@@ -22,6 +22,7 @@ mod intervals;
 mod metrics;
 mod model;
 mod objects;
+mod prepared;
 mod runtime;
 mod status;
 mod summarize;
@@ -47,6 +48,8 @@ mod _core {
     };
     #[pymodule_export]
     use crate::model::RawModel;
+    #[pymodule_export]
+    use crate::prepared::RawScorer;
     #[pymodule_export]
     use crate::summarize::summarize;
 

@@ -3,6 +3,7 @@
 use crate::column::Columns;
 use crate::door::enter;
 use crate::errors::{invalid, to_py};
+use crate::prepared::RawScorer;
 use cvm::{
     FitOptions, FrameColumn, Model, Reason, ReasonDirection, ReasonOptions, Reasons, RowCode,
     RowIssue, ScoreOptions, Scores, TimeUnit,
@@ -417,6 +418,20 @@ impl RawModel {
         enter(py, copy).map(RawModel::from)
     }
 
+    /// The question for these outputs, checked once; `None` for a model that only `score` answers
+    /// for.
+    fn scorer(&self, py: Python<'_>, outputs: Vec<String>) -> PyResult<Option<RawScorer>> {
+        let options = ScoreOptions {
+            outputs,
+            ..ScoreOptions::default()
+        };
+        let prepared = enter(py, || self.model.prepare(options))?;
+        Ok(prepared.map(|prepared| RawScorer {
+            model: Arc::clone(&self.model),
+            prepared,
+        }))
+    }
+
     /// Scores rows.
     fn score<'py>(
         &self,
@@ -663,7 +678,7 @@ pub(crate) fn explain_method(name: &str) -> PyResult<cvm::ExplainMethod> {
 }
 
 /// 0 means every thread the machine offers, asked once: the question takes longer than a row.
-fn all_threads(requested: usize) -> usize {
+pub(crate) fn all_threads(requested: usize) -> usize {
     static OFFERED: OnceLock<usize> = OnceLock::new();
     let ask = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     match requested {

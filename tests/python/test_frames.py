@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import warnings
 from decimal import Decimal
 
 import numpy as np
@@ -349,3 +350,66 @@ def test_what_one_array_could_not_tell_is_handed_over_by_column(published):
         published.score_frame(
             pd.DataFrame({"frequency": [2**53 + 1], "recency": [1.0], "T": [2.0]}), horizon=1
         )
+
+
+def told(call):
+    """Return the numbers of a call and the words of its warnings."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        numbers = call()
+    return numbers.tobytes(), [(one.category, str(one.message), one.filename) for one in caught]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    values=hnp.arrays(np.float64, st.tuples(st.integers(0, 40), st.just(3)), elements=NUMBERS),
+    step=st.sampled_from([1, 2, 3, -1, -2]),
+    order=st.sampled_from("CF"),
+    dtype=st.sampled_from(["f8", "f4", ">f8", "f2"]),
+)
+def test_a_matrix_scored_at_once_is_scored_as_its_columns(published, values, step, order, dtype):
+    with np.errstate(over="ignore"):
+        matrix = np.array(values, order=order).astype(dtype)[::step]
+    names = published.feature_names_in_.tolist()
+    by_column = {name: matrix[:, i].astype(np.float64) for i, name in enumerate(names)}
+    # A column that the model does not read: the table is no matrix of its columns.
+    by_column["note"] = np.full(len(matrix), "x", dtype=object)
+    expected = told(lambda: published.p_alive(by_column))
+    assert told(lambda: published.p_alive(matrix)) == expected
+    assert told(lambda: published.p_alive(matrix, columns=names)) == expected
+    frame = pd.DataFrame(matrix.astype("f8"), columns=names)
+    assert told(lambda: published.p_alive(frame)) == expected
+
+
+def test_only_arrays_of_the_models_columns_are_scored_at_once(published):
+    values = np.array([[2.0, 30.43, 38.86], [1.0, 10.0, 38.86]])
+    scorer = published._raw.scorer(["p_alive"])
+    (found,), bad = scorer.score(values, 0)
+    assert bad is None
+    assert found.tobytes() == published.score_frame(values)["p_alive"].tobytes()
+    _, (status, words) = scorer.score(values * [[1.0], [-1.0]], 1)
+    assert status.tolist()[0] == _core.ROW_STATUS.index("ok") != status.tolist()[1]
+    assert words[0].startswith("row 1: frequency is -1: must be")
+    assert scorer.score(np.empty((0, 3)), 0)[0][0].shape == (0,)
+    raw = np.zeros(49, np.uint8)
+    for other in (
+        values[:, :2],
+        values[0],
+        values.tolist(),
+        values.astype(int),
+        np.ma.masked_equal(values, 2.0),
+        raw[1:].view(np.float64).reshape(2, 3),
+    ):
+        assert scorer.score(other, 0) is None
+    # By name, whatever the order; and never by place if a name is wrong.
+    names = ["T", "recency", "frequency"]
+    turned = published.p_alive(values[:, ::-1], columns=names)
+    assert turned.tobytes() == found.tobytes()
+    with pytest.raises(cvm.InvalidInputError, match=r"columns\.recency: is missing"):
+        published.p_alive(values, columns=["frequency", "recent", "T"])
+    with pytest.raises(cvm.InvalidInputError, match="has 2 columns, the model reads 3"):
+        published.p_alive(values[:, :2])
+    with pytest.raises(cvm.InvalidInputError, match="`quantity` is unknown"):
+        published._raw.scorer(["quantity"])
+    with pytest.raises(cvm.NotFittedError):
+        cvm.BgNbd().p_alive(values)

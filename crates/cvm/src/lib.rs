@@ -57,6 +57,7 @@ pub use param_intervals::{
     IntervalMethod, ParamInterval, ProgressFn, param_intervals, partial_objective,
 };
 pub use params::{contract_value, from_params, lifetime_value, part};
+pub use score::PreparedScore;
 
 pub use cvm_churn::calibrate::{Candidate as CalibrationCandidate, Method as CalibrationMethod};
 pub use cvm_churn::read_target;

@@ -10,12 +10,14 @@ pub use drift::{DriftLevel, DriftReport, DriftTally, FieldDrift};
 use crate::dictionary::{FeatureDictionary, Unit};
 use crate::explain::{self, ExplainOptions};
 use crate::interval::{self, Neighbours, PortfolioTotal};
-use crate::{Error, Fingerprint, catalog, interval_cox, reasons, score};
+use crate::score::{self, PreparedScore};
+use crate::{Error, Fingerprint, catalog, interval_cox, reasons};
 use cvm_artifact::{Artifact, OutputInfo, Probe};
 use cvm_core::{
     Array, Attributions, Batch, ErrorKind, InputSchema, OutputSpec, ParamSpec, ScoreOptions,
     Scorer, Scores,
 };
+use ndarray::ArrayView2;
 use serde_json::{Map, Value};
 use std::fmt;
 use std::path::Path;
@@ -245,6 +247,36 @@ impl Model {
             scores.reasons = Some(reasons);
         }
         Ok(scores)
+    }
+
+    /// A question checked once, for [`Model::score_matrix`]; nothing for what only
+    /// [`Model::score_on`] answers: intervals, reasons, a later moment, and paths of covariates.
+    ///
+    /// # Errors
+    /// As [`Model::score`].
+    pub fn prepare(&self, options: ScoreOptions) -> Result<Option<PreparedScore>, Error> {
+        if options.interval_level.is_some()
+            || options.reasons.is_some()
+            || options.elapsed_periods.is_some()
+            || self.has_covariate_paths()
+        {
+            return Ok(None);
+        }
+        score::prepare(self.scorer.as_ref(), options).map(Some)
+    }
+
+    /// [`Model::score_on`] for a matrix of numbers that has the model's columns in its order: the
+    /// same bits without names to compare.
+    ///
+    /// # Errors
+    /// A matrix of another width.
+    pub fn score_matrix(
+        &self,
+        prepared: &PreparedScore,
+        matrix: ArrayView2<'_, f64>,
+        threads: usize,
+    ) -> Result<Scores, Error> {
+        score::score_matrix(self.scorer.as_ref(), prepared, matrix, threads)
     }
 
     /// [`Model::score_on`] at each of several horizons, as a curve over time is made of.

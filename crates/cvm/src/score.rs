@@ -3,9 +3,10 @@
 use crate::Error;
 use crate::elapsed::aged;
 use cvm_core::{
-    Batch, BoundBatch, Domain, InputError, OutputSpec, RowStatus, ScoreBlock, ScoreOptions, Scorer,
-    Scores, Violation,
+    Batch, BoundBatch, Column, Domain, InputError, OutputSpec, RowStatus, ScoreBlock, ScoreOptions,
+    Scorer, Scores, Violation,
 };
+use ndarray::{ArrayView2, Axis};
 use std::fmt::Display;
 
 /// Fewest rows worth a thread of their own.
@@ -22,12 +23,12 @@ pub(crate) fn score(
     scorer.check_options(options)?;
     if let Some((age, values)) = aged(scorer, batch, options)? {
         let batch = batch.with_replaced(age, &values)?;
-        return Ok(score_bound(scorer, &batch, options, &wanted, threads)?);
+        return Ok(score_batch(scorer, &batch, options, &wanted, threads)?);
     }
-    Ok(score_bound(scorer, batch, options, &wanted, threads)?)
+    Ok(score_batch(scorer, batch, options, &wanted, threads)?)
 }
 
-fn score_bound(
+fn score_batch(
     scorer: &dyn Scorer,
     batch: &Batch<'_>,
     options: &ScoreOptions,
@@ -36,22 +37,71 @@ fn score_bound(
 ) -> Result<Scores, InputError> {
     let wider = scorer.schema_for(&|name| batch.get(name).is_some());
     let bound = batch.bind(wider.as_ref().unwrap_or(scorer.schema()))?;
+    Ok(score_bound(scorer, &bound, options, wanted, threads))
+}
+
+/// A question checked once, to be asked of many matrices.
+#[derive(Debug, Clone)]
+pub struct PreparedScore {
+    wanted: Vec<usize>,
+    options: ScoreOptions,
+}
+
+/// Checks what does not change from call to call.
+pub(crate) fn prepare(scorer: &dyn Scorer, options: ScoreOptions) -> Result<PreparedScore, Error> {
+    let wanted = wanted_outputs(scorer.outputs(), &options)?;
+    scorer.check_options(&options)?;
+    Ok(PreparedScore { wanted, options })
+}
+
+/// Scores the columns of a matrix, which are those of the schema by place; a number fits a field of
+/// either kind.
+pub(crate) fn score_matrix(
+    scorer: &dyn Scorer,
+    prepared: &PreparedScore,
+    matrix: ArrayView2<'_, f64>,
+    threads: usize,
+) -> Result<Scores, Error> {
+    let schema = scorer.schema();
+    let (row_count, width) = matrix.dim();
+    if width != schema.fields.len() {
+        let want = schema.fields.len();
+        let why = format!("has {width} columns, expected {want}");
+        return Err(Error::invalid("data", why));
+    }
+    let column = |place: usize| Column::Numbers(matrix.index_axis_move(Axis(1), place));
+    let bound = BoundBatch {
+        row_count,
+        columns: (0..width).map(column).collect(),
+        schema,
+    };
+    let PreparedScore { wanted, options } = prepared;
+    Ok(score_bound(scorer, &bound, options, wanted, threads))
+}
+
+fn score_bound(
+    scorer: &dyn Scorer,
+    bound: &BoundBatch<'_, '_>,
+    options: &ScoreOptions,
+    wanted: &[usize],
+    threads: usize,
+) -> Scores {
     let row_count = bound.row_count;
     let mut columns: Vec<Vec<f64>> = wanted.iter().map(|_| vec![f64::NAN; row_count]).collect();
     let mut status = vec![RowStatus::OK; row_count];
     let blocks = split(&mut columns, &mut status, range_len(row_count, threads));
-    run(scorer, &bound, wanted, options, blocks);
-    let issues = first_issues(&bound, &status);
+    run(scorer, bound, wanted, options, blocks);
+    let issues = first_issues(bound, &status);
     let names = wanted
         .iter()
         .filter_map(|index| scorer.outputs().get(*index))
         .map(|o| o.name);
-    Ok(Scores {
+    Scores {
         outputs: names.zip(columns).collect(),
         status,
         issues,
         reasons: None,
-    })
+    }
 }
 
 /// Rows per range: everything at once for a small batch, so that one row never wakes a thread.

@@ -52,8 +52,16 @@ class BoostedChurn(TwoClassChurn, ExplainedModel, CalibratedByRows):
         Most leaves of a leaf-wise tree.
     interaction_order : int, optional
         Most distinct columns a tree may ask about: 1 makes the model additive, 2 adds pairs.
-    penalty : float, default 2.0
-        L2 penalty on leaf values.
+    penalty : float, default 4.0
+        L2 penalty on leaf values, where every customer is as likely to leave as to stay.
+    penalty_fall : float, default 1.5
+        How fast the penalty falls as trees learn: it is ``penalty (4 m) ** penalty_fall`` at a mean
+        of ``m = p (1 - p)``. 0 keeps it as it is.
+    even_curvature : float, optional
+        Share of that mean in place of each customer's own ``p (1 - p)`` where splits are chosen: of
+        few customers, those thought certain may just be learnt by heart. By default 1 for oblivious
+        trees on up to 5 000 rows, then falling with the fourth power of their number; 0 for
+        leaf-wise ones.
     min_child_weight : float, default 0.05
         Least summed curvature ``w p (1 - p)`` on each side of a split.
     min_gain : float, optional
@@ -135,7 +143,9 @@ class BoostedChurn(TwoClassChurn, ExplainedModel, CalibratedByRows):
         depth: int = 6,
         max_leaves: int = 31,
         interaction_order: int | None = None,
-        penalty: float = 2.0,
+        penalty: float = 4.0,
+        penalty_fall: float = 1.5,
+        even_curvature: float | None = None,
         min_child_weight: float = 0.05,
         min_gain: float | None = None,
         max_bins: int = 127,
@@ -164,6 +174,8 @@ class BoostedChurn(TwoClassChurn, ExplainedModel, CalibratedByRows):
         self.max_leaves = max_leaves
         self.interaction_order = interaction_order
         self.penalty = penalty
+        self.penalty_fall = penalty_fall
+        self.even_curvature = even_curvature
         self.min_child_weight = min_child_weight
         self.min_gain = min_gain
         self.max_bins = max_bins
@@ -277,6 +289,8 @@ class BoostedChurn(TwoClassChurn, ExplainedModel, CalibratedByRows):
             "depth": self.depth,
             "max_leaves": self.max_leaves,
             "interaction_order": self.interaction_order,
+            "l2_fall": self.penalty_fall,
+            "even_curvature": self.even_curvature,
             "min_child_weight": self.min_child_weight,
             "min_gain": self.min_gain,
             "max_bins": self.max_bins,

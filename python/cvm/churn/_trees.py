@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -11,12 +11,14 @@ from cvm._base import reason_arguments
 from cvm._frames import invalid
 from cvm.churn._calibrate import CalibratedByRows
 from cvm.churn._explain import ExplainedModel
+from cvm.churn._two_class import two_classes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from cvm._core import RawModel
     from cvm._frames import Frame, Numbers
     from cvm._summary import Row
 
@@ -45,13 +47,18 @@ class ImportedModel(ExplainedModel, CalibratedByRows):
         """Numbers of the classes; class 1 of two is the one that means churn."""
         return np.arange(max(2, len(self._probabilities())))
 
+    def _adopt(self, raw: RawModel) -> Self:
+        super()._adopt(raw)
+        names = self.output_names_
+        self._raw_scores = [name for name in names if name.endswith(_RAW)]
+        self._shares = [n for n in names if n.endswith(_PROBABILITY) and n != _UNCALIBRATED]
+        return self
+
     def _probabilities(self) -> list[str]:
-        names = (name for name in self.output_names_ if name.endswith(_PROBABILITY))
-        found = [name for name in names if name != _UNCALIBRATED]
-        if not found:
+        if self._raw and not self._shares:
             why = f"has no probability: its outputs are {', '.join(self.output_names_)}"
             raise invalid(("model", why))
-        return found
+        return self._shares
 
     def predict_proba(
         self, X: Frame, *, columns: Sequence[str] | None = None, threads: int = 0
@@ -73,19 +80,16 @@ class ImportedModel(ExplainedModel, CalibratedByRows):
             NaN, with a `RowWarning`, where a row cannot be used.
         """
         shares = self._several(X, self._probabilities(), columns, threads=threads)
-        if len(shares) == 1:
-            return np.stack([1.0 - shares[0], shares[0]], axis=1)
-        return np.stack(shares, axis=1)
+        return two_classes(shares[0]) if len(shares) == 1 else np.stack(shares, axis=1)
 
     def decision_function(
         self, X: Frame, *, columns: Sequence[str] | None = None, threads: int = 0
     ) -> Numbers:
-        """Return raw scores: what the original library calls margin, raw score or log-odds.
-
-        The cheapest call for a row: `score_frame` costs the names of columns and statuses on top.
-        """
-        names = [name for name in self.output_names_ if name.endswith(_RAW)]
-        scores = self._several(X, names, columns, threads=threads)
+        """Return raw scores: what the original library calls margin, raw score or log-odds."""
+        if self._raw and not self._raw_scores:
+            why = f"has no raw score: its outputs are {', '.join(self.output_names_)}"
+            raise invalid(("model", why))
+        scores = self._several(X, self._raw_scores, columns, threads=threads)
         return scores[0] if len(scores) == 1 else np.stack(scores, axis=1)
 
     def predict(

@@ -59,7 +59,7 @@ class TwoClassChurn(FittedModel):
             `RowWarning`, where a row cannot be used.
         """
         churn = self._output(X, "churn_probability", columns)
-        return np.column_stack([1.0 - churn, churn])
+        return two_classes(churn)
 
     def decision_function(self, X: Frame, *, columns: Sequence[str] | None = None) -> Numbers:
         """Return the logit of the probability of churn."""
@@ -100,6 +100,14 @@ class TwoClassChurn(FittedModel):
             classifier_tags=ClassifierTags(multi_class=False),
             input_tags=InputTags(categorical=True, string=True, allow_nan=True),
         )
+
+
+def two_classes(churn: Numbers) -> Numbers:
+    """Return the probabilities of staying and of churn side by side."""
+    both = np.empty((len(churn), 2))
+    np.subtract(1.0, churn, out=both[:, 0])
+    both[:, 1] = churn
+    return both
 
 
 def target_of(table: Table, y: str | ArrayLike) -> tuple[str, NDArray[Any]]:

@@ -25,6 +25,17 @@ pub(crate) struct Shape {
     pub(crate) learning_rate: f64,
 }
 
+impl Shape {
+    /// The shape of a tree where the mean curvature is `mean`: the penalty in proportion to it.
+    pub(crate) fn at(&self, mean: f64, fall: f64) -> Shape {
+        let mut shape = *self;
+        if fall > 0.0 {
+            shape.penalty.l2 *= cvm_math::pow(4.0 * mean, fall);
+        }
+        shape
+    }
+}
+
 /// What a panel keeps between levels and trees.
 #[derive(Debug)]
 pub(crate) struct Bench<'a> {

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 /// Up to this many rows learning is slowest and splits cost most.
 const FEW_ROWS: f64 = 10_000.0;
+/// Up to this many rows splits are chosen as if all rows curved alike.
+const EVEN_ROWS: f64 = 5_000.0;
 
 /// How a tree grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,8 +72,16 @@ pub struct BoostedSpec {
     /// Most distinct fields a tree may ask about: 1 makes the model additive, 2 adds pairs; unset is
     /// no limit.
     pub interaction_order: Option<usize>,
-    /// L2 penalty on leaf values, added to the summed curvature; finite and >= 0.
+    /// L2 penalty on leaf values, added to the summed curvature, where customers' curvature is at its
+    /// most, 1/4; finite and >= 0.
     pub l2: f64,
+    /// How fast the penalty falls as trees learn: it is `l2 (4 m)^l2_fall` at a mean curvature of `m`,
+    /// so that it stays in proportion. 0 keeps it as it is; finite and >= 0.
+    pub l2_fall: f64,
+    /// Share of the mean curvature in place of a row's own where splits are chosen, 0 to 1: of few
+    /// rows, those thought certain may just be learnt by heart. Unset is 1 for oblivious trees on up
+    /// to 5 000 rows, then falls with the fourth power of their number; 0 for leaf-wise ones.
+    pub even_curvature: Option<f64>,
     /// Least summed curvature `Σ w p (1 − p)` of a side that counts as a split; finite and >= 0.
     pub min_child_weight: f64,
     /// Least gain of a split per leaf it is asked of, in units of twice the log-likelihood: 2 is
@@ -127,7 +137,9 @@ impl Default for BoostedSpec {
             depth: 6,
             max_leaves: 31,
             interaction_order: None,
-            l2: 2.0,
+            l2: 4.0,
+            l2_fall: 1.5,
+            even_curvature: None,
             min_child_weight: 0.05,
             min_gain: None,
             max_bins: 127,
@@ -202,6 +214,13 @@ impl BoostedSpec {
             within("interaction_order", order, 1, 64)?;
         }
         non_negative("l2", self.l2)?;
+        non_negative("l2_fall", self.l2_fall)?;
+        if let Some(even) = self
+            .even_curvature
+            .filter(|even| !(0.0..=1.0).contains(even))
+        {
+            return refuse("even_curvature", even, "from 0 to 1");
+        }
         non_negative("min_child_weight", self.min_child_weight)?;
         non_negative("min_gain", self.min_gain.unwrap_or(0.0))?;
         within("max_bins", self.max_bins, 2, 254)?;
@@ -247,6 +266,16 @@ impl BoostedSpec {
     pub(crate) fn min_gain(&self, rows: usize) -> f64 {
         let fallen = 0.7 * (FEW_ROWS / rows as f64).sqrt().sqrt();
         self.min_gain.unwrap_or(fallen.clamp(0.4, 0.7))
+    }
+
+    /// The share of the mean curvature of a fit on so many rows.
+    pub(crate) fn even_curvature(&self, rows: usize) -> f64 {
+        let share = (EVEN_ROWS / rows as f64).min(1.0);
+        let fallen = match self.grow {
+            Grow::Oblivious => (share * share) * (share * share),
+            Grow::Leafwise => 0.0,
+        };
+        self.even_curvature.unwrap_or(fallen)
     }
 
     /// The columns and their roles.

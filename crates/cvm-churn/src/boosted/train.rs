@@ -13,7 +13,7 @@
 use super::data::{self, Data};
 use super::emit::{Grown, ensemble};
 use super::executor::Executor;
-use super::gradient::{Entry, Rows, loss};
+use super::gradient::{Entry, Even, Rows, loss};
 use super::model::Boosted;
 use super::oblivious::{Bench, Ground, Shape};
 use super::sampling::{choose, draw, is_within, stream};
@@ -266,9 +266,15 @@ impl<'a> Run<'a> {
         let seen = sample(self.kept, spec.row_sample, keys(1));
         let open = self.open(keys(2));
         self.rows.differentiate(executor);
-        let steps = self
-            .rows
-            .round(seen.as_deref().unwrap_or(self.kept), keys(3), entries);
+        let mean = self.rows.mean_curvature(self.kept);
+        let share = spec.even_curvature(self.kept.len());
+        let shape = &shape.at(mean, spec.l2_fall);
+        let steps = self.rows.round(
+            seen.as_deref().unwrap_or(self.kept),
+            Even { share, mean },
+            keys(3),
+            entries,
+        );
         let ground = Ground {
             fields: &self.data.fields,
             panels: &self.data.panels,
