@@ -324,7 +324,7 @@ class SurvivalModel(FittedModel):
         """Return the linear predictor of each customer relative to the mean training row."""
         return self._one(X, "linear_predictor", 0.0, columns)
 
-    def score_frame(
+    def score_frame(  # noqa: PLR0913
         self,
         X: Frame,
         *,

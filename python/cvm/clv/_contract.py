@@ -241,7 +241,7 @@ class ContractModel(ParametricModel):
         """
         return self._output(data, "lifetime_quantile_periods", columns, quantile=quantile)
 
-    def score_frame(
+    def score_frame(  # noqa: PLR0913
         self,
         data: Frame,
         *,
