@@ -13,6 +13,16 @@ pub(crate) fn ln_incomplete_beta(p: f64, q: f64, z: f64, one_minus_z: f64) -> f6
     ln_incomplete_beta_with(ln_beta(p, q), (p, q), z, one_minus_z)
 }
 
+/// `ln I_z(n, R)`, the chance of `n` purchases or more of a rate of shape `R`, however small that is.
+pub(crate) fn ln_at_least(n: f64, shape: f64, z: f64, one_minus_z: f64) -> f64 {
+    /// Below it the chance is so small that as a complement it would lose digits.
+    const RARE: f64 = 1e-5;
+    if shape < RARE {
+        return ln_incomplete_beta_above(ln_beta(n, shape), (n, shape), z, one_minus_z);
+    }
+    ln_incomplete_beta(n, shape, z, one_minus_z)
+}
+
 /// The same for a caller who has `ln B(p, q)`: most of the cost otherwise.
 pub(crate) fn ln_incomplete_beta_with(
     log_beta: f64,

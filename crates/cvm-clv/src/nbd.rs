@@ -23,17 +23,14 @@
 //! docs/models/nbd.md.
 
 use crate::formulas::Formulas;
-use crate::incomplete_beta::{ln_incomplete_beta, ln_incomplete_beta_above};
+use crate::incomplete_beta::ln_at_least;
 use crate::merged::MergedRows;
 use crate::purchase::PurchaseFormulas;
 use crate::random::Random;
 use crate::rfm::Rfm;
 use crate::rising::Rising;
 use cvm_core::{Derivatives, Effect, Order, ParamError, ParamSpec, Process};
-use cvm_math::{exp, expm1, ln, ln_beta, ln_gamma, log1p};
-
-/// Shapes below this make tails so small that as the complement of a chance they would lose digits.
-const RARE: f64 = 1e-5;
+use cvm_math::{exp, expm1, ln, ln_gamma, log1p};
 
 /// Shape and scale of a dropout so rare that a model with it is the NBD: next to nobody leaves.
 pub(crate) const NO_DROPOUT: [f64; 2] = [1e-9, 1.0];
@@ -212,10 +209,7 @@ impl PurchaseFormulas for Nbd {
         }
         let (z, rest) = (tau / (1.0 + tau), 1.0 / (1.0 + tau));
         let shape = self.r + row.frequency;
-        if shape < RARE {
-            return ln_incomplete_beta_above(ln_beta(n, shape), (n, shape), z, rest);
-        }
-        ln_incomplete_beta(n, shape, z, rest)
+        ln_at_least(n, shape, z, rest)
     }
 
     fn discounted(&self, row: &Rfm, t: f64, delta: f64) -> f64 {

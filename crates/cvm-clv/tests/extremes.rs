@@ -1,7 +1,8 @@
 //! Parameters and rows at the ends of what is legal: every score is a number or a refusal with its reason.
 
 use cvm_clv::{
-    Bdw, Contract, DiscreteWeibull, GammaGamma, Geometric, Nbd, Purchase, Random, Sbg, Spending,
+    Bdw, BgBb, BgNbd, Contract, DiscreteWeibull, GGompertzNbd, GammaGamma, Geometric,
+    LogNormalSpend, MbgNbd, Nbd, ParetoNbd, Purchase, Random, Sbg, Spending,
 };
 use cvm_core::{Frame, ParametricModel, RowCode, ScoreOptions, Scorer, TimeUnit};
 use std::collections::BTreeMap;
@@ -173,9 +174,16 @@ fn contracts_and_spend_at_the_ends_of_the_doubles() {
     scan::<Contract<Geometric>>(&ENDS, 12);
     scan::<Contract<DiscreteWeibull>>(&ENDS, 5);
     scan::<Spending<GammaGamma>>(&ENDS, 20);
+    scan::<Spending<LogNormalSpend>>(&ENDS[2..9], 6);
 }
 
 #[test]
 fn purchases_at_extreme_parameters() {
-    scan::<Purchase<Nbd>>(&ENDS[2..9], 8);
+    let ends = &ENDS[2..9];
+    scan::<Purchase<Nbd>>(ends, 8);
+    scan::<Purchase<BgNbd>>(ends, 2);
+    scan::<Purchase<MbgNbd>>(ends, 2);
+    scan::<Purchase<ParetoNbd>>(ends, 2);
+    scan::<Purchase<GGompertzNbd>>(ends, 2);
+    scan::<Purchase<BgBb>>(ends, 2);
 }

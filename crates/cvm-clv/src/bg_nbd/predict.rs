@@ -15,7 +15,7 @@
 use super::BetaGeometricNbd;
 use crate::discount::discounted_purchases;
 use crate::dropout::{purchases_forever, survival, survival_integral};
-use crate::incomplete_beta::ln_incomplete_beta;
+use crate::incomplete_beta::ln_at_least;
 use crate::purchase::PurchaseFormulas;
 use crate::rfm::{CHUNK, Rfm};
 use crate::rising::Rising;
@@ -138,7 +138,7 @@ impl<const AT_FIRST: bool> PurchaseFormulas for BetaGeometricNbd<AT_FIRST> {
         }
         // B(a+1, B+n−1)/B(a, B) = a·(B)_{n−1}/(a+B)_n.
         let left = ln(self.a) + Rising::new(stay, n - 1.0).log - either;
-        let at_least_n = ln_incomplete_beta(n, shape, tau / (1.0 + tau), 1.0 / (1.0 + tau));
+        let at_least_n = ln_at_least(n, shape, tau / (1.0 + tau), 1.0 / (1.0 + tau));
         log_add_exp(still, left + at_least_n)
     }
 
@@ -153,7 +153,7 @@ impl<const AT_FIRST: bool> PurchaseFormulas for BetaGeometricNbd<AT_FIRST> {
             return kept;
         }
         let (z, rest) = (tau / (1.0 + tau), 1.0 / (1.0 + tau));
-        kept + ln_incomplete_beta(n, self.r + row.frequency, z, rest)
+        kept + ln_at_least(n, self.r + row.frequency, z, rest)
     }
 
     fn discounted(&self, row: &Rfm, t: f64, delta: f64) -> f64 {
