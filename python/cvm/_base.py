@@ -57,7 +57,7 @@ class BaseModel:
     _features: list[str]
     _names: RawNames
     _outputs: tuple[str, ...] | None = None
-    _scorers: dict[tuple[str, ...], RawScorer | None]
+    _scorers: dict[str, RawScorer | None]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -322,9 +322,9 @@ class BaseModel:
 
     def _scorer(self, outputs: Sequence[str]) -> RawScorer | None:
         """Return what scores arrays; asked once for the same outputs."""
-        raw, key = self._raw, tuple(outputs)
+        raw, key = self._raw, " ".join(outputs)
         if key not in self._scorers:
-            self._scorers[key] = raw.scorer(list(key))
+            self._scorers[key] = raw.scorer(list(outputs))
         return self._scorers[key]
 
     def _score_frame(
