@@ -60,12 +60,12 @@ const HTTP: [(&str, &str); 4] = [
 ];
 
 /// Status codes of gRPC.
-pub(crate) const CODES: usize = 17;
+const CODES: usize = 17;
 
-/// Calls of one method.
+/// Times by status code; of a method's calls, until the answer or the head of a stream of answers is
+/// ready.
 #[derive(Debug, Default)]
-pub(crate) struct MethodCalls {
-    /// Until the answer, or the head of a stream of answers, is ready, by its code.
+pub(crate) struct ByCode {
     times: [Tally; CODES],
 }
 
@@ -73,7 +73,7 @@ pub(crate) struct MethodCalls {
 #[derive(Debug)]
 pub(crate) struct Calls {
     places: HashMap<&'static str, usize>,
-    methods: Vec<(&'static str, MethodCalls)>,
+    methods: Vec<(&'static str, ByCode)>,
     closed: AtomicU64,
 }
 
@@ -83,7 +83,7 @@ impl Default for Calls {
         let all = names.clone().chain(HTTP.map(|(_, name)| name));
         Calls {
             places: names.zip(0..).collect(),
-            methods: all.map(|name| (name, MethodCalls::default())).collect(),
+            methods: all.map(|name| (name, ByCode::default())).collect(),
             closed: AtomicU64::new(0),
         }
     }
@@ -113,9 +113,7 @@ impl Calls {
         let Some((_, method)) = self.methods.get(place) else {
             return;
         };
-        if let Some(all) = method.times.get(code as usize) {
-            all.add(time);
-        }
+        method.add(code, time);
     }
 
     /// A connection is closed for the calls it cancels.
@@ -129,13 +127,19 @@ impl Calls {
     }
 
     /// Methods that were called.
-    pub(crate) fn called(&self) -> impl Iterator<Item = (&'static str, &MethodCalls)> {
+    pub(crate) fn called(&self) -> impl Iterator<Item = (&'static str, &ByCode)> {
         let methods = self.methods.iter().map(|(name, method)| (*name, method));
         methods.filter(|(_, method)| method.codes().next().is_some())
     }
 }
 
-impl MethodCalls {
+impl ByCode {
+    pub(crate) fn add(&self, code: Code, time: Duration) {
+        if let Some(all) = self.times.get(code as usize) {
+            all.add(time);
+        }
+    }
+
     /// Codes that were answered, by their names in the protocol, with how often.
     pub(crate) fn codes(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         self.times().map(|(name, time)| (name, time.read().0))
@@ -155,8 +159,11 @@ impl MethodCalls {
     }
 }
 
+/// The code of what succeeded.
+pub(crate) const OK: &str = NAMES[0];
+
 /// Their names in the protocol, by number.
-pub(crate) const NAMES: [&str; CODES] = [
+const NAMES: [&str; CODES] = [
     "OK",
     "CANCELLED",
     "UNKNOWN",

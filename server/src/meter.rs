@@ -1,6 +1,6 @@
 //! What a served model has done since it was loaded: requests, rows, and where the time went.
 
-use crate::calls::{CODES, NAMES};
+use crate::calls::{ByCode, OK};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -63,7 +63,7 @@ impl Tally {
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
     /// What came through each method that scores, from its first request on.
-    methods: [OnceLock<Box<Requests>>; Method::ALL.len()],
+    methods: [OnceLock<Box<Requests>>; Method::NAMES.len()],
     rows: AtomicU64,
     last_ms: AtomicU64,
 }
@@ -79,41 +79,29 @@ pub(crate) enum Method {
 }
 
 impl Method {
-    const ALL: [(Method, &'static str); 5] = [
-        (Method::Score, "cvm.v1.ScoringService/Score"),
-        (Method::StreamScore, "cvm.v1.ScoringService/StreamScore"),
-        (
-            Method::ModelInfer,
-            "inference.GRPCInferenceService/ModelInfer",
-        ),
-        (
-            Method::ModelStreamInfer,
-            "inference.GRPCInferenceService/ModelStreamInfer",
-        ),
-        (Method::Http, "http/score"),
+    /// Their names, in the order of the methods.
+    const NAMES: [&str; 5] = [
+        "cvm.v1.ScoringService/Score",
+        "cvm.v1.ScoringService/StreamScore",
+        "inference.GRPCInferenceService/ModelInfer",
+        "inference.GRPCInferenceService/ModelStreamInfer",
+        "http/score",
     ];
 }
 
 /// Requests of a version through one method.
 #[derive(Debug, Default)]
 pub(crate) struct Requests {
-    /// In whole, by status code.
-    codes: [Tally; CODES],
+    /// In whole.
+    codes: ByCode,
     /// By stage, of those that were answered.
     stages: [Tally; STAGES.len()],
 }
 
 impl Requests {
-    fn add(&self, code: Code, time: Duration) {
-        if let Some(tally) = self.codes.get(code as usize) {
-            tally.add(time);
-        }
-    }
-
-    /// Times in whole of the codes that there were, by their names in the protocol.
+    /// Times in whole of the codes that there were.
     pub(crate) fn codes(&self) -> impl Iterator<Item = (&'static str, &Tally)> {
-        let all = NAMES.into_iter().zip(&self.codes);
-        all.filter(|(_, tally)| tally.read().0 > 0)
+        self.codes.times()
     }
 
     /// Times of the stages.
@@ -155,7 +143,9 @@ impl Meter {
         for (tally, (_, start, end)) in requests.stages.iter().zip(moments.stages()) {
             tally.add(end - start);
         }
-        requests.add(Code::Ok, moments.rendered - moments.begun);
+        requests
+            .codes
+            .add(Code::Ok, moments.rendered - moments.begun);
         self.rows.fetch_add(rows as u64, Ordering::Relaxed);
         let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let ms = clock.map_or(0, |time| {
@@ -166,7 +156,7 @@ impl Meter {
 
     /// A request is refused.
     pub(crate) fn refused(&self, method: Method, code: Code, begun: Instant) {
-        self.requests(method).add(code, begun.elapsed());
+        self.requests(method).codes.add(code, begun.elapsed());
     }
 
     fn requests(&self, method: Method) -> &Requests {
@@ -183,18 +173,18 @@ impl Meter {
 
     /// What came through the methods that were used, by their names.
     pub(crate) fn methods(&self) -> impl Iterator<Item = (&'static str, &Requests)> {
-        let all = Method::ALL.into_iter().zip(&self.methods);
-        all.filter_map(|((_, name), own)| Some((name, own.get()?.as_ref())))
+        let all = Method::NAMES.into_iter().zip(&self.methods);
+        all.filter_map(|(name, own)| Some((name, own.get()?.as_ref())))
     }
 
     /// Requests answered, in whole.
     pub(crate) fn success(&self) -> Tally {
-        self.sum(|code| code == NAMES[0])
+        self.sum(|code| code == OK)
     }
 
     /// Requests refused once the model was known.
     pub(crate) fn fail(&self) -> Tally {
-        self.sum(|code| code != NAMES[0])
+        self.sum(|code| code != OK)
     }
 
     fn sum(&self, counts: impl Fn(&str) -> bool) -> Tally {
@@ -229,8 +219,17 @@ impl Meter {
 
 #[cfg(test)]
 mod tests {
-    use super::{BUCKETS, Tally};
+    use super::{BUCKETS, Method, Tally};
+    use crate::calls::{Calls, METHODS};
     use std::time::Duration;
+
+    #[test]
+    fn methods_have_the_names_that_calls_are_counted_by() {
+        let known = |name: &str| METHODS.iter().any(|(own, _)| *own == name);
+        let [grpc @ .., http] = Method::NAMES;
+        assert!(grpc.into_iter().all(known));
+        assert_eq!(http, Calls::http_name("/v1/models/retail:score"));
+    }
 
     #[test]
     fn an_event_falls_into_the_first_bucket_that_holds_it() {

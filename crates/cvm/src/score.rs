@@ -19,8 +19,7 @@ pub(crate) fn score(
     options: &ScoreOptions,
     threads: usize,
 ) -> Result<Scores, Error> {
-    let wanted = wanted_outputs(scorer.outputs(), options)?;
-    scorer.check_options(options)?;
+    let wanted = checked(scorer, options)?;
     if let Some((age, values)) = aged(scorer, batch, options)? {
         let batch = batch.with_replaced(age, &values)?;
         return Ok(score_batch(scorer, &batch, options, &wanted, threads)?);
@@ -40,6 +39,13 @@ fn score_batch(
     Ok(score_bound(scorer, &bound, options, wanted, threads))
 }
 
+/// Indices of the outputs to compute, of options that the model can use.
+fn checked(scorer: &dyn Scorer, options: &ScoreOptions) -> Result<Vec<usize>, Error> {
+    let wanted = wanted_outputs(scorer.outputs(), options)?;
+    scorer.check_options(options)?;
+    Ok(wanted)
+}
+
 /// A question checked once, to be asked of many matrices.
 #[derive(Debug, Clone)]
 pub struct PreparedScore {
@@ -49,8 +55,7 @@ pub struct PreparedScore {
 
 /// Checks what does not change from call to call.
 pub(crate) fn prepare(scorer: &dyn Scorer, options: ScoreOptions) -> Result<PreparedScore, Error> {
-    let wanted = wanted_outputs(scorer.outputs(), &options)?;
-    scorer.check_options(&options)?;
+    let wanted = checked(scorer, &options)?;
     Ok(PreparedScore { wanted, options })
 }
 
