@@ -1,4 +1,4 @@
-"""Imported models give the scores of the library they come from: every bit of every raw score.
+"""Imported models give the scores of the library they come from, in every bit.
 
 The cases are in `parity.py`; `docs/parity.md` is the table they make. `UPDATE_PARITY=1` writes it.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import warnings
 
 import numpy as np
@@ -19,8 +20,11 @@ from support import ROOT
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 PAGE = ROOT / "docs" / "parity.md"
-MOST_ULPS = 4
-MOST_ULPS_OF_SHARES = 16
+# Answers repeat the exponentials of glibc on processors with fused multiply-adds; log1p of
+# LightGBM's cross_entropy_lambda differs between versions of glibc.
+IS_GLIBC = platform.libc_ver()[0] == "glibc"
+ROUNDED_OTHERWISE = {("lightgbm", "cross entropy lambda"): 1}
+MOST_ULPS_ELSEWHERE = 16
 RESULTS: dict[tuple[str, str], str] = {}
 LIBRARIES = {
     "lightgbm": "lightgbm",
@@ -108,7 +112,7 @@ def test_scores_are_the_library_s(library, name):
     finite = np.isfinite(raw).all(axis=1)
     assert np.isfinite(own[finite]).all()
     mismatched = int((own[finite] != raw[finite]).any(axis=1).sum())
-    assert mismatched == 0 or (not has_raw and "sigmoid" in ours.imported_["maps"])
+    assert mismatched == 0 or not (has_raw or IS_GLIBC)
     text = f"{int(finite.sum())} | {mismatched if has_raw else '-'}"
     given = [key for key in scores if not key.endswith("raw_score")]
     if answers is None or not given:
@@ -117,7 +121,7 @@ def test_scores_are_the_library_s(library, name):
     answers = np.asarray(answers, np.float64).reshape(len(table), -1)[finite]
     found = columns(scores, ("probability", "prediction"))[finite]
     worst = ulps(found, answers)
-    assert worst <= (MOST_ULPS if found.shape[1] == 1 else MOST_ULPS_OF_SHARES)
+    assert worst <= (ROUNDED_OTHERWISE.get((library, name), 0) if IS_GLIBC else MOST_ULPS_ELSEWHERE)
     equal = float((found == answers).mean())
     RESULTS[library, name] = f"{text} | {100 * equal:.2f} % | {worst:.0f}"
 
@@ -148,10 +152,12 @@ Made by `UPDATE_PARITY=1 python -m pytest tests/python/test_import.py` against {
 Each case trains a model, imports it, and scores rows strewn with what breaks importers: thresholds
 and their neighbours, missing values, both zeros, denormals, fractions and negatives as categories,
 infinities where the library takes them, unseen levels. *Mismatched* counts rows where a bit of a
-raw score differs. Answers (probabilities, predictions) go through `exp`, which each platform's
-library rounds in its own way: the share of equal bits, and the largest difference in units in the
-last place, are stated. Calibrated classifiers have no raw score: theirs is "-", and isotonic ones
-must be equal in every bit of the answer.
+raw score differs. Answers (probabilities, predictions) go through `exp`, which libraries take from
+glibc or bring along; an import repeats theirs (`cvm_math::libraries`). The share of answers equal
+in every bit, and the largest difference in units in the last place, are of Linux with glibc 2.28 or
+later and a processor with fused multiply-adds; on other systems the original libraries themselves
+answer with other last bits, up to a few units. `log1p` of LightGBM's cross_entropy_lambda differs
+between versions of glibc and is ours. Calibrated classifiers have no raw score: theirs is "-".
 
 | library | case | rows | mismatched | answers equal | worst ulps |
 |---|---|---|---|---|---|

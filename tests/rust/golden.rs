@@ -186,8 +186,23 @@ fn check_totals(case: &FitCase, model: &cvm::Model, name: &str) {
     }
 }
 
+fn assert_near(fresh: &cvm::Scores, stored: &cvm::Scores, name: &str) {
+    assert_eq!(fresh.status, stored.status, "{name}");
+    for (output, values) in &stored.outputs {
+        let again = fresh.get(output).expect("same outputs");
+        for (a, b) in values.iter().zip(again) {
+            let close = compare::is_close(*a, *b, 0.0, 2e-7);
+            assert!(
+                close || (a.is_nan() && b.is_nan()),
+                "{name}: {output}: {a} {b}"
+            );
+        }
+    }
+}
+
 /// The files were made from the specifications beside them: today's build of a specification gives
-/// the same scores, though the file may be of an older format.
+/// the same scores, though the file may be of an older format. Where the specification says that
+/// the file is older than a change of imports, its scores are near.
 #[test]
 fn model_files_are_what_their_specification_says() {
     if update().is_some() {
@@ -203,12 +218,13 @@ fn model_files_are_what_their_specification_says() {
                 let batch = frame.batch().expect("columns of a case");
                 let fresh = built.score(&batch, &case.options).expect("fresh scores");
                 let stored = opened.score(&batch, &case.options).expect("stored scores");
-                assert_eq!(
-                    compare::first_difference(&fresh, &stored),
-                    None,
-                    "{}",
-                    case.name
-                );
+                match &spec.older {
+                    None => {
+                        let difference = compare::first_difference(&fresh, &stored);
+                        assert_eq!(difference, None, "{}", case.name);
+                    }
+                    Some(_) => assert_near(&fresh, &stored, &case.name),
+                }
                 compared += 1;
             }
         }

@@ -2,7 +2,8 @@
 //!
 //! The same argument gives the same bits on every machine, in every build, in the scalar call and
 //! in the slice functions at every SIMD width. Nothing is used but IEEE addition, subtraction,
-//! multiplication, division, comparison and bit operations; no fused multiply-add, no libm.
+//! multiplication, division, comparison and bit operations; no libm, and no fused multiply-add but
+//! in [`libraries`], whose functions are those of others.
 //! Every NaN returned is the one NaN [`f64::NAN`].
 //!
 //! # Accuracy
@@ -43,6 +44,7 @@ mod gamma;
 mod gamma_median;
 pub mod gauss_jacobi;
 mod hyp2f1;
+pub mod libraries;
 mod poly;
 pub mod quadrature;
 pub mod slice;

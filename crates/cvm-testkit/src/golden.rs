@@ -87,6 +87,8 @@ pub struct ModelSpec {
     pub fit: Option<TrainSpec>,
     /// Another library's file, for kinds that are imported.
     pub import: Option<ImportSpec>,
+    /// What the file was written before: today's build of the specification gives other last bits.
+    pub older: Option<String>,
 }
 
 /// A part of a composed model.

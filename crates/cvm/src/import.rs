@@ -22,11 +22,10 @@ const LINEAR_ERROR: f64 = 1e-11;
 pub(crate) const IMPORTED: &str = "imported";
 /// Key of the training facts that tell how the original library was compared with.
 const PARITY: &str = "parity";
-/// Units in the last place that an answer computed with `exp` may differ by: the library's `exp`
-/// and ours each round once more than the true value does.
+/// Units in the last place that an answer computed with `exp` may differ by. On glibc there is no
+/// difference; elsewhere a library's `exp` and the one repeated here each round once.
 const MOST_ULPS: u64 = 4;
-/// The same of shares of several classes: `e^(raw − largest)` multiplies the rounding of its
-/// argument, and CatBoost takes a faster `exp` there.
+/// The same of shares of several classes: `e^(raw − largest)` multiplies the rounding of its argument.
 const MOST_ULPS_OF_SHARES: u64 = 16;
 
 /// Reads a model file of another library; `format` is one of [`FORMATS`].
@@ -122,7 +121,8 @@ struct Comparison {
 
 impl Model {
     /// The model with the fact that the original library gives its scores on every probe row: raw
-    /// scores in every bit, answers within a few units in the last place where `exp` is involved.
+    /// scores in every bit, answers within a few units in the last place where `exp` is involved (on
+    /// Linux with glibc they are equal: the file tells how many were).
     ///
     /// # Errors
     /// `Incompatible` with the first row that differs: such a model must not be used.

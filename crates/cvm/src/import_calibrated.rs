@@ -9,6 +9,7 @@
 use crate::import::{IMPORTED, ImportOptions, LINEAR_KIND, MAX_IMPORT_BYTES};
 use crate::{Error, Model, catalog};
 use cvm_churn::calibrate::{Averaged, Map as Curve, Member};
+use cvm_churn::trees::Exponential;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -63,7 +64,10 @@ pub(crate) fn import(bytes: &[u8], options: &ImportOptions) -> Result<Model, Err
             return Err(wrong(format!("a member has format `{format}`")));
         }
         let (map, name) = match (own.sigmoid, own.segments) {
-            (Some([a, b]), None) => (Curve::Sigmoid { a, b }, "sigmoid"),
+            (Some([a, b]), None) => {
+                let exponential = Exponential::Glibc;
+                (Curve::Sigmoid { a, b, exponential }, "sigmoid")
+            }
             (None, Some(Segments { x, y })) => (Curve::Segments { x, y }, "isotonic"),
             _ => return Err(wrong("a member needs one of sigmoid and segments")),
         };

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cvm.churn._import import Probe
 
 _BINARY = 2
-_LINKS = {"logit": "sigmoid", "mlogit": "softmax", "identity": "identity", "log": "exp"}
+_LINKS = {"logit": "odds", "mlogit": "softmax", "identity": "identity", "log": "exp"}
 _MOST_NODES = 4_000_000
 
 
@@ -102,6 +102,7 @@ def _document(model: Any) -> dict[str, Any]:
         "outputs": intercept.size,
         "leaf_width": intercept.size,
         "link": _LINKS[model.link_],
+        "exponential": "interpret",
         "slope": 1.0,
         "divisor": 1.0,
         "base": intercept.tolist(),

@@ -365,6 +365,7 @@ def _base(model: Any, outputs: int, link: str, base: list[float]) -> dict[str, A
         "outputs": outputs,
         "leaf_width": 1,
         "link": link,
+        "exponential": "glibc",
         "slope": 1.0,
         "divisor": 1.0,
         "base": base,

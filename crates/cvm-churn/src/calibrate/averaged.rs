@@ -7,16 +7,15 @@
 //! segments  p = y_j + (y_{j+1} − y_j)/(x_{j+1} − x_j) (f − x_j)      f pulled into [x_0, x_n]
 //! answer    (0 + p_1 + … + p_K) / K
 //! ```
-//! The order of operations is that of scikit-learn (`sklearn.calibration`, `numpy.interp`), so that
-//! only the sigmoid's `exp` can differ in a bit. A row that any member refuses has no answer.
+//! The order of operations is that of scikit-learn (`sklearn.calibration`, `numpy.interp`), and so is
+//! the `exp`, glibc's: every bit is. A row that any member refuses has no answer.
 
 use crate::Logistic;
-use crate::trees::TreeEnsemble;
+use crate::trees::{Exponential, TreeEnsemble};
 use cvm_core::{
     Array, BoundBatch, Frame, FrameColumn, InputError, InputSchema, ModelState, OutputSpec,
     RowStatus, ScoreBlock, ScoreOptions, Scorer, StateError,
 };
-use cvm_math::sigmoid;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -42,6 +41,8 @@ pub enum Map {
         a: f64,
         /// `b`.
         b: f64,
+        /// Whose `e^x`: glibc's, or that of `cvm-math` in files of before there was a choice.
+        exponential: Exponential,
     },
     /// Line segments; level beyond the ends.
     Segments {
@@ -53,17 +54,18 @@ pub enum Map {
 }
 
 impl Map {
-    const fn name(&self) -> &'static str {
+    fn name(&self) -> &'static str {
         match self {
-            Map::Sigmoid { .. } => "sigmoid",
+            Map::Sigmoid { exponential, .. } if exponential.is_own() => "sigmoid",
+            Map::Sigmoid { .. } => "expit",
             Map::Segments { .. } => "segments",
         }
     }
 
     fn check(&self) -> Result<(), String> {
         match self {
-            Map::Sigmoid { a, b } if a.is_finite() && b.is_finite() => Ok(()),
-            Map::Sigmoid { a, b } => Err(format!("numbers of a sigmoid are {a} and {b}")),
+            Map::Sigmoid { a, b, .. } if a.is_finite() && b.is_finite() => Ok(()),
+            Map::Sigmoid { a, b, .. } => Err(format!("numbers of a sigmoid are {a} and {b}")),
             Map::Segments { x, y } => {
                 let rises = x.windows(2).all(|pair| pair[0] < pair[1]);
                 let sound = x.iter().all(|x| x.is_finite())
@@ -82,7 +84,7 @@ impl Map {
     fn probability(&self, f: f64) -> f64 {
         match self {
             _ if f.is_nan() => f64::NAN,
-            Map::Sigmoid { a, b } => sigmoid(-(a * f + b)),
+            Map::Sigmoid { a, b, exponential } => exponential.sigmoid(-(a * f + b)),
             Map::Segments { x, y } => segment(x, y, f),
         }
     }
@@ -216,11 +218,15 @@ fn open(state: &ModelState) -> Result<Box<dyn Scorer>, StateError> {
 
 fn read_map(state: &ModelState, place: usize, name: &str) -> Result<Map, StateError> {
     match name {
-        "sigmoid" => {
+        "sigmoid" | "expit" => {
             let numbers = state.vector(&format!("map_{place}.numbers"), 2)?;
             Ok(Map::Sigmoid {
                 a: numbers[0],
                 b: numbers[1],
+                exponential: match name {
+                    "expit" => Exponential::Glibc,
+                    _ => Exponential::Own,
+                },
             })
         }
         "segments" => Ok(Map::Segments {
@@ -228,7 +234,7 @@ fn read_map(state: &ModelState, place: usize, name: &str) -> Result<Map, StateEr
             y: state.array(&format!("map_{place}.y"))?.values.clone(),
         }),
         other => {
-            let problem = format!("map `{other}`: must be sigmoid or segments");
+            let problem = format!("map `{other}`: must be sigmoid, expit or segments");
             Err(StateError::malformed(Averaged::KIND, problem))
         }
     }
@@ -237,7 +243,7 @@ fn read_map(state: &ModelState, place: usize, name: &str) -> Result<Map, StateEr
 fn map_arrays(map: &Map, place: usize) -> Vec<Array> {
     let named = |name: &str, values: Vec<f64>| Array::vector(format!("map_{place}.{name}"), values);
     match map {
-        Map::Sigmoid { a, b } => vec![named("numbers", vec![*a, *b])],
+        Map::Sigmoid { a, b, .. } => vec![named("numbers", vec![*a, *b])],
         Map::Segments { x, y } => vec![named("x", x.clone()), named("y", y.clone())],
     }
 }
@@ -396,6 +402,7 @@ mod tests {
             Map::Sigmoid {
                 a: f64::NAN,
                 b: 0.0,
+                exponential: crate::trees::Exponential::Glibc,
             },
             Map::Segments {
                 x: vec![],

@@ -1,12 +1,12 @@
 //! From sums over trees to raw scores and to what they mean: probabilities or predictions.
 //!
-//! Each link repeats its library's formula in the library's width and order, with `exp` of
-//! `cvm-math` (at most 1 ulp) in place of the platform's. Raw scores need no `exp` and are exact.
+//! Each link repeats its library's formula in the library's width and order, with the library's own
+//! `exp` ([`Exponential`]): answers are equal in every bit, as raw scores are.
 
 use super::limits::MAX_CLASSES;
 use super::rules::Width;
 use cvm_core::OutputSpec;
-use cvm_math::exp;
+use cvm_math::libraries::{fmath_exp, glibc_exp, glibc_expf, interpret_exp};
 use serde::{Deserialize, Serialize};
 
 /// What turns raw scores into the model's answer.
@@ -21,6 +21,8 @@ pub enum Link {
     Probability,
     /// `1/(1 + e^(−slope·raw))`.
     Sigmoid,
+    /// `e^raw/(1 + e^raw)`, as InterpretML computes it; 1 where the power is infinite.
+    Odds,
     /// The same in 32 bits, as XGBoost computes it.
     SigmoidF32,
     /// `e^raw`.
@@ -50,7 +52,8 @@ impl Link {
     }
 
     fn is_probability(self) -> bool {
-        matches!(self, Link::Probability | Link::Sigmoid | Link::SigmoidF32)
+        use Link::{Odds, Probability, Sigmoid, SigmoidF32};
+        matches!(self, Probability | Sigmoid | SigmoidF32 | Odds)
     }
 
     /// Whether the answer is computed without `exp`, hence exactly as the library does.
@@ -61,6 +64,54 @@ impl Link {
             self,
             Raw | Identity | Probability | ProbabilityEach | SignedSquare
         )
+    }
+}
+
+/// Whose `exp` a link takes, in every bit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exponential {
+    /// That of `cvm-math`: models grown here, and files written before there was a choice.
+    #[default]
+    Own,
+    /// That of glibc, in the link's width: LightGBM, XGBoost, scikit-learn, CatBoost's sigmoids.
+    Glibc,
+    /// That of the library fmath: CatBoost's shares of classes.
+    Fmath,
+    /// That of InterpretML.
+    Interpret,
+}
+
+impl Exponential {
+    /// Whether it is that of `cvm-math`, which files need not say.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        *self == Exponential::Own
+    }
+
+    fn of(self, x: f64) -> f64 {
+        match self {
+            Exponential::Own => cvm_math::exp(x),
+            Exponential::Glibc => glibc_exp(x),
+            Exponential::Fmath => fmath_exp(x),
+            Exponential::Interpret => interpret_exp(x),
+        }
+    }
+
+    /// `1/(1 + e^(−x))`. That of `cvm-math` is its own function, right to an ulp.
+    pub(crate) fn sigmoid(self, x: f64) -> f64 {
+        match self {
+            Exponential::Own => cvm_math::sigmoid(x),
+            other => 1.0 / (1.0 + other.of(-x)),
+        }
+    }
+
+    /// In 32 bits; only glibc's is known in that width.
+    fn of_f32(self, x: f32) -> f32 {
+        match self {
+            Exponential::Glibc => glibc_expf(x),
+            other => other.of(f64::from(x)) as f32,
+        }
     }
 }
 
@@ -77,6 +128,8 @@ pub struct Finish {
     pub divisor: f64,
     /// The link.
     pub link: Link,
+    /// The `exp` of the link.
+    pub exponential: Exponential,
     /// Slope of a sigmoid.
     pub slope: f64,
     /// The link sees `raw / link_divisor` (LightGBM's averaged random forest).
@@ -93,8 +146,18 @@ impl Finish {
             scale: 1.0,
             divisor: 1.0,
             link,
+            exponential: Exponential::Own,
             slope: 1.0,
             link_divisor: 1.0,
+        }
+    }
+
+    /// The same with the `exp` of a library.
+    #[must_use]
+    pub fn with(self, exponential: Exponential) -> Finish {
+        Finish {
+            exponential,
+            ..self
         }
     }
 
@@ -143,24 +206,33 @@ impl Finish {
         if self.link_divisor != 1.0 {
             raw.iter_mut().for_each(|raw| *raw /= self.link_divisor);
         }
+        let exp = |x: f64| self.exponential.of(x);
+        let each = |raw: &mut [f64], answer: &dyn Fn(f64) -> f64| {
+            raw.iter_mut().for_each(|x| *x = answer(*x));
+        };
         match self.link {
             Link::Raw | Link::Identity | Link::Probability | Link::ProbabilityEach => {}
             Link::Sigmoid | Link::SigmoidEach => {
-                raw.iter_mut().for_each(|x| *x = sigmoid(self.slope, *x));
+                each(raw, &|x| 1.0 / (1.0 + exp(-self.slope * x)));
             }
-            Link::SigmoidF32 => raw.iter_mut().for_each(|x| *x = sigmoid_f32(*x)),
-            Link::Exp => raw.iter_mut().for_each(|x| *x = exp(*x)),
-            Link::ExpF32 => raw.iter_mut().for_each(|x| *x = f64::from(exp(*x) as f32)),
-            Link::SignedSquare => raw.iter_mut().for_each(|x| *x = signed_square(*x)),
-            Link::Softplus => raw.iter_mut().for_each(|x| *x = cvm_math::log1p(exp(*x))),
-            Link::Softmax => softmax(raw),
-            Link::SoftmaxF32 => softmax_f32(raw),
+            Link::Odds => each(raw, &|x| odds_to_probability(exp(x))),
+            Link::SigmoidF32 => each(raw, &|x| sigmoid_f32(self.exponential, x)),
+            Link::Exp => each(raw, &exp),
+            Link::ExpF32 => each(raw, &|x| f64::from(self.exponential.of_f32(x as f32))),
+            Link::SignedSquare => each(raw, &signed_square),
+            Link::Softplus => each(raw, &|x| cvm_math::log1p(exp(x))),
+            Link::Softmax => softmax(self.exponential, raw),
+            Link::SoftmaxF32 => softmax_f32(self.exponential, raw),
         }
     }
 }
 
-fn sigmoid(slope: f64, x: f64) -> f64 {
-    1.0 / (1.0 + exp(-slope * x))
+fn odds_to_probability(odds: f64) -> f64 {
+    if odds == f64::INFINITY {
+        1.0
+    } else {
+        odds / (odds + 1.0)
+    }
 }
 
 fn signed_square(x: f64) -> f64 {
@@ -168,27 +240,26 @@ fn signed_square(x: f64) -> f64 {
     if x < 0.0 { -square } else { square }
 }
 
-fn sigmoid_f32(x: f64) -> f64 {
-    let capped = (-(x as f32)).min(88.7);
-    let power = exp(f64::from(capped)) as f32;
+fn sigmoid_f32(exponential: Exponential, x: f64) -> f64 {
+    let power = exponential.of_f32((-(x as f32)).min(88.7));
     f64::from(1.0_f32 / (power + 1.0 + 1e-16))
 }
 
-fn softmax(raw: &mut [f64]) {
+fn softmax(exponential: Exponential, raw: &mut [f64]) {
     let top = raw.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let mut sum = 0.0;
     for x in raw.iter_mut() {
-        *x = exp(*x - top);
+        *x = exponential.of(*x - top);
         sum += *x;
     }
     raw.iter_mut().for_each(|x| *x /= sum);
 }
 
-fn softmax_f32(raw: &mut [f64]) {
+fn softmax_f32(exponential: Exponential, raw: &mut [f64]) {
     let top = raw.iter().map(|x| *x as f32).fold(f32::MIN, f32::max);
     let mut sum = 0.0_f64;
     for x in raw.iter_mut() {
-        *x = f64::from(exp(f64::from(*x as f32 - top)) as f32);
+        *x = f64::from(exponential.of_f32(*x as f32 - top));
         sum += *x;
     }
     let sum = sum as f32;
@@ -283,6 +354,7 @@ mod tests {
         assert_eq!(answer(Link::Softmax, vec![1.0, 1.0]), [0.5, 0.5]);
         let wide = answer(Link::SigmoidF32, vec![-1000.0])[0];
         assert!(wide > 0.0 && wide < 1e-38, "{wide}");
+        assert_eq!(answer(Link::Odds, vec![0.0, 1e4]), [0.5, 1.0]);
         let shares = answer(Link::SoftmaxF32, vec![0.0, 1.0, 2.0]);
         assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-6);
     }

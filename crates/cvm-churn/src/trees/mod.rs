@@ -27,7 +27,7 @@ mod walk;
 pub use fields::{Field, Role, UnseenPolicy};
 pub(crate) use forest::LEAF;
 pub use forest::{Forest, LinearLeaf};
-pub use link::{Finish, Link};
+pub use link::{Exponential, Finish, Link};
 pub use model::{Ensemble, TreeEnsemble, Trees};
 pub use oblivious::Oblivious;
 pub use rules::{CategoryRule, CategorySets, Compare, InputWidth, Missing, NodeRule, Rules, Width};

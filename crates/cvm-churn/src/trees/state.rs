@@ -22,7 +22,7 @@
 use super::fields::{Field, Role, UnseenPolicy};
 use super::forest::{Forest, LEAF, LinearLeaf, as_index};
 use super::limits::MAX_NODES;
-use super::link::{Finish, Link};
+use super::link::{Exponential, Finish, Link};
 use super::model::{Ensemble, KIND, Trees};
 use super::oblivious::Oblivious;
 use super::rules::{CategorySets, NodeRule, Rules};
@@ -59,6 +59,8 @@ struct Settings {
     fields: Vec<FieldState>,
     rules: Rules,
     link: Link,
+    #[serde(default, skip_serializing_if = "Exponential::is_own")]
+    exponential: Exponential,
     shape: Shape,
     leaf_width: usize,
 }
@@ -83,6 +85,7 @@ pub(crate) fn write(ensemble: &Ensemble) -> ModelState {
         fields: fields.iter().map(field_state).collect(),
         rules: *rules,
         link: finish.link,
+        exponential: finish.exponential,
         shape,
         leaf_width,
     };
@@ -206,6 +209,7 @@ pub(crate) fn read(state: &ModelState) -> Result<Ensemble, StateError> {
         base: vector(state, "base")?.to_vec(),
         bias: vector(state, "bias")?.to_vec(),
         link: settings.link,
+        exponential: settings.exponential,
         scale: numbers[0],
         divisor: numbers[1],
         slope: numbers[2],

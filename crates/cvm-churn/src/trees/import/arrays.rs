@@ -2,7 +2,7 @@
 //! scikit-learn, whose models have no file of their own but a pickle.
 //!
 //! ```text
-//! {"document": "cvm trees 1", "library": …, "rules": {…}, "link": …, "outputs": n, "leaf_width": w,
+//! {"document": "cvm trees 1", "library": …, "rules": {…}, "link": …, "exponential": own if left out, "outputs": n, "leaf_width": w,
 //!  "base": [n], "divisor": d, "slope": s,
 //!  "fields": [{"name", "accepts_missing", "levels": null or [text], "unseen": missing or reject}],
 //!  "trees": [{"output", "feature": [−1 is a leaf], "threshold", "left", "right", "default_left",
@@ -29,6 +29,7 @@ pub(super) fn read(bytes: &[u8], options: &ImportOptions) -> Result<Imported, Im
         "base",
         "divisor",
         "document",
+        "exponential",
         "fields",
         "leaf_width",
         "library",
@@ -61,6 +62,8 @@ pub(super) fn read(bytes: &[u8], options: &ImportOptions) -> Result<Imported, Im
         push(&tree, width, count, fields.len(), &mut builder)?;
     }
     let link: Link = parsed(&root.get("link")?)?;
+    let exponential = root.optional("exponential").map(|node| parsed(&node));
+    let exponential = exponential.transpose()?.unwrap_or_default();
     let rules: Rules = parsed(&root.get("rules")?)?;
     let mut facts = Map::new();
     let library = root.get("library")?.text()?.to_owned();
@@ -73,6 +76,7 @@ pub(super) fn read(bytes: &[u8], options: &ImportOptions) -> Result<Imported, Im
             finish: Finish {
                 divisor: root.get("divisor")?.number()?,
                 slope: root.get("slope")?.number()?,
+                exponential,
                 ..Finish::plain(root.get("base")?.numbers()?, link)
             },
         },

@@ -13,7 +13,7 @@ use super::{ImportError, ImportOptions, Imported};
 use crate::trees::builder::{Builder, Leaf, RawNode, Test};
 use crate::trees::fields::Field;
 use crate::trees::limits::{MAX_FIELDS, MAX_NODES, MAX_OBLIVIOUS_DEPTH};
-use crate::trees::link::{Finish, Link};
+use crate::trees::link::{Exponential, Finish, Link};
 use crate::trees::model::{Ensemble, Trees};
 use crate::trees::oblivious::Oblivious;
 use crate::trees::rules::{CategoryRule, Compare, InputWidth, Missing, NodeRule, Rules, Width};
@@ -197,7 +197,10 @@ fn finish(node: &Node<'_>, link: Link, outputs: usize) -> Result<Finish, ImportE
     Ok(Finish {
         scale: scale.number()?,
         bias,
-        ..Finish::plain(vec![0.0; outputs], link)
+        ..Finish::plain(vec![0.0; outputs], link).with(match link {
+            Link::Softmax => Exponential::Fmath,
+            _ => Exponential::Glibc,
+        })
     })
 }
 

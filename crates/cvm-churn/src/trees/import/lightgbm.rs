@@ -12,7 +12,7 @@ use super::{ImportError, ImportOptions, Imported};
 use crate::trees::builder::Builder;
 use crate::trees::fields::{Field, Role, UnseenPolicy};
 use crate::trees::limits::MAX_FIELDS;
-use crate::trees::link::{Finish, Link};
+use crate::trees::link::{Exponential, Finish, Link};
 use crate::trees::model::{Ensemble, Trees};
 use crate::trees::rules::{CategoryRule, Compare, InputWidth, Rules, Width};
 use cvm_core::number_to_level;
@@ -199,7 +199,7 @@ fn finish(
             return Err(ImportError::refused("objective", shown(line), advice));
         }
     };
-    let mut finish = Finish::plain(vec![0.0; outputs], link);
+    let mut finish = Finish::plain(vec![0.0; outputs], link).with(Exponential::Glibc);
     finish.slope = slope;
     if header.values.contains_key("average_output") {
         finish.link_divisor = rounds as f64;

@@ -12,7 +12,7 @@ use super::lightgbm::check_rounds;
 use super::{ImportError, ImportOptions, Imported, ubj, xgboost_fields};
 use crate::trees::builder::{Builder, Leaf, RawNode, Test};
 use crate::trees::limits::{MAX_FIELDS, MAX_NODES, MAX_SET_WORDS};
-use crate::trees::link::{Finish, Link};
+use crate::trees::link::{Exponential, Finish, Link};
 use crate::trees::model::{Ensemble, Trees};
 use crate::trees::rules::{CategoryRule, Compare, InputWidth, Missing, Rules, Width};
 use serde_json::{Map, Value};
@@ -236,7 +236,8 @@ fn finish(node: &Node<'_>, params: &Params) -> Result<(Finish, String), ImportEr
         let at = "learner.learner_model_param.base_score";
         return Err(ImportError::refused(at, found, advice));
     }
-    Ok((Finish::plain(base, link), name.text()?.to_owned()))
+    let finish = Finish::plain(base, link).with(Exponential::Glibc);
+    Ok((finish, name.text()?.to_owned()))
 }
 
 fn logit(p: f32) -> f32 {
