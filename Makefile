@@ -11,7 +11,7 @@ export PYRIGHT_PYTHON_CACHE_DIR := $(CURDIR)/$(VENV)/pyright
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 export CVM_BIN := $(CURDIR)/target/release/cvm
 
-.PHONY: demo test test-slow bench check build setup clean lint-rust lint-python test-rust test-python
+.PHONY: demo test test-slow bench bench-trees check build setup clean lint-rust lint-python test-rust test-python
 
 ## demo: raw data -> models -> files -> running server -> the same scores, bit for bit
 demo: build
@@ -45,7 +45,20 @@ bench: build
 	$(PY) benches/server_peers.py $(if $(MLSERVER_PYTHON),--mlserver $(MLSERVER_PYTHON))
 	$(PY) -m pip install -q --disable-pip-version-check --group bench -c constraints.txt
 	$(PY) benches/clv_peers.py
-	$(PY) benches/tree_scoring_peers.py
+	$(MAKE) bench-trees
+
+## bench-trees: scoring, attributions and training of trees beside the libraries that do it
+##              (CHURN_DATA=folder: of benches/churn_peers.py; without it the Telco customers)
+bench-trees: build $(VENV)/trees/.installed
+	PYTHONPATH=python $(VENV)/trees/bin/python benches/tree_scoring_peers.py
+	PYTHONPATH=python $(VENV)/trees/bin/python benches/shap_peers.py
+	PYTHONPATH=python $(VENV)/trees/bin/python benches/churn_peers.py $(CHURN_DATA)
+
+$(VENV)/trees/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)/trees
+	$(VENV)/trees/bin/python -m pip install -q --disable-pip-version-check -U "pip>=25.1"
+	$(VENV)/trees/bin/python -m pip install -q --disable-pip-version-check --group bench-trees -c constraints.txt
+	touch $@
 
 ## check: formatting and lints only
 check: setup lint-rust lint-python

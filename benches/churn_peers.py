@@ -1,17 +1,18 @@
 """Churn models beside their peers: cross-validated accuracy and CPU seconds of a fit.
 
-    python benches/churn_peers.py FOLDER [--sets NAME ...] [--repeats N] [--models NAME ...]
+    python benches/churn_peers.py [FOLDER] [--sets NAME ...] [--repeats N] [--models NAME ...]
         [--seed N] [--keep FILE]
 
 Everyone has default settings, the same folds and one thread; categories are declared to those who
 take them. For every set the means over repeated stratified folds, then the differences of our
 boosted trees to every other tree learner, fold by fold, with a standard error
 that counts what training sets share (Nadeau & Bengio 2003, *Machine Learning* 52, section 3:
-``s² (1/J + 1/(K-1))`` for J folds of K). Needs lightgbm, xgboost, catboost, scikit-learn, and a
-folder with the public tables; what is not installed is named and left out. FOLDER as in
-``FILES`` below. CatBoost takes minutes a fit on the larger sets: with ``--keep`` what was measured
-is written to a file after every model, and a later run measures only what the file lacks (delete
-our lines after a change of ours).
+``s² (1/J + 1/(K-1))`` for J folds of K). Needs scikit-learn; of lightgbm, xgboost,
+catboost and perpetual what is not installed is named and left out. FOLDER holds the public tables
+as in ``FILES`` below; without it the Telco customers of `cvm.datasets` are all there is. CatBoost
+takes minutes a fit on the larger sets: with ``--keep`` what was measured is written to a file
+after every model, and a later run measures only what the file lacks (delete our lines after a
+change of ours).
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ FILES = {
     "smcrm_retention": "customerAcquisition.csv.gz",
 }
 OURS = "cvm BoostedChurn"
-TREE_PEERS = ("LightGBM", "XGBoost", "HistGradientBoosting", "CatBoost")
+TREE_PEERS = ("LightGBM", "XGBoost", "HistGradientBoosting", "CatBoost", "perpetual")
+MODULES = {name: name.lower() for name in TREE_PEERS if name != "HistGradientBoosting"}
 
 
 class Plan(NamedTuple):
@@ -71,9 +73,12 @@ class Plan(NamedTuple):
             self.keep.write_text(json.dumps(known))
 
 
-def load(folder: Path, name: str) -> tuple[Any, Any]:  # noqa: PLR0911 - one way a set
+def load(folder: Path | None, name: str) -> tuple[Any, Any]:  # noqa: PLR0911 - one way a set
     """Return inputs and who churned (or bought, or answered)."""
-    table = pd.read_csv(folder / name / FILES[name])
+    if folder is None:
+        table = pd.DataFrame(cvm.datasets.load_telco())
+    else:
+        table = pd.read_csv(folder / name / FILES[name])
     match name:
         case "ecsi_mobile":
             # Loyalty: would hardly recommend the operator.
@@ -135,6 +140,11 @@ def peers(names: list[str]) -> dict[str, tuple[str, Callable[[], Any]]]:
             thread_count=1, verbose=0, cat_features=names, allow_writing_files=False
         )
 
+    def perpetual() -> Any:
+        from perpetual import PerpetualBooster
+
+        return PerpetualBooster(objective="LogLoss", num_threads=1)
+
     def hist() -> Any:
         return HistGradientBoostingClassifier(categorical_features="from_dtype", random_state=SEED)
 
@@ -149,6 +159,7 @@ def peers(names: list[str]) -> dict[str, tuple[str, Callable[[], Any]]]:
         "XGBoost": ("category", extreme),
         "HistGradientBoosting": ("category", hist),
         "CatBoost": ("text", cat),
+        "perpetual": ("category", perpetual),
     }
 
 
@@ -174,7 +185,8 @@ def run(
     folds = RepeatedStratifiedKFold(n_splits=FOLDS, n_repeats=plan.repeats, random_state=plan.seed)
     for train, test in folds.split(inputs, y):
         started = time.process_time()
-        model = make().fit(inputs.iloc[train], y.iloc[train])
+        model = make()
+        model.fit(inputs.iloc[train], y.iloc[train])
         seconds.append(time.process_time() - started)
         p = model.predict_proba(inputs.iloc[test])[:, 1]
         found.append(measures(y.iloc[test].to_numpy(), np.asarray(p, dtype=float)))
@@ -191,8 +203,7 @@ def report(name: str, X: pd.DataFrame, y: pd.Series, plan: Plan) -> None:
     for label, (how, make) in peers(names).items():
         if plan.wanted and label not in plan.wanted:
             continue
-        module = label.lower()
-        if label in TREE_PEERS[:2] + TREE_PEERS[3:] and importlib.util.find_spec(module) is None:
+        if label in MODULES and importlib.util.find_spec(MODULES[label]) is None:
             print(f"| {label} | not installed | | | |")
             continue
         key = f"{name} {label} {plan.repeats} {plan.seed}"
@@ -219,8 +230,8 @@ def paired(differences: Any) -> str:
 def main() -> None:
     """Run the sets named, or all."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--sets", nargs="*", default=list(FILES), choices=list(FILES))
+    parser.add_argument("folder", type=Path, nargs="?")
+    parser.add_argument("--sets", nargs="*", choices=list(FILES), help="all of the folder")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--seed", type=int, default=SEED, help="of the folds")
     parser.add_argument("--keep", type=Path, help="file of what was measured")
@@ -228,7 +239,8 @@ def main() -> None:
     asked = parser.parse_args()
     warnings.filterwarnings("ignore")
     plan = Plan(asked.repeats, asked.seed, asked.models, asked.keep)
-    for name in asked.sets:
+    sets = asked.sets or (list(FILES) if asked.folder else ["telco_churn"])
+    for name in sets:
         report(name, *load(asked.folder, name), plan)
 
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import warnings
 
 import numpy as np
 import pytest
 
 import cvm
+from cvm.churn._import import import_bytes
 from cvm.errors import CvmError
 from parity import CASES, data, lightgbm, rows, xgboost
 from support import ROOT
@@ -438,3 +440,18 @@ def test_a_calibrated_classifier_survives_its_file(tmp_path):
     assert isinstance(again, cvm.churn.CalibratedMean)
     assert again.predict_proba(table).tobytes() == ours.predict_proba(table).tobytes()
     assert again.imported_["members"] == 3
+
+
+def test_a_lightgbm_tree_of_one_leaf_may_have_no_count():
+    """Versions before 4.6 write an empty list there."""
+    X, y = data()
+    text = lightgbm(X, y, rounds=1, min_data_in_leaf=len(X)).model_to_string()
+    older = re.sub(r"leaf_count=.*", "leaf_count=", text)
+    assert older != text
+    models = [
+        cvm.TreeEnsemble._of_raw(import_bytes("lightgbm", own.encode(), {}))
+        for own in (text, older)
+    ]
+    scores, again = (model.decision_function(X) for model in models)
+    assert len(set(scores)) == 1
+    assert np.array_equal(scores, again)

@@ -48,6 +48,9 @@ pub struct HarnessSpec {
     /// Most customers of a simulated sample.
     #[serde(default = "unlimited")]
     pub most_customers: usize,
+    /// Customers of a sample whose intervals are counted: enough for a normal approximation.
+    #[serde(default = "covered")]
+    pub covered_customers: usize,
     /// One in so many of the usual samples is drawn.
     #[serde(default = "one")]
     pub one_sample_in: usize,
@@ -58,6 +61,10 @@ pub struct HarnessSpec {
 
 fn one() -> usize {
     1
+}
+
+fn covered() -> usize {
+    5_000
 }
 
 fn unlimited() -> usize {

@@ -296,10 +296,15 @@ impl<'t> Block<'t> {
             .collect())
     }
 
-    /// Counts of training rows, if the file has them.
+    /// Counts of training rows, if the file has them. Before 4.6 a tree of one leaf has an empty list;
+    /// nothing is shared out below it, so that any count does.
     fn covers(&self, splits: usize, leaves: usize) -> Result<Vec<f64>, ImportError> {
-        if !self.values.contains_key("leaf_count") {
-            return Ok(Vec::new());
+        match self.values.get("leaf_count") {
+            None => return Ok(Vec::new()),
+            Some(counts) if splits == 0 && counts.trim().is_empty() => {
+                return Ok(vec![1.0; leaves]);
+            }
+            Some(_) => {}
         }
         let mut covers: Vec<f64> = self.list("internal_count", splits)?;
         covers.extend(self.list::<f64>("leaf_count", leaves)?);
