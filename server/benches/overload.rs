@@ -4,6 +4,11 @@
 //! answer in every bit. First the rate is raised until answers come late or not at all: the last rate that
 //! held is the sustainable one, the most right answers a second are the peak. Then twice and ten times
 //! the sustainable rate are offered. Seconds of each: `CVM_BENCH_OVERLOAD_SECONDS`, 60.
+//!
+//! With `CVM_BENCH_OVERLOAD_PIN=1` the server has the first processor to itself and this process the
+//! second (Linux, `taskset`). Small requests cost the generator as much as the server: what they show
+//! on two processors is how both share them. The case of 1,000 rows keeps the server twenty times as
+//! busy as the generator. `CVM_BENCH_OVERLOAD_CASES` names the cases to run by a part of their names.
 
 #[path = "../tests/it/models.rs"]
 mod models;
@@ -36,7 +41,7 @@ struct Server {
 
 impl Server {
     fn start(folder: &TempDir) -> Fallible<Server> {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_cvm-server"))
+        let mut child = pinned(0, env!("CARGO_BIN_EXE_cvm-server"))
             .args(["--listen", "127.0.0.1:0", "--workers", "1"])
             .args(["--max-connections", "20000", "--models"])
             .arg(folder.path())
@@ -59,6 +64,20 @@ impl Server {
             .trim_end_matches(" kB");
         Ok(kib.parse::<f64>()? / 1024.0)
     }
+}
+
+fn is_pinned() -> bool {
+    std::env::var_os("CVM_BENCH_OVERLOAD_PIN").is_some()
+}
+
+/// A command, on one processor only if that is asked for.
+fn pinned(processor: usize, program: &str) -> Command {
+    if !is_pinned() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("taskset");
+    command.args(["-c", &processor.to_string(), program]);
+    command
 }
 
 impl Drop for Server {
@@ -235,12 +254,26 @@ async fn all() -> Fallible<()> {
             models::boosted(),
             64,
         )?,
+        case(
+            "churn (500 trees of 64 leaves), 1000 rows",
+            "churn",
+            models::boosted(),
+            1_000,
+        )?,
     ] {
-        overload(&folder, &case, length).await?;
+        let asked = std::env::var("CVM_BENCH_OVERLOAD_CASES").unwrap_or_default();
+        if case.name.contains(&asked) {
+            overload(&folder, &case, length).await?;
+        }
     }
     Ok(())
 }
 
 fn main() -> Fallible<()> {
+    if is_pinned() {
+        let own = std::process::id().to_string();
+        let status = Command::new("taskset").args(["-cp", "1", &own]).status()?;
+        assert!(status.success(), "taskset: {status}");
+    }
     process::single_threaded()?.block_on(all())
 }

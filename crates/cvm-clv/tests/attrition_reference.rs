@@ -100,9 +100,11 @@ fn ggompertz_nbd_holds_ten_digits_everywhere() {
 
 /// `r, alpha, b, s, beta, x, T, t, delta`, and `ln P(alive ahead)`, lifetime to `t` and for ever, DERT,
 /// and the probability whose quantile is `t` (data/attrition_lifetimes.py).
-#[test]
-fn pareto_nbd_lifetimes_hold_ten_digits() {
-    let table = records::<14>(include_bytes!("data/pareto_nbd_lifetimes.bin"));
+fn check_lifetimes<F: PurchaseFormulas>(
+    name: &str,
+    table: &[[f64; 14]],
+    model: impl Fn(&[f64]) -> F,
+) {
     assert!(table.len() >= 5000, "{}", table.len());
     let names = [
         "alive ahead",
@@ -112,10 +114,9 @@ fn pareto_nbd_lifetimes_hold_ten_digits() {
         "next purchase",
     ];
     let mut worst = [0.0f64; 5];
-    for record in &table {
-        let [r, alpha, _, s, beta, ..] = *record;
+    for record in table {
         let [.., x, age, t, delta, ahead, lifetime, ever, dert, p] = *record;
-        let model = ParetoNbd::new(r, alpha, s, beta).unwrap();
+        let model = model(&record[..5]);
         // Forecasts of the living do not depend on the recency.
         let row = Rfm::new(x, if x > 0.0 { age } else { 0.0 }, age).unwrap();
         let survival = if ahead > -700.0 {
@@ -136,9 +137,23 @@ fn pareto_nbd_lifetimes_hold_ten_digits() {
             quantile,
         ];
         for ((worst, own), what) in worst.iter_mut().zip(errors).zip(names) {
-            assert!(own < 1e-10, "{what}: {own:e} at {record:?}");
+            assert!(own < 1e-10, "{name} {what}: {own:e} at {record:?}");
             *worst = worst.max(own);
         }
     }
-    println!("Pareto/NBD: {names:?} {worst:?}");
+    println!("{name}: {names:?} {worst:?}");
+}
+
+#[test]
+fn pareto_nbd_lifetimes_hold_ten_digits() {
+    let table = records::<14>(include_bytes!("data/pareto_nbd_lifetimes.bin"));
+    check_lifetimes("Pareto/NBD", &table, |p| {
+        ParetoNbd::new(p[0], p[1], p[3], p[4]).unwrap()
+    });
+}
+
+#[test]
+fn ggompertz_nbd_lifetimes_hold_ten_digits() {
+    let table = records::<14>(include_bytes!("data/ggompertz_nbd_lifetimes.bin"));
+    check_lifetimes("GGompertz/NBD", &table, GGompertzNbd::at);
 }
