@@ -24,6 +24,9 @@ const MOST_MEMBERS: usize = 256;
 /// Most points of a curve, as above.
 const MOST_POINTS: usize = 1 << 20;
 
+/// Whose `exp` a sigmoid may take: files name these two.
+const MAP_EXPONENTIALS: [Exponential; 2] = [Exponential::Own, Exponential::Glibc];
+
 const OUTPUTS: &[OutputSpec] = &[OutputSpec {
     name: "churn_probability",
     unit: "probability",
@@ -64,6 +67,9 @@ impl Map {
 
     fn check(&self) -> Result<(), String> {
         match self {
+            Map::Sigmoid { exponential, .. } if !MAP_EXPONENTIALS.contains(exponential) => {
+                Err(format!("a sigmoid cannot take {exponential:?}"))
+            }
             Map::Sigmoid { a, b, .. } if a.is_finite() && b.is_finite() => Ok(()),
             Map::Sigmoid { a, b, .. } => Err(format!("numbers of a sigmoid are {a} and {b}")),
             Map::Segments { x, y } => {
@@ -379,7 +385,7 @@ impl Scorer for Averaged {
 
 #[cfg(test)]
 mod tests {
-    use super::{Map, segment};
+    use super::{Exponential, Map, segment};
 
     #[test]
     fn segments_are_level_beyond_their_ends_and_exact_at_their_points() {
@@ -402,7 +408,12 @@ mod tests {
             Map::Sigmoid {
                 a: f64::NAN,
                 b: 0.0,
-                exponential: crate::trees::Exponential::Glibc,
+                exponential: Exponential::Glibc,
+            },
+            Map::Sigmoid {
+                a: 1.0,
+                b: 0.0,
+                exponential: Exponential::Fmath,
             },
             Map::Segments {
                 x: vec![],

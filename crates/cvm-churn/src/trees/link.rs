@@ -21,10 +21,10 @@ pub enum Link {
     Probability,
     /// `1/(1 + e^(−slope·raw))`.
     Sigmoid,
-    /// `e^raw/(1 + e^raw)`, as InterpretML computes it; 1 where the power is infinite.
-    Odds,
     /// The same in 32 bits, as XGBoost computes it.
     SigmoidF32,
+    /// `e^raw/(1 + e^raw)`, as InterpretML computes it; 1 where the power is infinite.
+    Odds,
     /// `e^raw`.
     Exp,
     /// `e^raw` in 32 bits.

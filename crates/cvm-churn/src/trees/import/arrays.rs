@@ -2,8 +2,8 @@
 //! scikit-learn, whose models have no file of their own but a pickle.
 //!
 //! ```text
-//! {"document": "cvm trees 1", "library": …, "rules": {…}, "link": …, "exponential": own if left out, "outputs": n, "leaf_width": w,
-//!  "base": [n], "divisor": d, "slope": s,
+//! {"document": "cvm trees 1", "library": …, "rules": {…}, "link": …, "outputs": n, "leaf_width": w,
+//!  "exponential": "own" if left out, "base": [n], "divisor": d, "slope": s,
 //!  "fields": [{"name", "accepts_missing", "levels": null or [text], "unseen": missing or reject}],
 //!  "trees": [{"output", "feature": [−1 is a leaf], "threshold", "left", "right", "default_left",
 //!             "value": [nodes × w], "cover", "members": {"node": [codes that go left]}}]}
