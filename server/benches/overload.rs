@@ -41,7 +41,7 @@ struct Server {
 
 impl Server {
     fn start(folder: &TempDir) -> Fallible<Server> {
-        let mut child = pinned(0, env!("CARGO_BIN_EXE_cvm-server"))
+        let mut child = command()
             .args(["--listen", "127.0.0.1:0", "--workers", "1"])
             .args(["--max-connections", "20000", "--models"])
             .arg(folder.path())
@@ -70,13 +70,14 @@ fn is_pinned() -> bool {
     std::env::var_os("CVM_BENCH_OVERLOAD_PIN").is_some()
 }
 
-/// A command, on one processor only if that is asked for.
-fn pinned(processor: usize, program: &str) -> Command {
+/// The server's command, on the first processor only if that is asked for.
+fn command() -> Command {
+    let program = env!("CARGO_BIN_EXE_cvm-server");
     if !is_pinned() {
         return Command::new(program);
     }
     let mut command = Command::new("taskset");
-    command.args(["-c", &processor.to_string(), program]);
+    command.args(["-c", "0", program]);
     command
 }
 
@@ -240,31 +241,21 @@ async fn all() -> Fallible<()> {
     models::bg_nbd(1.0).save(&folder.path().join("retail.cvm"))?;
     models::boosted().save(&folder.path().join("churn.cvm"))?;
     idle(&folder).await?;
-    for case in [
-        case("CLV, one row", "retail", models::bg_nbd(1.0), 1)?,
-        case(
-            "churn (500 trees of 64 leaves), one row",
-            "churn",
-            models::boosted(),
-            1,
-        )?,
-        case(
-            "churn (500 trees of 64 leaves), 64 rows",
-            "churn",
-            models::boosted(),
-            64,
-        )?,
-        case(
-            "churn (500 trees of 64 leaves), 1000 rows",
-            "churn",
-            models::boosted(),
-            1_000,
-        )?,
+    let asked = std::env::var("CVM_BENCH_OVERLOAD_CASES").unwrap_or_default();
+    for (name, id, rows) in [
+        ("CLV, one row", "retail", 1),
+        ("churn (500 trees of 64 leaves), one row", "churn", 1),
+        ("churn (500 trees of 64 leaves), 64 rows", "churn", 64),
+        ("churn (500 trees of 64 leaves), 1000 rows", "churn", 1_000),
     ] {
-        let asked = std::env::var("CVM_BENCH_OVERLOAD_CASES").unwrap_or_default();
-        if case.name.contains(&asked) {
-            overload(&folder, &case, length).await?;
+        if !name.contains(&asked) {
+            continue;
         }
+        let model = match id {
+            "retail" => models::bg_nbd(1.0),
+            _ => models::boosted(),
+        };
+        overload(&folder, &case(name, id, model, rows)?, length).await?;
     }
     Ok(())
 }

@@ -191,11 +191,8 @@ fn assert_near(fresh: &cvm::Scores, stored: &cvm::Scores, name: &str) {
     for (output, values) in &stored.outputs {
         let again = fresh.get(output).expect("same outputs");
         for (a, b) in values.iter().zip(again) {
-            let close = compare::is_close(*a, *b, 0.0, 2e-7);
-            assert!(
-                close || (a.is_nan() && b.is_nan()),
-                "{name}: {output}: {a} {b}"
-            );
+            let close = compare::is_close(*b, *a, 0.0, 2e-7);
+            assert!(close, "{name}: {output}: {a} {b}");
         }
     }
 }

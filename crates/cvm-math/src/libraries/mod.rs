@@ -18,7 +18,6 @@ mod powers;
 use crate::dd::Dd;
 use crate::elementary::{ROUND_MAGIC, nan_if, pow2};
 use powers::{FINE_POWERS, POWERS};
-use std::sync::LazyLock;
 
 /// Whether the processor multiplies and adds at once.
 #[cfg(target_arch = "x86_64")]
@@ -149,18 +148,15 @@ fn exp_f32_body(x: f32) -> f32 {
     (sum * scale) as f32
 }
 
-/// Bits of the fraction of 2^(k/2048), rounded right.
-static FRACTIONS: LazyLock<Vec<u64>> = LazyLock::new(|| {
+/// 2^(k/2048) rounded right, for `k` below 2048.
+fn fine_power(k: usize) -> f64 {
     let exactly = |(power, tail): (u64, u64)| {
         let power = f64::from_bits(power);
         Dd::sum(power, power * f64::from_bits(tail))
     };
-    let fraction = |k: usize| {
-        let power = exactly(POWERS[k / 16]).mul(exactly(FINE_POWERS[k % 16]));
-        power.value().to_bits() & ((1 << 52) - 1)
-    };
-    (0..2048).map(fraction).collect()
-});
+    let power = exactly(POWERS[k / 16]).mul(exactly(FINE_POWERS[k % 16]));
+    power.value()
+}
 
 /// e^x with the bits of CatBoost's shares of three classes and more: relative error up to
 /// 9e-16 + 2e-16 |x|.
@@ -192,8 +188,8 @@ pub fn fmath_exp(x: f64) -> f64 {
     let shifted = x * SCALE + ROUND_MAGIC;
     let t = (shifted - ROUND_MAGIC) * (1.0 / SCALE) - x;
     let count = shifted.to_bits();
-    let exponent = ((count.wrapping_add(1023 << 11)) >> 11) << 52;
-    let power = f64::from_bits(exponent | FRACTIONS[(count % 2048) as usize]);
+    let fraction = fine_power((count % 2048) as usize).to_bits();
+    let power = f64::from_bits(fraction.wrapping_add((count >> 11) << 52));
     ((THREE - t) * (t * t) * SIXTH - t + 1.0) * power
 }
 
