@@ -3,6 +3,7 @@
 //! One caller may hold three quarters of it: the rest is for others, however much the one asks. A caller is
 //! whom its token names, over all its connections; where callers are not told apart, a connection.
 
+use crate::deadline::Deadline;
 use crate::turn::{Line, Waiting};
 use cvm_proto::{Reason, Refusal};
 use std::collections::HashMap;
@@ -33,7 +34,27 @@ pub(crate) struct Admission {
 
 /// What one caller has in flight.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Own(Arc<AtomicUsize>);
+pub(crate) struct Own(Arc<Held>);
+
+#[derive(Debug, Default)]
+struct Held {
+    rows: AtomicUsize,
+    waiting: AtomicUsize,
+}
+
+impl Own {
+    /// Its requests that wait for a thread.
+    pub(crate) fn waiting(&self) -> &AtomicUsize {
+        &self.0.waiting
+    }
+}
+
+/// Who asks: what it has in flight, and until when it waits.
+#[derive(Debug, Clone)]
+pub(crate) struct Asker {
+    pub(crate) own: Own,
+    pub(crate) deadline: Deadline,
+}
 
 /// Leave to work on rows; they count until it is dropped.
 #[derive(Debug)]
@@ -103,7 +124,7 @@ impl Admission {
             rows,
         };
         let before = self.rows.fetch_add(rows, Ordering::Relaxed);
-        let own_before = own.0.fetch_add(rows, Ordering::Relaxed);
+        let own_before = own.0.rows.fetch_add(rows, Ordering::Relaxed);
         let share = self.most - self.most / 4;
         let fits = |before: usize, most: usize| before == 0 || before.saturating_add(rows) <= most;
         let why = match (fits(before, self.most), fits(own_before, share)) {
@@ -138,7 +159,7 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         self.admission.rows.fetch_sub(self.rows, Ordering::Relaxed);
-        self.own.0.fetch_sub(self.rows, Ordering::Relaxed);
+        self.own.0.rows.fetch_sub(self.rows, Ordering::Relaxed);
     }
 }
 

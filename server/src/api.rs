@@ -1,6 +1,6 @@
 //! The HTTP side of a call: its deadline, and the service it goes to.
 
-use crate::admission::{Admission, Own, Ticket};
+use crate::admission::{Admission, Asker, Own, Ticket};
 use crate::calls::{Calls, METHODS, method_name};
 use crate::cancelled::{Cancelled, Open};
 use crate::control::Control;
@@ -211,7 +211,6 @@ impl Api {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
     {
         let deadline = Deadline::of(request.headers());
-        request.extensions_mut().insert(deadline);
         let (begun, place) = (Instant::now(), self.calls.place(request.uri().path()));
         let access = access(place, request.uri().path());
         let who = self.identity.check(access, request.headers());
@@ -220,7 +219,10 @@ impl Api {
             Ok(who) => {
                 let name = who.as_ref().map(|caller| caller.name.as_str());
                 let own = self.admission.own_of(name, &self.own);
-                request.extensions_mut().insert(own.clone());
+                request.extensions_mut().insert(Asker {
+                    own: own.clone(),
+                    deadline,
+                });
                 let about_models = place < METHODS.len() && access != Access::Open;
                 match about_models && !self.ready.looked.is_given() {
                     false => self.route(request, own),

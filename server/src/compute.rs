@@ -1,20 +1,18 @@
 //! Where scoring runs: small requests at once, large ones on a bounded number of threads, a block of
 //! rows at a time, so that they take turns and a caller that is gone or late costs one block.
 
-use crate::deadline::Deadline;
+use crate::admission::Asker;
+use crate::backlog::Backlog;
 use cvm_proto::{Reason, Refusal};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 /// Rows scored on the serving thread itself, where a row counts as one (`pace`): far cheaper than handing
 /// over and back, and at most half a millisecond.
 pub(crate) const INLINE_ROWS: usize = 512;
-
-/// Large requests that may wait for a thread.
-const MAX_WAITING: usize = 1024;
 
 /// How often who takes what is left looks whether something is.
 const SPARE_LOOK: Duration = Duration::from_millis(2);
@@ -46,26 +44,23 @@ type Turn = Result<OwnedSemaphorePermit, AcquireError>;
 #[derive(Debug)]
 pub(crate) struct Compute {
     threads: Arc<Semaphore>,
-    waiting: AtomicUsize,
+    backlog: Backlog,
     /// How long a request may wait for its first turn.
     patience: Duration,
     shed: AtomicU64,
 }
 
-/// One place in the queue, given back when the request is dequeued or its caller is gone.
-struct Place<'a>(&'a AtomicUsize);
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 impl Compute {
-    pub(crate) fn new(thread_count: usize, patience: Duration) -> Compute {
+    /// Threads whose newcomers are refused when they would wait longer than `max_wait`, and whoever got
+    /// no turn in `patience`.
+    pub(crate) fn new(
+        thread_count: usize,
+        max_wait: Option<Duration>,
+        patience: Duration,
+    ) -> Compute {
         Compute {
             threads: Arc::new(Semaphore::new(thread_count)),
-            waiting: AtomicUsize::new(0),
+            backlog: Backlog::new(thread_count, max_wait),
             patience,
             shed: AtomicU64::new(0),
         }
@@ -76,29 +71,32 @@ impl Compute {
     pub(crate) async fn run<W: Steps>(
         &self,
         row_count: usize,
-        deadline: Deadline,
+        asker: &Asker,
         mut work: W,
     ) -> Result<W::Done, Refusal> {
         if row_count <= INLINE_ROWS {
             return guarded(|| to_the_end(work));
         }
-        let mut place = self.queue()?;
+        let place = self.backlog.join(&asker.own, row_count);
+        let mut place = place.map_err(|why| self.shed(why))?;
         let mut turn = self.first_turn().await?;
         loop {
             let permit = turn;
-            drop(place);
-            deadline.check()?;
+            place.turn();
+            asker.deadline.check()?;
             let task = tokio::task::spawn_blocking(move || {
                 let _permit = permit;
                 guarded(|| work.step())
             });
             match task.await.unwrap_or_else(|_| Err(defect()))? {
-                Next::Done(done) => return Ok(done),
+                Next::Done(done) => {
+                    place.done();
+                    return Ok(done);
+                }
                 Next::More(more) => work = more,
             }
             // Whoever has begun is not turned away.
-            self.waiting.fetch_add(1, Ordering::Relaxed);
-            place = Place(&self.waiting);
+            place.again();
             turn = Arc::clone(&self.threads).acquire_owned().await;
         }
     }
@@ -129,21 +127,13 @@ impl Compute {
     /// A thread that nobody else wants.
     pub(crate) async fn spare(&self) -> OwnedSemaphorePermit {
         loop {
-            if self.waiting.load(Ordering::Relaxed) == 0
+            if self.backlog.waiting() == 0
                 && let Ok(permit) = Arc::clone(&self.threads).try_acquire_owned()
             {
                 return permit;
             }
             tokio::time::sleep(SPARE_LOOK).await;
         }
-    }
-
-    fn queue(&self) -> Result<Place<'_>, Refusal> {
-        let place = Place(&self.waiting);
-        if self.waiting.fetch_add(1, Ordering::Relaxed) < MAX_WAITING {
-            return Ok(place);
-        }
-        Err(self.shed(format!("{MAX_WAITING} large requests are waiting already")))
     }
 }
 
@@ -173,7 +163,9 @@ fn defect() -> Refusal {
 
 #[cfg(test)]
 mod tests {
-    use super::{Compute, INLINE_ROWS, MAX_WAITING, Next, Steps};
+    use super::{Compute, INLINE_ROWS, Next, Steps};
+    use crate::admission::{Asker, Own};
+    use crate::backlog::MAX_WAITING;
     use crate::deadline::Deadline;
     use cvm_proto::Refusal;
     use std::sync::Arc;
@@ -182,8 +174,19 @@ mod tests {
     use tokio::time::Instant;
     use tonic::Code;
 
-    const NONE: Deadline = Deadline(None);
     const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn compute(patience: Duration) -> Compute {
+        Compute::new(1, None, patience)
+    }
+
+    /// One who waits for ever, or that long.
+    fn asker(waits: Option<Duration>) -> Asker {
+        Asker {
+            own: Own::default(),
+            deadline: Deadline(waits.map(|time| Instant::now() + time)),
+        }
+    }
 
     /// A closure as work of one step.
     struct Once<F>(F);
@@ -217,16 +220,17 @@ mod tests {
 
     #[tokio::test]
     async fn large_requests_take_turns_and_end_at_their_deadline_or_when_nobody_waits() {
-        let compute = Arc::new(Compute::new(1, PATIENCE));
+        let compute = Arc::new(compute(PATIENCE));
         let rows = INLINE_ROWS + 1;
         let steps = || Arc::new(AtomicUsize::new(0));
         // One thread: the short one does not wait for the long one to end.
         let (long, short) = (steps(), steps());
-        let slow = compute.run(rows, NONE, Countdown(100, Arc::clone(&long)));
+        let patient = asker(None);
+        let slow = compute.run(rows, &patient, Countdown(100, Arc::clone(&long)));
         let quick = async {
             tokio::time::sleep(Duration::from_millis(10)).await;
             let work = Countdown(1, Arc::clone(&short));
-            compute.run(rows, NONE, work).await.unwrap();
+            compute.run(rows, &asker(None), work).await.unwrap();
             long.load(Ordering::Relaxed)
         };
         let (slow, seen) = tokio::join!(slow, quick);
@@ -234,14 +238,14 @@ mod tests {
         assert!(seen < 100, "the long one had done {seen} steps of 101");
         // A deadline between steps.
         let late = steps();
-        let soon = Deadline(Some(Instant::now() + Duration::from_millis(20)));
+        let soon = asker(Some(Duration::from_millis(20)));
         let work = Countdown(1000, Arc::clone(&late));
-        let error = compute.run(rows, soon, work).await.unwrap_err();
+        let error = compute.run(rows, &soon, work).await.unwrap_err();
         assert_eq!(error.code, Code::DeadlineExceeded);
         assert!(late.load(Ordering::Relaxed) < 100);
         // A caller that goes away.
         let gone = steps();
-        let work = compute.run(rows, NONE, Countdown(1000, Arc::clone(&gone)));
+        let work = compute.run(rows, &patient, Countdown(1000, Arc::clone(&gone)));
         assert!(
             tokio::time::timeout(Duration::from_millis(20), work)
                 .await
@@ -255,50 +259,50 @@ mod tests {
             done,
             "nobody waits, yet it goes on"
         );
-        assert_eq!(compute.waiting.load(Ordering::Relaxed), 0);
+        assert_eq!(compute.backlog.waiting(), 0);
         assert_eq!(compute.threads.available_permits(), 1);
     }
 
     #[tokio::test]
     async fn what_is_left_is_taken_only_when_nobody_waits() {
-        let compute = Compute::new(1, PATIENCE);
+        let compute = compute(PATIENCE);
         let taken = compute.spare().await;
         let brief = Duration::from_millis(10);
         assert!(tokio::time::timeout(brief, compute.spare()).await.is_err());
         drop(taken);
-        compute.waiting.store(1, Ordering::Relaxed);
+        let place = compute.backlog.join(&Own::default(), 1).unwrap();
         assert!(tokio::time::timeout(brief, compute.spare()).await.is_err());
-        compute.waiting.store(0, Ordering::Relaxed);
+        drop(place);
         drop(compute.spare().await);
     }
 
     #[tokio::test]
     async fn a_panic_is_a_refusal_inline_and_on_a_thread() {
-        let compute = Compute::new(1, PATIENCE);
+        let compute = compute(PATIENCE);
         for rows in [1, INLINE_ROWS + 1] {
             let work = || -> Result<(), Refusal> { panic!("on purpose") };
-            let error = compute.run(rows, NONE, Once(work)).await.unwrap_err();
+            let error = compute.run(rows, &asker(None), Once(work)).await.unwrap_err();
             assert_eq!(error.code, Code::Internal);
         }
         let seven = Once(|| Ok(7));
-        assert_eq!(compute.run(INLINE_ROWS + 1, NONE, seven).await, Ok(7));
+        assert_eq!(compute.run(INLINE_ROWS + 1, &asker(None), seven).await, Ok(7));
     }
 
     #[tokio::test]
     async fn work_whose_deadline_passed_in_the_queue_is_never_done() {
-        let compute = Arc::new(Compute::new(1, PATIENCE));
+        let compute = Arc::new(compute(PATIENCE));
         let busy = Arc::clone(&compute);
         let (sender, receiver) = std::sync::mpsc::channel::<()>();
         let blocker = tokio::spawn(async move {
             let wait = move || Ok(receiver.recv().is_ok());
-            busy.run(INLINE_ROWS + 1, NONE, Once(wait)).await
+            busy.run(INLINE_ROWS + 1, &asker(None), Once(wait)).await
         });
         while compute.threads.available_permits() > 0 {
             tokio::task::yield_now().await;
         }
-        let soon = Deadline(Some(Instant::now() + Duration::from_millis(5)));
+        let soon = asker(Some(Duration::from_millis(5)));
         let work = || -> Result<(), Refusal> { panic!("nobody waits for this") };
-        let late = compute.run(INLINE_ROWS + 1, soon, Once(work));
+        let late = compute.run(INLINE_ROWS + 1, &soon, Once(work));
         let release = async {
             tokio::time::sleep(Duration::from_millis(20)).await;
             sender.send(()).unwrap();
@@ -306,31 +310,29 @@ mod tests {
         let (late, ()) = tokio::join!(late, release);
         assert_eq!(late.unwrap_err().code, Code::DeadlineExceeded);
         assert_eq!(blocker.await.unwrap(), Ok(true));
-        assert_eq!(compute.waiting.load(Ordering::Relaxed), 0);
+        assert_eq!(compute.backlog.waiting(), 0);
     }
 
     #[tokio::test]
     async fn who_waits_too_long_for_a_first_turn_is_told_to_come_back() {
-        let compute = Compute::new(1, Duration::from_millis(20));
+        let compute = compute(Duration::from_millis(20));
         let busy = compute.spare().await;
         let work = || -> Result<(), Refusal> { panic!("its time is over") };
-        let error = compute.run(INLINE_ROWS + 1, NONE, Once(work)).await;
+        let error = compute.run(INLINE_ROWS + 1, &asker(None), Once(work)).await;
         assert_eq!(error.unwrap_err().code, Code::ResourceExhausted);
         assert_eq!(
-            (
-                compute.shed_count(),
-                compute.waiting.load(Ordering::Relaxed)
-            ),
+            (compute.shed_count(), compute.backlog.waiting()),
             (1, 0)
         );
         drop(busy);
         assert_eq!(
-            compute.run(INLINE_ROWS + 1, NONE, Once(|| Ok(7))).await,
+            compute.run(INLINE_ROWS + 1, &asker(None), Once(|| Ok(7))).await,
             Ok(7)
         );
         // Whoever has begun is not turned away, however long it takes.
         let steps = Arc::new(AtomicUsize::new(0));
-        let long = compute.run(INLINE_ROWS + 1, NONE, Countdown(30, Arc::clone(&steps)));
+        let patient = asker(None);
+        let long = compute.run(INLINE_ROWS + 1, &patient, Countdown(30, Arc::clone(&steps)));
         let blocker = async {
             while steps.load(Ordering::Relaxed) == 0 {
                 tokio::task::yield_now().await;
@@ -346,13 +348,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_queue_refuses() {
-        let compute = Compute::new(1, PATIENCE);
-        compute.waiting.store(MAX_WAITING, Ordering::Relaxed);
+        let compute = compute(PATIENCE);
+        let own = Own::default();
+        let all = (0..MAX_WAITING).map(|_| compute.backlog.join(&own, 1).unwrap());
+        let all: Vec<_> = all.collect();
         let error = compute
-            .run(INLINE_ROWS + 1, NONE, Once(|| Ok(())))
+            .run(INLINE_ROWS + 1, &asker(None), Once(|| Ok(())))
             .await
             .unwrap_err();
         assert_eq!(error.code, Code::ResourceExhausted);
-        assert_eq!(compute.waiting.load(Ordering::Relaxed), MAX_WAITING);
+        assert_eq!(compute.backlog.waiting(), MAX_WAITING);
+        drop(all);
+        assert_eq!(compute.backlog.waiting(), 0);
     }
 }

@@ -223,7 +223,11 @@ fn plane(
     Plane {
         registry,
         admission: Admission::new(rows(settings.max_rows_in_flight), settings.max_wait()),
-        compute: Compute::new(settings.worker_count(), settings.max_queue()),
+        compute: Compute::new(
+            settings.worker_count(),
+            settings.max_wait(),
+            settings.max_queue(),
+        ),
         shadows,
         audit,
         store,

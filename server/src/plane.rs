@@ -1,9 +1,8 @@
 //! From a request to its answer, whatever service it came through.
 
-use crate::admission::Admission;
+use crate::admission::{Admission, Asker};
 use crate::audit::Audit;
 use crate::compute::{Compute, Next, Steps};
-use crate::deadline::Deadline;
 use crate::journal::{Asked, Journal};
 use crate::meter::Method;
 use crate::registry::{Registry, Served};
@@ -45,17 +44,17 @@ impl Plane {
         &self,
         request: pb::ScoreRequest,
         method: Method,
-        deadline: Deadline,
+        asker: &Asker,
     ) -> Result<pb::ScoreResponse, Refusal> {
         let begun = Instant::now();
-        deadline.check()?;
+        asker.deadline.check()?;
         let claimed = request.frame.as_ref().map_or(0, |frame| frame.row_count);
         self.check_rows("frame.row_count", claimed.into())?;
         let job =
             ScoreJob::try_from(request).map_err(|error| Refusal::fields(vec![error.into()]))?;
         let encoding = job.encoding;
         let render = move |answer: ScoreAnswer| answer.encode(encoding);
-        self.answer(job, (method, begun), deadline, render).await
+        self.answer(job, (method, begun), asker, render).await
     }
 
     /// Resolves and scores a job that came by `method` and was `begun` to be read, and renders its
@@ -64,7 +63,7 @@ impl Plane {
         &self,
         job: ScoreJob,
         (method, begun): (Method, Instant),
-        deadline: Deadline,
+        asker: &Asker,
         render: impl FnOnce(ScoreAnswer) -> T + Send + 'static,
     ) -> Result<T, Refusal> {
         let decoded = Instant::now();
@@ -99,7 +98,7 @@ impl Plane {
             dequeued: None,
             parts: Vec::new(),
         };
-        let answer = self.compute.run(size, deadline, work).await;
+        let answer = self.compute.run(size, asker, work).await;
         if let Err(refusal) = &answer {
             served.meter.refused(method, refusal.code, begun);
         }
@@ -115,14 +114,14 @@ impl Plane {
         served: Arc<Served>,
         frame: Arc<Frame>,
         options: ScoreOptions,
-        deadline: Deadline,
+        asker: &Asker,
     ) -> Result<Scores, Refusal> {
         let size = frame.row_count.saturating_mul(served.weight(&options));
         let work = Alone {
             part: Part::whole(served, frame),
             options,
         };
-        self.compute.run(size, deadline, work).await
+        self.compute.run(size, asker, work).await
     }
 
     /// The cap comes first: nothing is converted beyond it.

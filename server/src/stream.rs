@@ -1,6 +1,6 @@
 //! A stream of requests: answers in order, failures in band, a bounded number of requests ahead.
 
-use crate::admission::{Own, Ticket};
+use crate::admission::{Asker, Ticket};
 use crate::deadline::{self, Deadline};
 use crate::drain::Signal;
 use crate::meter::Method;
@@ -68,13 +68,12 @@ async fn stop_reason(deadline: Deadline, drain: Signal) -> Refusal {
 async fn admitted(
     plane: &Plane,
     request: pb::ScoreRequest,
-    deadline: Deadline,
-    own: &Own,
+    asker: &Asker,
 ) -> Result<Ticketed<pb::ScoreResponse>, Refusal> {
     let rows = request.frame.as_ref().map_or(0, |frame| frame.row_count);
     let rows = u64::try_from(rows).unwrap_or(0);
-    let ticket = plane.admission.admit(own, rows, 0)?;
-    let answer = plane.score(request, Method::StreamScore, deadline).await?;
+    let ticket = plane.admission.admit(&asker.own, rows, 0)?;
+    let answer = plane.score(request, Method::StreamScore, asker).await?;
     Ok((answer, Some(ticket)))
 }
 
@@ -82,12 +81,11 @@ async fn admitted(
 pub(crate) async fn answer(
     plane: Arc<Plane>,
     message: pb::StreamScoreRequest,
-    deadline: Deadline,
-    own: Own,
+    asker: Asker,
 ) -> Ticketed<pb::StreamScoreResponse> {
     let pb::StreamScoreRequest { sequence, request } = message;
     let result = match request {
-        Some(request) => admitted(&plane, request, deadline, &own).await,
+        Some(request) => admitted(&plane, request, &asker).await,
         None => Err(Refusal::fields(vec![cvm::Violation {
             field: "request".to_owned(),
             description: "is required".to_owned(),

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// Time without an idle moment after which a queue is a standing one.
-const STANDING: Duration = Duration::from_millis(100);
+pub(crate) const STANDING: Duration = Duration::from_millis(100);
 /// Requests that may always wait.
 const CROWD: usize = 8;
 /// Weight of one request in the mean of what requests take, and how many times the mean it may count: one

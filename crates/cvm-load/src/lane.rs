@@ -33,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) mode: Mode,
     pub(crate) timeout: Duration,
     pub(crate) count_from: Instant,
+    /// When the last request is due.
+    end: Instant,
     pub(crate) in_flight: AtomicUsize,
     max_in_flight: usize,
     seen: Arc<AtomicU64>,
@@ -62,6 +64,7 @@ impl Shared {
             mode: plan.mode,
             timeout: plan.timeout,
             count_from: begin + plan.warm_up,
+            end: begin + plan.schedule.length,
             in_flight: AtomicUsize::new(0),
             max_in_flight: plan.max_in_flight,
             seen: Arc::clone(&plan.seen),
@@ -99,7 +102,8 @@ impl Shared {
         let rows = self.question(arrival).map_or(0, |question| question.rows);
         if let Some(tally) = self.seconds.get(token) {
             let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
-            tally.add(outcome, rows, now - arrival.due, now - sent);
+            let (from_due, from_sent) = (now - arrival.due, now - sent);
+            tally.add(outcome, rows, from_due, from_sent, now <= self.end);
         }
     }
 

@@ -149,7 +149,8 @@ pub struct Report {
     pub codes: BTreeMap<String, u64>,
     /// An example of each failure.
     pub examples: Vec<String>,
-    /// Right answers per second.
+    /// Right answers per second of those over which requests were due; what comes later does not count, as
+    /// a server that is behind would seem the faster for it.
     pub goodput_per_second: f64,
     /// Latency of right answers from when they were due.
     pub latency_ms: Quantiles,
@@ -184,7 +185,7 @@ impl Report {
                 failed: tally.answered() - tally.right - tally.wrong,
                 latency_ms: (&tally.latency).into(),
             });
-        let goodput_per_second = all.right as f64 / seconds;
+        let goodput_per_second = all.timely as f64 / seconds;
         Report {
             seconds,
             offered: all.answered() + all.withheld,

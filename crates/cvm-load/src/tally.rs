@@ -69,6 +69,8 @@ impl Latencies {
 pub(crate) struct Tally {
     pub(crate) right: u64,
     pub(crate) right_rows: u64,
+    /// Right answers that came before the run's last request was due.
+    pub(crate) timely: u64,
     pub(crate) wrong: u64,
     pub(crate) withheld: u64,
     /// Failures before the server had anything of the request.
@@ -90,12 +92,14 @@ impl Tally {
         rows: usize,
         from_due: Duration,
         from_sent: Duration,
+        in_time: bool,
     ) {
         match outcome {
             Outcome::Right => {
                 self.count(Code::Ok);
                 self.right += 1;
                 self.right_rows += rows as u64;
+                self.timely += u64::from(in_time);
                 self.latency.add(from_due);
                 self.service.add(from_sent);
             }
@@ -141,6 +145,7 @@ impl Tally {
     pub(crate) fn merge(&mut self, other: &Tally) {
         self.right += other.right;
         self.right_rows += other.right_rows;
+        self.timely += other.timely;
         self.wrong += other.wrong;
         self.withheld += other.withheld;
         self.never_sent += other.never_sent;
@@ -172,17 +177,18 @@ mod tests {
         };
         let mut tally = Tally::default();
         for latency in 1..=100 {
-            tally.add(Outcome::Right, 3, ms(latency), ms(1));
+            tally.add(Outcome::Right, 3, ms(latency), ms(1), latency <= 90);
         }
-        tally.add(Outcome::Wrong("x of row 1".to_owned()), 3, ms(500), ms(500));
-        tally.add(failed(Code::ResourceExhausted), 3, ms(7), ms(2));
-        tally.add(failed(Code::Unavailable), 3, ms(7), ms(2));
-        tally.add(Outcome::Withheld, 3, ms(0), ms(0));
+        tally.add(Outcome::Wrong("x of row 1".to_owned()), 3, ms(500), ms(500), true);
+        tally.add(failed(Code::ResourceExhausted), 3, ms(7), ms(2), true);
+        tally.add(failed(Code::Unavailable), 3, ms(7), ms(2), true);
+        tally.add(Outcome::Withheld, 3, ms(0), ms(0), true);
         assert!((tally.latency.quantile_ms(0.99) - 99.0).abs() < 0.1);
         assert!((tally.service.quantile_ms(1.0) - 1.0).abs() < 0.01);
         let one = tally.clone();
         tally.merge(&one);
         assert_eq!((tally.right, tally.right_rows, tally.wrong), (200, 600, 2));
+        assert_eq!(tally.timely, 180);
         assert_eq!((tally.withheld, tally.never_sent), (2, 2));
         assert_eq!(tally.answered(), 2 * 103);
         assert_eq!(tally.codes[Code::ResourceExhausted as usize], 2);

@@ -1,7 +1,7 @@
 //! `POST /v1/models/{model}:score`: the same scoring in JSON, for people with curl.
 
 use super::{Http, refused};
-use crate::admission::Own;
+use crate::admission::{Asker, Own};
 use crate::deadline::Deadline;
 use crate::meter::Method;
 use axum::body::Bytes;
@@ -78,9 +78,12 @@ async fn score(
     };
     // The checks of keys and of the request's id are those of gRPC.
     let job = ScoreJob::try_from(cvm_proto::v1::ScoreRequest::from(job)).map_err(convert)?;
-    let deadline = Deadline::of(headers);
+    let asker = Asker {
+        own: own.clone(),
+        deadline: Deadline::of(headers),
+    };
     let asked = (Method::Http, begun);
-    http.plane.answer(job, asked, deadline, render).await
+    http.plane.answer(job, asked, &asker, render).await
 }
 
 fn convert(error: ConvertError) -> Refusal {

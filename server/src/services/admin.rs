@@ -1,9 +1,9 @@
 //! `cvm.admin.v1.AdminService`: what is served, and its changes.
 
 use super::replay::replay;
-use super::scoring::deadline_of;
+use super::scoring::asker_of;
 use crate::control::{Control, Verb};
-use crate::deadline::Deadline;
+use crate::admission::Asker;
 use crate::plane::Plane;
 use crate::registry::{Deployment, Models, Refused, Served};
 use crate::routing::Change;
@@ -153,8 +153,8 @@ impl AdminService for Admin {
         &self,
         request: Request<pb::DiffModelVersionsRequest>,
     ) -> Result<Response<pb::DiffModelVersionsResponse>, Status> {
-        let deadline = deadline_of(&request);
-        let difference = self.difference(request.into_inner(), deadline).await?;
+        let asker = asker_of(&request);
+        let difference = self.difference(request.into_inner(), &asker).await?;
         Ok(Response::new(difference))
     }
 
@@ -162,8 +162,8 @@ impl AdminService for Admin {
         &self,
         request: Request<pb::ReplayScoreRequest>,
     ) -> Result<Response<pb::ReplayScoreResponse>, Status> {
-        let deadline = deadline_of(&request);
-        let answer = replay(&self.plane, request.into_inner(), deadline).await?;
+        let asker = asker_of(&request);
+        let answer = replay(&self.plane, request.into_inner(), &asker).await?;
         Ok(Response::new(answer))
     }
 }
@@ -173,7 +173,7 @@ impl Admin {
     async fn difference(
         &self,
         request: pb::DiffModelVersionsRequest,
-        deadline: Deadline,
+        asker: &Asker,
     ) -> Result<pb::DiffModelVersionsResponse, Refusal> {
         let pb::DiffModelVersionsRequest {
             base,
@@ -200,7 +200,7 @@ impl Admin {
         let [base, candidate] = versions;
         let score = |served: &Arc<Served>| {
             let (served, frame) = (Arc::clone(served), Arc::clone(&frame));
-            self.plane.scores(served, frame, options.clone(), deadline)
+            self.plane.scores(served, frame, options.clone(), asker)
         };
         let (base_scores, scores) = (score(&base).await?, score(&candidate).await?);
         Ok(difference_of(&base, base_scores, &candidate, scores))

@@ -1,9 +1,8 @@
 //! `inference.GRPCInferenceService`: the Open Inference Protocol with Triton's extensions.
 
-use super::scoring::{deadline_of, own_of};
-use crate::admission::Own;
+use super::scoring::asker_of;
+use crate::admission::Asker;
 use crate::control::{Control, Verb};
-use crate::deadline::Deadline;
 use crate::drain::Signal;
 use crate::health::Readiness;
 use crate::meter::{Method, Tally};
@@ -86,12 +85,12 @@ impl GrpcInferenceService for Inference {
         &self,
         request: Request<oip::ModelInferRequest>,
     ) -> Result<Response<oip::ModelInferResponse>, Status> {
-        let deadline = deadline_of(&request);
+        let asker = asker_of(&request);
         let answer = infer(
             &self.plane,
             request.into_inner(),
             Method::ModelInfer,
-            deadline,
+            &asker,
         )
         .await?;
         Ok(Response::new(answer))
@@ -103,9 +102,9 @@ impl GrpcInferenceService for Inference {
         &self,
         request: Request<Streaming<oip::ModelInferRequest>>,
     ) -> Result<Response<Self::ModelStreamInferStream>, Status> {
-        let deadline = deadline_of(&request);
-        let (plane, own) = (Arc::clone(&self.plane), own_of(&request));
-        let one = move |message| in_band(Arc::clone(&plane), message, deadline, own.clone());
+        let (plane, asker) = (Arc::clone(&self.plane), asker_of(&request));
+        let deadline = asker.deadline;
+        let one = move |message| in_band(Arc::clone(&plane), message, asker.clone());
         let stream = answers(request.into_inner(), deadline, self.drain.clone(), one);
         Ok(Response::new(stream.boxed()))
     }
@@ -259,30 +258,29 @@ async fn infer(
     plane: &Plane,
     request: oip::ModelInferRequest,
     method: Method,
-    deadline: Deadline,
+    asker: &Asker,
 ) -> Result<oip::ModelInferResponse, Refusal> {
     let begun = Instant::now();
-    deadline.check()?;
+    asker.deadline.check()?;
     let first = request.inputs.first();
     let claimed = first.and_then(|input| input.shape.first()).copied();
     plane.check_rows("inputs[0].shape", claimed.unwrap_or(0))?;
     let (job, render) = InferJob::try_from(request).map_err(refused)?.split();
-    plane.answer(job, (method, begun), deadline, render).await
+    plane.answer(job, (method, begun), asker, render).await
 }
 
 /// The answer to one request of a stream; a failure is told in band and carries the request's id.
 async fn in_band(
     plane: Arc<Plane>,
     request: oip::ModelInferRequest,
-    deadline: Deadline,
-    own: Own,
+    asker: Asker,
 ) -> Ticketed<oip::ModelStreamInferResponse> {
     let id = request.id.clone();
     let shape = request.inputs.first().and_then(|input| input.shape.first());
     let rows = shape.and_then(|rows| u64::try_from(*rows).ok());
-    let (answer, ticket) = match plane.admission.admit(&own, rows.unwrap_or(0), 0) {
+    let (answer, ticket) = match plane.admission.admit(&asker.own, rows.unwrap_or(0), 0) {
         Ok(ticket) => {
-            let answer = infer(&plane, request, Method::ModelStreamInfer, deadline).await;
+            let answer = infer(&plane, request, Method::ModelStreamInfer, &asker).await;
             (answer, Some(ticket))
         }
         Err(refusal) => (Err(refusal), None),

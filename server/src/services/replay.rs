@@ -1,6 +1,6 @@
 //! `ReplayScore`: a prediction computed again by the version that made it.
 
-use crate::deadline::Deadline;
+use crate::admission::Asker;
 use crate::plane::Plane;
 use crate::registry::{Registry, Served};
 use crate::work::column;
@@ -22,7 +22,7 @@ struct Prediction {
 pub(super) async fn replay(
     plane: &Plane,
     request: pb::ReplayScoreRequest,
-    deadline: Deadline,
+    asker: &Asker,
 ) -> Result<pb::ReplayScoreResponse, Refusal> {
     let claimed = request.frame.as_ref().map_or(0, |frame| frame.row_count);
     plane.check_rows("frame.row_count", claimed.into())?;
@@ -35,7 +35,7 @@ pub(super) async fn replay(
     let rows = i64::try_from(frame.row_count).unwrap_or(i64::MAX);
     plane.check_rows("record", rows)?;
     let served = found(&plane.registry, &fingerprint)?;
-    let scores = plane.scores(Arc::clone(&served), Arc::new(frame), options, deadline);
+    let scores = plane.scores(Arc::clone(&served), Arc::new(frame), options, asker);
     let scores = scores.await?;
     let replay = expected.map_or_else(Replay::default, |expected| expected.compare(&scores));
     Ok(response(&served, scores, replay))

@@ -1,6 +1,6 @@
 //! `cvm.v1.ScoringService`.
 
-use crate::admission::Own;
+use crate::admission::{Asker, Own};
 use crate::deadline::Deadline;
 use crate::drain::Signal;
 use crate::meter::Method;
@@ -25,9 +25,9 @@ impl ScoringService for Scoring {
         &self,
         request: Request<pb::ScoreRequest>,
     ) -> Result<Response<pb::ScoreResponse>, Status> {
-        let deadline = deadline_of(&request);
+        let asker = asker_of(&request);
         let request = request.into_inner();
-        let answer = self.plane.score(request, Method::Score, deadline).await?;
+        let answer = self.plane.score(request, Method::Score, &asker).await?;
         Ok(Response::new(answer))
     }
 
@@ -37,22 +37,19 @@ impl ScoringService for Scoring {
         &self,
         request: Request<Streaming<pb::StreamScoreRequest>>,
     ) -> Result<Response<Self::StreamScoreStream>, Status> {
-        let deadline = deadline_of(&request);
-        let (plane, own) = (Arc::clone(&self.plane), own_of(&request));
-        let one = move |message| answer(Arc::clone(&plane), message, deadline, own.clone());
+        let (plane, asker) = (Arc::clone(&self.plane), asker_of(&request));
+        let deadline = asker.deadline;
+        let one = move |message| answer(Arc::clone(&plane), message, asker.clone());
         let stream = answers(request.into_inner(), deadline, self.drain.clone(), one);
         Ok(Response::new(stream.boxed()))
     }
 }
 
-/// What the request's connection has in flight, as `api` left it with the request.
-pub(super) fn own_of<T>(request: &Request<T>) -> Own {
-    let found = request.extensions().get::<Own>();
-    found.cloned().unwrap_or_default()
-}
-
-/// The deadline that `api` left with the request.
-pub(super) fn deadline_of<T>(request: &Request<T>) -> Deadline {
-    let found = request.extensions().get::<Deadline>();
-    found.copied().unwrap_or(Deadline(None))
+/// Who asks, as `api` left it with the request.
+pub(super) fn asker_of<T>(request: &Request<T>) -> Asker {
+    let found = request.extensions().get::<Asker>();
+    found.cloned().unwrap_or_else(|| Asker {
+        own: Own::default(),
+        deadline: Deadline(None),
+    })
 }
