@@ -22,7 +22,7 @@ use process::{Cpu, Fallible};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -108,13 +108,14 @@ fn case(name: &'static str, id: &str, model: cvm::Model, rows: usize) -> Fallibl
     })
 }
 
-/// What a run showed, and the server's processor time for each right answer.
+/// What a run showed, the server's processor time for each right answer, and how busy this process was
+/// with asking: near one processor, what it shows is how fast it asks.
 async fn offer(
     server: &Server,
     case: &Case,
     rate: f64,
     length: Duration,
-) -> Fallible<(Report, f64)> {
+) -> Fallible<(Report, [f64; 2])> {
     let schedule = Schedule::constant(rate, length);
     let target = Target::plain(&server.address);
     let plan = Plan {
@@ -122,20 +123,24 @@ async fn offer(
         health_every: Some(Duration::from_millis(20)),
         ..Plan::new(target, Arc::clone(&case.oracle), case.mix.clone(), schedule)
     };
-    let before = Cpu::of(server.child.id())?;
+    let both = || Fallible::Ok([Cpu::of(server.child.id())?, Cpu::of(std::process::id())?]);
+    let (before, begun) = (both()?, Instant::now());
     let report = run(&plan, |_| ()).await?;
-    let spent = Cpu::of(server.child.id())?.since(before);
+    let seconds = begun.elapsed().as_secs_f64();
+    let [after, own] = both()?;
+    let spent = after.since(before[0]);
+    let busy = own.since(before[1]).each(seconds * 1e6).all_us;
     if report.wrong > 0 {
         return Err(format!("wrong answers: {report}").into());
     }
     let each = spent.each(report.right as f64).all_us;
-    Ok((report, each))
+    Ok((report, [each, busy]))
 }
 
-fn line(what: &str, rate: f64, report: &Report, cpu_us: f64) {
+fn line(what: &str, rate: f64, report: &Report, [cpu_us, busy]: [f64; 2]) {
     let health = report.health.clone().unwrap_or_default();
     println!(
-        "{what:<12} {rate:>8.0} {:>8.0} {:>8} {:>7.2} {:>7.2} {:>8.2} {:>7.2} {:>6}/{} {cpu_us:>8.1}",
+        "{what:<12} {rate:>8.0} {:>8.0} {:>8} {:>7.2} {:>7.2} {:>8.2} {:>7.2} {:>6}/{} {cpu_us:>8.1} {busy:>7.2}",
         report.goodput_per_second,
         report.offered - report.right,
         report.latency_ms.p50,
@@ -151,9 +156,9 @@ async fn overload(folder: &TempDir, case: &Case, length: Duration) -> Fallible<(
     let server = Server::start(folder)?;
     println!("\n{}", case.name);
     println!(
-        "what          offered  right/s  refused  p50 ms  p99 ms  refused  health    not/asked   CPU us"
+        "what          offered  right/s  refused  p50 ms  p99 ms  refused  health    not/asked   CPU us  asker"
     );
-    println!("                        p99 ms  p99 ms              per right");
+    println!("                        p99 ms  p99 ms              per right   busy");
     let (mut sustained, mut peak, mut rate) = (0.0_f64, 0.0_f64, 250.0);
     offer(&server, case, rate, Duration::from_millis(500)).await?;
     // Up to where two steps brought no more.

@@ -8,7 +8,7 @@
 //! than being read.
 
 use crate::admission::Own;
-use crate::turn::STANDING;
+use crate::turn::{MEMORY, STANDING};
 use crate::work::BLOCK_ROWS;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -21,8 +21,6 @@ const CROWD: usize = 4;
 /// Weight of one block in the mean pace, and how many times the mean it may count.
 const WEIGHT: f64 = 1.0 / 16.0;
 const MOST_TIMES: f64 = 8.0;
-/// Time after a refusal in which a queue is not taken for a passing one.
-const MEMORY: Duration = Duration::from_secs(1);
 /// What a row that counts as one takes before any was seen, in seconds.
 const UNSEEN_S: f64 = 1e-6;
 
@@ -95,14 +93,15 @@ impl Backlog {
     pub(crate) fn join(&self, own: &Own, rows: usize) -> Result<Place<'_>, String> {
         let mut state = self.state();
         if state.waiting >= MAX_WAITING {
-            return Err(format!(
-                "{MAX_WAITING} large requests are waiting already"
-            ));
+            return Err(format!("{MAX_WAITING} large requests are waiting already"));
         }
         if state.waiting == 0 {
             state.standing = Instant::now();
         }
-        if let Some(wait) = self.limit.and_then(|limit| self.too_long(&state, own, rows, limit)) {
+        if let Some(wait) = self
+            .limit
+            .and_then(|limit| self.too_long(&state, own, rows, limit))
+        {
             state.refused = Some(Instant::now());
             let ms = wait.as_millis();
             return Err(format!("it would have to wait for about {ms} ms"));
@@ -121,7 +120,8 @@ impl Backlog {
     /// What a newcomer would wait, if that is more than it should.
     fn too_long(&self, state: &State, own: &Own, rows: usize, limit: Duration) -> Option<Duration> {
         let is_crowd = state.waiting >= CROWD * self.threads;
-        let has_its_share = (own.waiting().load(Ordering::Relaxed) + 1) * state.callers >= state.waiting;
+        let has_its_share =
+            (own.waiting().load(Ordering::Relaxed) + 1) * state.callers >= state.waiting;
         let wait_s = state.rows as f64 * state.row_s;
         // Its own rows have one thread.
         let own_s = rows as f64 * state.row_s * self.threads as f64;
@@ -132,8 +132,7 @@ impl Backlog {
 }
 
 impl State {
-    /// Whether there is more to do than can be done: for a while already, or a moment ago. A load that
-    /// is just too much empties its queue now and then.
+    /// Whether there is more to do than can be done: for a while already, or a moment ago.
     fn is_standing(&self) -> bool {
         let lately = self.refused.is_some_and(|at| at.elapsed() < MEMORY);
         lately || self.standing.elapsed() > STANDING

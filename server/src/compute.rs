@@ -2,8 +2,10 @@
 //! rows at a time, so that they take turns and a caller that is gone or late costs one block.
 
 use crate::admission::Asker;
+use crate::background::{Background, Niceness};
 use crate::backlog::Backlog;
 use cvm_proto::{Reason, Refusal};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -48,22 +50,28 @@ pub(crate) struct Compute {
     /// How long a request may wait for its first turn.
     patience: Duration,
     shed: AtomicU64,
+    /// Threads for what may wait.
+    spare: Background,
 }
 
 impl Compute {
     /// Threads whose newcomers are refused when they would wait longer than `max_wait`, and whoever got
     /// no turn in `patience`.
+    ///
+    /// # Errors
+    /// Threads for what may wait cannot be had.
     pub(crate) fn new(
         thread_count: usize,
         max_wait: Option<Duration>,
         patience: Duration,
-    ) -> Compute {
-        Compute {
+    ) -> io::Result<Compute> {
+        Ok(Compute {
             threads: Arc::new(Semaphore::new(thread_count)),
             backlog: Backlog::new(thread_count, max_wait),
             patience,
             shed: AtomicU64::new(0),
-        }
+            spare: Background::new("cvm-spare", thread_count, Niceness::Spare)?,
+        })
     }
 
     /// Does `work` on what counts as `row_count` rows; a panic in it is an `INTERNAL` refusal. Between two steps others
@@ -124,8 +132,21 @@ impl Compute {
         self.shed.load(Ordering::Relaxed)
     }
 
+    /// Does `work` when no request wants the thread; nothing if it panicked.
+    pub(crate) async fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let permit = self.spare().await;
+        let done = self.spare.run(move || {
+            let _permit = permit;
+            work()
+        });
+        done.await.ok()
+    }
+
     /// A thread that nobody else wants.
-    pub(crate) async fn spare(&self) -> OwnedSemaphorePermit {
+    async fn spare(&self) -> OwnedSemaphorePermit {
         loop {
             if self.backlog.waiting() == 0
                 && let Ok(permit) = Arc::clone(&self.threads).try_acquire_owned()
@@ -177,7 +198,7 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(60);
 
     fn compute(patience: Duration) -> Compute {
-        Compute::new(1, None, patience)
+        Compute::new(1, None, patience).unwrap()
     }
 
     /// One who waits for ever, or that long.
@@ -281,11 +302,17 @@ mod tests {
         let compute = compute(PATIENCE);
         for rows in [1, INLINE_ROWS + 1] {
             let work = || -> Result<(), Refusal> { panic!("on purpose") };
-            let error = compute.run(rows, &asker(None), Once(work)).await.unwrap_err();
+            let error = compute
+                .run(rows, &asker(None), Once(work))
+                .await
+                .unwrap_err();
             assert_eq!(error.code, Code::Internal);
         }
         let seven = Once(|| Ok(7));
-        assert_eq!(compute.run(INLINE_ROWS + 1, &asker(None), seven).await, Ok(7));
+        assert_eq!(
+            compute.run(INLINE_ROWS + 1, &asker(None), seven).await,
+            Ok(7)
+        );
     }
 
     #[tokio::test]
@@ -320,13 +347,12 @@ mod tests {
         let work = || -> Result<(), Refusal> { panic!("its time is over") };
         let error = compute.run(INLINE_ROWS + 1, &asker(None), Once(work)).await;
         assert_eq!(error.unwrap_err().code, Code::ResourceExhausted);
-        assert_eq!(
-            (compute.shed_count(), compute.backlog.waiting()),
-            (1, 0)
-        );
+        assert_eq!((compute.shed_count(), compute.backlog.waiting()), (1, 0));
         drop(busy);
         assert_eq!(
-            compute.run(INLINE_ROWS + 1, &asker(None), Once(|| Ok(7))).await,
+            compute
+                .run(INLINE_ROWS + 1, &asker(None), Once(|| Ok(7)))
+                .await,
             Ok(7)
         );
         // Whoever has begun is not turned away, however long it takes.

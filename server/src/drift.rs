@@ -192,15 +192,10 @@ pub(crate) async fn run(plane: Arc<Plane>) {
             };
             let mut rest = inner.take();
             while !rest.is_empty() {
-                let permit = plane.compute.spare().await;
                 let served = Arc::clone(served);
-                let done = tokio::task::spawn_blocking(move || {
-                    let _permit = permit;
-                    step(&served, rest)
-                });
-                match done.await {
-                    Ok(left) => rest = left,
-                    Err(_) => {
+                match plane.compute.aside(move || step(&served, rest)).await {
+                    Some(left) => rest = left,
+                    None => {
                         tracing::error!("looking at drift panicked; its rows are left out");
                         break;
                     }

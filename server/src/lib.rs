@@ -19,6 +19,7 @@
 mod admission;
 mod api;
 mod audit;
+mod background;
 mod backlog;
 mod calls;
 mod cancelled;

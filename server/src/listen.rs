@@ -3,6 +3,7 @@
 use crate::admission::{Admission, Own};
 use crate::api::{Api, Shared};
 use crate::audit::Audit;
+use crate::background::{Background, Niceness};
 use crate::calls::Calls;
 use crate::compute::Compute;
 use crate::connection::Limits;
@@ -126,7 +127,7 @@ pub async fn run(
     let keeper = Keeper::new(&settings, &secrets, &store, &registry)?;
     let (shadows, queue) = shadow::shadows();
     let plane = plane(&settings, &secrets, registry, shadows, audit.clone(), store);
-    let plane = Arc::new(plane);
+    let plane = Arc::new(plane.map_err(RunError::Worker)?);
     let aside = tokio::spawn(aside(queue, Arc::clone(&plane)));
     let (drain, draining) = signal();
     let (cut, cutting) = signal();
@@ -219,22 +220,22 @@ fn plane(
     shadows: Shadows,
     audit: Audit,
     store: Store,
-) -> Plane {
-    Plane {
+) -> io::Result<Plane> {
+    Ok(Plane {
         registry,
         admission: Admission::new(rows(settings.max_rows_in_flight), settings.max_wait()),
         compute: Compute::new(
             settings.worker_count(),
             settings.max_wait(),
             settings.max_queue(),
-        ),
+        )?,
         shadows,
         audit,
         store,
         trust: secrets.trust.clone(),
         journal: secrets.journal.clone(),
         max_rows: rows(settings.max_rows),
-    }
+    })
 }
 
 fn rows(count: u32) -> usize {
@@ -434,6 +435,7 @@ struct Keeper {
     interval: Duration,
     every: Every,
     secrets: Secrets,
+    loading: Background,
 }
 
 impl Keeper {
@@ -451,6 +453,8 @@ impl Keeper {
             interval: settings.poll_interval(),
             every: Every(settings.drift_every),
             secrets: secrets.clone(),
+            loading: Background::new("cvm-loading", 1, Niceness::Loading)
+                .map_err(RunError::Worker)?,
         })
     }
 
@@ -460,7 +464,7 @@ impl Keeper {
         self.store.looked().await;
         let (trust, store) = (self.secrets.trust.clone(), self.store.clone());
         let (path, every, registry) = (self.path.clone(), self.every, Arc::clone(&self.registry));
-        let first = tokio::task::spawn_blocking(move || {
+        let first = self.loading.run(move || {
             let mut folder = Folder::new(path, trust, every, store);
             folder.look(&registry);
             if registry.snapshot().is_empty() {
@@ -484,7 +488,7 @@ impl Keeper {
                 Some(command) = commands.recv() => Some(command),
             };
             let (registry, secrets) = (Arc::clone(&self.registry), self.secrets.clone());
-            let look = tokio::task::spawn_blocking(move || {
+            let look = self.loading.run(move || {
                 secrets.look();
                 match command {
                     None => folder.look(&registry),

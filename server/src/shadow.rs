@@ -211,16 +211,14 @@ pub(crate) async fn run(mut queue: mpsc::Receiver<Job>, plane: Arc<Plane>) {
         let weights = job.shadows.iter().map(|s| s.served.weight(&job.options));
         let size = (BLOCK_ROWS / weights.max().unwrap_or(1)).max(1);
         for start in (0..rows).step_by(size) {
-            let permit = plane.compute.spare().await;
             let job = Arc::clone(&job);
-            let done = tokio::task::spawn_blocking(move || {
-                let _permit = permit;
+            let done = plane.compute.aside(move || {
                 let block = start..rows.min(start + size);
                 for shadow in &job.shadows {
                     shadow.step(&job, block.clone());
                 }
             });
-            if done.await.is_err() {
+            if done.await.is_none() {
                 tracing::error!("scoring a shadow panicked; its batch is left out");
                 break;
             }

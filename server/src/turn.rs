@@ -6,15 +6,19 @@
 //! no sign of too much: a burst makes one too, and ends; a thread that gets no processor makes a few wait
 //! whom refusing does not help. So a crowd is asked for as well, and a tenth of a second without an idle
 //! moment, the interval over which CoDel (RFC 8289, section 4.3) tells a standing queue from a passing one.
-//! And no connection pays for another: one with fewer waiting than the average is let in.
+//! And no connection pays for another: each has an equal part of the room, by how many asked in the last
+//! round, and only who has its part is refused.
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// Time without an idle moment after which a queue is a standing one.
 pub(crate) const STANDING: Duration = Duration::from_millis(100);
+/// Time after a refusal in which a queue is not taken for a passing one: a load that is just too much
+/// empties its queue now and then.
+pub(crate) const MEMORY: Duration = Duration::from_secs(1);
 /// Requests that may always wait.
 const CROWD: usize = 8;
 /// Weight of one request in the mean of what requests take, and how many times the mean it may count: one
@@ -26,9 +30,12 @@ const UNSEEN_S: f64 = 20e-6;
 
 thread_local! {
     static IDLE: Cell<Option<Instant>> = const { Cell::new(None) };
+    static REFUSED: Cell<Option<Instant>> = const { Cell::new(None) };
     static WAITING: Cell<usize> = const { Cell::new(0) };
-    /// Connections with a request among them.
-    static LINES: Cell<usize> = const { Cell::new(0) };
+    /// The round, which ends when nobody waits; connections that asked in this one, and in the last.
+    static ROUND: Cell<u64> = const { Cell::new(1) };
+    static ASKED: Cell<usize> = const { Cell::new(0) };
+    static ASKED_BEFORE: Cell<usize> = const { Cell::new(0) };
     static MEAN_S: Cell<f64> = const { Cell::new(UNSEEN_S) };
 }
 
@@ -39,7 +46,24 @@ pub(crate) fn idle() {
 
 /// How many requests of one connection wait for their turn.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Line(Arc<AtomicUsize>);
+pub(crate) struct Line(Arc<Asked>);
+
+#[derive(Debug, Default)]
+struct Asked {
+    waiting: AtomicUsize,
+    /// The round in which it last asked.
+    round: AtomicU64,
+}
+
+impl Line {
+    /// Counts the connection among those of this round; how many they are.
+    fn ask(&self) -> usize {
+        if self.0.round.swap(ROUND.get(), Ordering::Relaxed) != ROUND.get() {
+            ASKED.set(ASKED.get() + 1);
+        }
+        ASKED.get().max(ASKED_BEFORE.get())
+    }
+}
 
 /// A request that waits for its turn on this thread.
 #[derive(Debug)]
@@ -53,20 +77,26 @@ impl Waiting {
     /// A place in the queue for a request of a connection, unless it is likely to mean a wait of more than
     /// `limit`.
     pub(crate) fn join(limit: Option<Duration>, line: &Line) -> Option<Waiting> {
-        let before = WAITING.get();
-        let has_its_share = (line.0.load(Ordering::Relaxed) + 1) * LINES.get() >= before;
+        let (before, lines) = (WAITING.get(), line.ask());
         let full = |limit: Duration| {
-            let standing = || IDLE.get().is_some_and(|idle| idle.elapsed() > STANDING);
-            let wait_s = before as f64 * MEAN_S.get();
-            before >= CROWD && has_its_share && wait_s > limit.as_secs_f64() && standing()
+            let lately = || REFUSED.get().is_some_and(|at| at.elapsed() < MEMORY);
+            let busy = || IDLE.get().is_some_and(|idle| idle.elapsed() > STANDING);
+            let standing = || lately() || busy();
+            // It has waited about as long to be read as it will for its turn.
+            let room = limit.as_secs_f64() / 2.0 / MEAN_S.get();
+            // Its part, or where that is less than one, whoever comes first.
+            let taken = match lines as f64 <= room {
+                true => line.0.waiting.load(Ordering::Relaxed) * lines,
+                false => before,
+            };
+            before >= CROWD && taken as f64 >= room && standing()
         };
         if limit.is_some_and(full) {
+            REFUSED.set(Some(Instant::now()));
             return None;
         }
         WAITING.set(before + 1);
-        if line.0.fetch_add(1, Ordering::Relaxed) == 0 {
-            LINES.set(LINES.get() + 1);
-        }
+        line.0.waiting.fetch_add(1, Ordering::Relaxed);
         Some(Waiting(line.clone()))
     }
 
@@ -79,9 +109,12 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         // Connections stay on their thread, so a request leaves the queue it joined.
-        WAITING.set(WAITING.get().saturating_sub(1));
-        if self.0.0.fetch_sub(1, Ordering::Relaxed) == 1 {
-            LINES.set(LINES.get().saturating_sub(1));
+        let left = WAITING.get().saturating_sub(1);
+        WAITING.set(left);
+        self.0.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        if left == 0 {
+            ROUND.set(ROUND.get() + 1);
+            ASKED_BEFORE.set(ASKED.take());
         }
     }
 }
@@ -97,7 +130,7 @@ impl Turn {
 
 #[cfg(test)]
 mod tests {
-    use super::{CROWD, LINES, Line, MEAN_S, STANDING, WAITING, Waiting, idle};
+    use super::{ASKED, CROWD, Line, MEAN_S, STANDING, WAITING, Waiting, idle};
     use std::time::Duration;
 
     const LIMIT: Option<Duration> = Some(Duration::from_millis(10));
@@ -130,13 +163,18 @@ mod tests {
             "up to its share: {more:?}"
         );
         drop((modest, more));
+        MEAN_S.set(0.000_2);
+        assert!(join().is_some(), "8 of 0.2 ms each, of two connections");
         MEAN_S.set(0.001);
-        assert!(join().is_some(), "8 of 1 ms each");
+        assert!(join().is_none(), "more than half of what fits");
+        let many: Vec<_> = (0..20).map(|_| Line::default()).collect();
+        let each = many.iter().filter_map(|line| Waiting::join(LIMIT, line));
+        assert_eq!(each.collect::<Vec<_>>().len(), 3, "no room for one of each");
         MEAN_S.set(0.1);
         crowd.pop();
         assert!(join().is_some(), "few wait");
         drop(crowd);
-        assert_eq!((WAITING.get(), LINES.get()), (0, 0));
+        assert_eq!((WAITING.get(), ASKED.get()), (0, 0));
     }
 
     #[test]

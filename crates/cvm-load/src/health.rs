@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use tokio::task::{JoinError, JoinSet};
 use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -44,44 +45,72 @@ impl Probe {
     }
 }
 
+/// Asks whenever it is due, whether or not the last question is answered: one that waited for the other
+/// would be late by all that were slow before it.
 async fn ask(target: Target, every: Duration, stop: &AtomicBool) -> HealthReport {
-    let (mut latencies, mut failed, mut last_failure) = (Latencies::default(), 0, None);
-    let mut channel = None;
-    let mut due = Instant::now();
+    let mut seen = Seen::default();
+    let mut open = None;
+    let mut asked = JoinSet::new();
+    let mut ticks = tokio::time::interval(every);
     while !stop.load(Ordering::Relaxed) {
-        match tokio::time::timeout(PATIENCE, check(&target, &mut channel)).await {
-            Ok(Ok(())) => latencies.add(due.elapsed()),
-            Ok(Err(why)) => {
-                failed += 1;
-                last_failure = Some(why);
-            }
-            Err(_) => {
-                failed += 1;
-                last_failure = Some("no answer in time".to_owned());
+        let due = ticks.tick().await.into_std();
+        while let Some(answer) = asked.try_join_next() {
+            seen.add(answer);
+        }
+        if open.is_none() {
+            match target.connect().await {
+                Ok(channel) => open = Some(channel),
+                Err(why) => seen.fail(why),
             }
         }
-        due += every;
-        tokio::time::sleep(due.saturating_duration_since(Instant::now())).await;
+        if let Some(channel) = &open {
+            asked.spawn(check(channel.clone(), due));
+        }
+    }
+    while let Some(answer) = asked.join_next().await {
+        seen.add(answer);
     }
     HealthReport {
-        answered: latencies.count(),
-        failed,
-        last_failure,
-        latency_ms: (&latencies).into(),
+        answered: seen.latencies.count(),
+        failed: seen.failed,
+        last_failure: seen.last_failure,
+        latency_ms: (&seen.latencies).into(),
     }
 }
 
-async fn check(target: &Target, channel: &mut Option<Channel>) -> Result<(), String> {
-    let open = match channel.take() {
-        Some(open) => open,
-        None => target.connect().await?,
+/// The answers so far.
+#[derive(Default)]
+struct Seen {
+    latencies: Latencies,
+    failed: u64,
+    last_failure: Option<String>,
+}
+
+impl Seen {
+    fn add(&mut self, answer: Result<Result<Duration, String>, JoinError>) {
+        match answer.unwrap_or_else(|lost| Err(lost.to_string())) {
+            Ok(time) => self.latencies.add(time),
+            Err(why) => self.fail(why),
+        }
+    }
+
+    fn fail(&mut self, why: String) {
+        self.failed += 1;
+        self.last_failure = Some(why);
+    }
+}
+
+/// The time from when it was due to the answer. The channel connects anew by itself.
+async fn check(channel: Channel, due: Instant) -> Result<Duration, String> {
+    let ask = async {
+        let request = HealthCheckRequest::default();
+        HealthClient::new(channel).check(request).await
     };
-    let request = HealthCheckRequest::default();
-    let answer = HealthClient::new(open.clone()).check(request).await;
+    let answer = tokio::time::timeout(PATIENCE, ask).await;
+    let answer = answer.map_err(|_| "no answer in time".to_owned())?;
     let answer = answer.map_err(|status| format!("{:?}: {}", status.code(), status.message()))?;
-    *channel = Some(open);
     match answer.into_inner().status() {
-        ServingStatus::Serving => Ok(()),
+        ServingStatus::Serving => Ok(due.elapsed()),
         other => Err(other.as_str_name().to_owned()),
     }
 }

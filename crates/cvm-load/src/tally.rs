@@ -179,7 +179,13 @@ mod tests {
         for latency in 1..=100 {
             tally.add(Outcome::Right, 3, ms(latency), ms(1), latency <= 90);
         }
-        tally.add(Outcome::Wrong("x of row 1".to_owned()), 3, ms(500), ms(500), true);
+        tally.add(
+            Outcome::Wrong("x of row 1".to_owned()),
+            3,
+            ms(500),
+            ms(500),
+            true,
+        );
         tally.add(failed(Code::ResourceExhausted), 3, ms(7), ms(2), true);
         tally.add(failed(Code::Unavailable), 3, ms(7), ms(2), true);
         tally.add(Outcome::Withheld, 3, ms(0), ms(0), true);

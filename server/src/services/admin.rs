@@ -2,8 +2,8 @@
 
 use super::replay::replay;
 use super::scoring::asker_of;
-use crate::control::{Control, Verb};
 use crate::admission::Asker;
+use crate::control::{Control, Verb};
 use crate::plane::Plane;
 use crate::registry::{Deployment, Models, Refused, Served};
 use crate::routing::Change;
