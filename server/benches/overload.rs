@@ -40,11 +40,12 @@ struct Server {
 }
 
 impl Server {
-    fn start(folder: &TempDir) -> Fallible<Server> {
+    fn start(folder: &TempDir, further: &[&str]) -> Fallible<Server> {
         let mut child = command()
             .args(["--listen", "127.0.0.1:0", "--workers", "1"])
             .args(["--max-connections", "20000", "--models"])
             .arg(folder.path())
+            .args(further)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()?;
@@ -92,6 +93,8 @@ struct Case {
     name: &'static str,
     oracle: Arc<Oracle>,
     mix: Mix,
+    /// Flags of the server: large requests wait up to a second unless told otherwise.
+    further: &'static [&'static str],
 }
 
 fn case(name: &'static str, id: &str, model: cvm::Model, rows: usize) -> Fallible<Case> {
@@ -105,6 +108,11 @@ fn case(name: &'static str, id: &str, model: cvm::Model, rows: usize) -> Fallibl
         name,
         oracle: Arc::new(oracle),
         mix,
+        further: if rows == 1_000 {
+            &["--max-queue-ms", "10"]
+        } else {
+            &[]
+        },
     })
 }
 
@@ -153,7 +161,7 @@ fn line(what: &str, rate: f64, report: &Report, [cpu_us, busy]: [f64; 2]) {
 }
 
 async fn overload(folder: &TempDir, case: &Case, length: Duration) -> Fallible<()> {
-    let server = Server::start(folder)?;
+    let server = Server::start(folder, case.further)?;
     println!("\n{}", case.name);
     println!(
         "what          offered  right/s  refused  p50 ms  p99 ms  refused  health    not/asked   CPU us  asker"
@@ -217,7 +225,7 @@ fn judge(what: &str, value: f64, met: bool) {
 
 /// HTTP/2 connections that were opened and are silent.
 async fn idle(folder: &TempDir) -> Fallible<()> {
-    let server = Server::start(folder)?;
+    let server = Server::start(folder, &[])?;
     let before = server.memory_mib()?;
     let mut open = Vec::with_capacity(IDLE_CONNECTIONS);
     for _ in 0..IDLE_CONNECTIONS {
@@ -251,7 +259,11 @@ async fn all() -> Fallible<()> {
         ("CLV, one row", "retail", 1),
         ("churn (500 trees of 64 leaves), one row", "churn", 1),
         ("churn (500 trees of 64 leaves), 64 rows", "churn", 64),
-        ("churn (500 trees of 64 leaves), 1000 rows", "churn", 1_000),
+        (
+            "churn (500 trees of 64 leaves), 1000 rows, --max-queue-ms 10",
+            "churn",
+            1_000,
+        ),
     ] {
         if !name.contains(&asked) {
             continue;

@@ -54,6 +54,8 @@ impl Own {
 pub(crate) struct Asker {
     pub(crate) own: Own,
     pub(crate) deadline: Deadline,
+    /// A stream is read no faster than it is answered, so its messages may wait for one another.
+    pub(crate) streams: bool,
 }
 
 /// Leave to work on rows; they count until it is dropped.

@@ -222,6 +222,7 @@ impl Api {
                 request.extensions_mut().insert(Asker {
                     own: own.clone(),
                     deadline,
+                    streams: false,
                 });
                 let about_models = place < METHODS.len() && access != Access::Open;
                 match about_models && !self.ready.looked.is_given() {

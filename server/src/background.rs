@@ -1,21 +1,13 @@
 //! Threads for what may wait: the system gives them what serving leaves of the processors.
 //!
 //! Loading takes its time whenever a file comes, and drift and shadows have work as long as requests come. On
-//! threads like any other they would take turns of several milliseconds with those that serve.
+//! threads like any other they would take turns of several milliseconds with those that serve. A nicer
+//! thread (`nice`) gets fewer turns, not shorter ones; of the policy `SCHED_IDLE` the system takes the processor
+//! whenever another wants it (sched(7)), and on a machine that is wholly busy leaves it a three-hundredth.
 
 use std::io;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
-
-/// Priority of a thread, as POSIX `nice` counts it: nine steps are about an eighth of the weight.
-#[derive(Debug, Clone, Copy)]
-#[repr(i32)]
-pub(crate) enum Niceness {
-    /// A tenth of what a serving thread gets of a processor that both want.
-    Loading = 10,
-    /// Next to nothing.
-    Spare = 19,
-}
 
 /// A bounded number of such threads, started when there is work.
 #[derive(Debug)]
@@ -24,11 +16,11 @@ pub(crate) struct Background(Option<Runtime>);
 impl Background {
     /// # Errors
     /// The runtime cannot be made.
-    pub(crate) fn new(name: &str, threads: usize, niceness: Niceness) -> io::Result<Background> {
+    pub(crate) fn new(name: &str, threads: usize) -> io::Result<Background> {
         let runtime = Builder::new_current_thread()
             .max_blocking_threads(threads.max(1))
             .thread_name(name)
-            .on_thread_start(move || lower(niceness))
+            .on_thread_start(give_way)
             .build()?;
         Ok(Background(Some(runtime)))
     }
@@ -54,35 +46,40 @@ impl Drop for Background {
     }
 }
 
-/// Lowers the priority of this thread, where threads have one of their own; a process that is nicer
-/// already stays as it is.
+/// Gives way to every other thread, where threads have a policy of their own.
 #[cfg(target_os = "linux")]
-fn lower(niceness: Niceness) {
-    if let Err(error) = rustix::process::setpriority_process(None, niceness as i32) {
-        tracing::debug!(%error, "a background thread keeps its priority");
+fn give_way() {
+    use thread_priority::{
+        NormalThreadSchedulePolicy::Idle, ThreadPriority, ThreadSchedulePolicy,
+        set_thread_priority_and_policy, thread_native_id,
+    };
+    let policy = ThreadSchedulePolicy::Normal(Idle);
+    let set = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, policy);
+    if let Err(error) = set {
+        tracing::debug!(?error, "a background thread keeps its priority");
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn lower(_niceness: Niceness) {}
+fn give_way() {}
 
 #[cfg(test)]
 mod tests {
-    use super::{Background, Niceness};
+    use super::Background;
 
     #[tokio::test]
-    async fn work_is_done_at_a_lower_priority_and_dropping_does_not_wait() {
-        let background = Background::new("nice", 1, Niceness::Spare).unwrap();
+    async fn work_gives_way_and_dropping_does_not_wait_for_it() {
+        let background = Background::new("aside", 1).unwrap();
         #[cfg(target_os = "linux")]
         {
-            let nice = || rustix::process::getpriority_process(None).unwrap();
-            let before = nice();
-            assert_eq!(background.run(nice).await.unwrap(), 19);
-            assert_eq!(nice(), before, "this thread keeps its own");
+            use thread_priority::NormalThreadSchedulePolicy::{Idle, Other};
+            use thread_priority::ThreadSchedulePolicy::Normal;
+            let policy = || thread_priority::thread_schedule_policy().unwrap();
+            assert_eq!(background.run(policy).await.unwrap(), Normal(Idle));
+            assert_eq!(policy(), Normal(Other), "this thread keeps its own");
         }
         let (sender, receiver) = std::sync::mpsc::channel::<()>();
         let waits = background.run(move || receiver.recv().is_err());
-        assert!(background.run(|| ()).is_finished() || !waits.is_finished());
         drop(background);
         drop(sender);
         assert!(waits.await.unwrap());

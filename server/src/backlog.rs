@@ -3,11 +3,11 @@
 //!
 //! The rule is that of `turn`, for threads that many connections share: a newcomer is refused by what it
 //! would wait, which is what lies before it at the pace the threads were seen to have; never by a
-//! passing burst, never while few wait, and no caller pays for another. Who brings much work may wait as
-//! long as the work itself takes. So whoever is let in is answered soon, and what is refused costs no more
-//! than being read.
+//! passing burst, never while few wait, and no caller pays for another. The limit is the server's, for who
+//! sends many rows is seldom in a hurry; whoever is says so by a deadline, and is refused at once when its
+//! turn would come later. So whoever is let in is served, and what is refused costs no more than being read.
 
-use crate::admission::Own;
+use crate::admission::{Asker, Own};
 use crate::turn::{MEMORY, STANDING};
 use crate::work::BLOCK_ROWS;
 use std::sync::atomic::Ordering;
@@ -29,7 +29,7 @@ const UNSEEN_S: f64 = 1e-6;
 pub(crate) struct Backlog {
     threads: usize,
     /// What a newcomer may have to wait.
-    limit: Option<Duration>,
+    limit: Duration,
     state: Mutex<State>,
 }
 
@@ -60,7 +60,7 @@ pub(crate) struct Place<'a> {
 }
 
 impl Backlog {
-    pub(crate) fn new(threads: usize, limit: Option<Duration>) -> Backlog {
+    pub(crate) fn new(threads: usize, limit: Duration) -> Backlog {
         let threads = threads.max(1);
         Backlog {
             threads,
@@ -90,7 +90,7 @@ impl Backlog {
     ///
     /// # Errors
     /// Why it had better come back.
-    pub(crate) fn join(&self, own: &Own, rows: usize) -> Result<Place<'_>, String> {
+    pub(crate) fn join(&self, asker: &Asker, rows: usize) -> Result<Place<'_>, String> {
         let mut state = self.state();
         if state.waiting >= MAX_WAITING {
             return Err(format!("{MAX_WAITING} large requests are waiting already"));
@@ -98,10 +98,7 @@ impl Backlog {
         if state.waiting == 0 {
             state.standing = Instant::now();
         }
-        if let Some(wait) = self
-            .limit
-            .and_then(|limit| self.too_long(&state, own, rows, limit))
-        {
+        if let Some(wait) = self.too_long(&state, asker) {
             state.refused = Some(Instant::now());
             let ms = wait.as_millis();
             return Err(format!("it would have to wait for about {ms} ms"));
@@ -109,7 +106,7 @@ impl Backlog {
         state.rows = state.rows.saturating_add(rows);
         let mut place = Place {
             backlog: self,
-            own: own.clone(),
+            own: asker.own.clone(),
             waits: false,
             rows,
         };
@@ -118,16 +115,17 @@ impl Backlog {
     }
 
     /// What a newcomer would wait, if that is more than it should.
-    fn too_long(&self, state: &State, own: &Own, rows: usize, limit: Duration) -> Option<Duration> {
+    fn too_long(&self, state: &State, asker: &Asker) -> Option<Duration> {
         let is_crowd = state.waiting >= CROWD * self.threads;
-        let has_its_share =
-            (own.waiting().load(Ordering::Relaxed) + 1) * state.callers >= state.waiting;
-        let wait_s = state.rows as f64 * state.row_s;
-        // Its own rows have one thread.
-        let own_s = rows as f64 * state.row_s * self.threads as f64;
-        let is_long = wait_s > limit.as_secs_f64().max(own_s);
-        let refused = is_crowd && has_its_share && is_long && state.is_standing();
-        refused.then(|| Duration::from_secs_f64(wait_s))
+        let own = asker.own.waiting().load(Ordering::Relaxed);
+        let has_its_share = (own + 1) * state.callers >= state.waiting;
+        if asker.streams || !is_crowd || !has_its_share || !state.is_standing() {
+            return None;
+        }
+        let wait = Duration::try_from_secs_f64(state.rows as f64 * state.row_s);
+        let wait = wait.unwrap_or(Duration::MAX);
+        let left = asker.deadline.left().unwrap_or(Duration::MAX);
+        Some(wait).filter(|wait| *wait > self.limit.min(left))
     }
 }
 
@@ -200,67 +198,90 @@ impl Drop for Place<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Backlog, CROWD, MEMORY, STANDING};
-    use crate::admission::Own;
+    use super::{Backlog, CROWD, MEMORY, Own, STANDING};
+    use crate::admission::Asker;
+    use crate::deadline::Deadline;
+    use std::sync::atomic::Ordering;
     use std::time::Duration;
+    use tokio::time::Instant;
 
-    const LIMIT: Option<Duration> = Some(Duration::from_millis(10));
+    const LIMIT: Duration = Duration::from_millis(10);
 
-    /// One thread that takes a microsecond for a row, before which others have stood long enough.
-    fn standing(limit: Option<Duration>, own: &Own, rows: usize) -> (Backlog, usize) {
-        let backlog = Backlog::new(1, limit);
-        let crowd: Vec<_> = (0..CROWD)
-            .map(|_| backlog.join(own, rows).unwrap())
-            .collect();
+    fn asker() -> Asker {
+        Asker {
+            own: Own::default(),
+            deadline: Deadline(None),
+            streams: false,
+        }
+    }
+
+    /// How many more join a crowd that has stood for long enough; a row takes a microsecond.
+    fn joined(backlog: &Backlog, rows: usize, newcomer: &Asker) -> usize {
+        let crowd = (0..CROWD).map(|_| backlog.join(newcomer, rows).unwrap());
+        let crowd: Vec<_> = crowd.collect();
         std::thread::sleep(STANDING + Duration::from_millis(5));
-        let more = (0..100).map_while(|_| backlog.join(own, rows).ok());
+        let more = (0..100).map_while(|_| backlog.join(newcomer, rows).ok());
         let more = more.collect::<Vec<_>>().len();
         assert_eq!(backlog.waiting(), CROWD);
         drop(crowd);
         let state = backlog.state();
         assert_eq!((state.waiting, state.callers, state.rows), (0, 0, 0));
-        drop(state);
-        (backlog, more)
+        more
     }
 
     #[test]
     fn who_comes_to_a_standing_queue_is_refused_by_what_lies_before_it() {
-        let own = Own::default();
+        let fresh = || Backlog::new(1, LIMIT);
         // The limit of 10 ms: whoever finds no more than that before it joins.
-        assert_eq!(standing(LIMIT, &own, 2_000).1, 2);
-        assert_eq!(standing(LIMIT, &own, 1_000).1, 7);
-        // Few may always wait.
-        assert_eq!(standing(LIMIT, &own, 30_000).1, 0);
-        assert_eq!(standing(None, &own, 30_000).1, 100);
+        assert_eq!(joined(&fresh(), 2_000, &asker()), 2);
+        assert_eq!(joined(&fresh(), 1_000, &asker()), 7);
+        // Few may always wait; and a stream, which waits for itself.
+        assert_eq!(joined(&fresh(), 30_000, &asker()), 0);
+        let stream = Asker {
+            streams: true,
+            ..asker()
+        };
+        assert_eq!(joined(&fresh(), 30_000, &stream), 100);
+        // A deadline that comes sooner than the limit.
+        let hurried = Asker {
+            deadline: Deadline(Some(Instant::now() + STANDING + Duration::from_millis(300))),
+            ..asker()
+        };
+        let patient = || Backlog::new(1, Duration::from_secs(60));
+        assert!((0..4).contains(&joined(&patient(), 60_000, &hurried)));
+        assert_eq!(joined(&patient(), 60_000, &asker()), 100);
         // A queue that has passed comes back soon; later a burst is no standing queue.
-        let (backlog, _) = standing(LIMIT, &own, 2_000);
-        let again = (0..100).map_while(|_| backlog.join(&own, 2_000).ok());
-        assert_eq!(again.collect::<Vec<_>>().len(), CROWD + 2);
+        let backlog = fresh();
+        joined(&backlog, 2_000, &asker());
+        let own = asker();
+        let burst = || {
+            let all = (0..100).map_while(|_| backlog.join(&own, 2_000).ok());
+            all.collect::<Vec<_>>().len()
+        };
+        assert_eq!(burst(), CROWD + 2);
         std::thread::sleep(MEMORY + Duration::from_millis(5));
-        let burst = (0..100).map_while(|_| backlog.join(&own, 2_000).ok());
-        assert_eq!(burst.collect::<Vec<_>>().len(), 100);
+        assert_eq!(burst(), 100);
     }
 
     #[test]
-    fn no_caller_pays_for_another_and_long_work_may_wait_long() {
-        let [greedy, modest] = [Own::default(), Own::default()];
+    fn no_caller_pays_for_another() {
+        let [greedy, modest] = [asker(), asker()];
         let backlog = Backlog::new(1, LIMIT);
-        let join = |own: &Own| backlog.join(own, 5_000);
+        let join = |own: &Asker| backlog.join(own, 5_000);
         let crowd: Vec<_> = (0..3 * CROWD).map(|_| join(&greedy).unwrap()).collect();
         std::thread::sleep(STANDING + Duration::from_millis(5));
         join(&greedy).unwrap_err();
-        backlog.join(&greedy, 80_000).unwrap();
         let its: Vec<_> = (0..4 * CROWD).map_while(|_| join(&modest).ok()).collect();
         assert!((1..=3 * CROWD).contains(&its.len()), "{}", its.len());
         drop(crowd);
         drop(its);
-        assert_eq!(greedy.waiting().load(super::Ordering::Relaxed), 0);
+        assert_eq!(greedy.own.waiting().load(Ordering::Relaxed), 0);
     }
 
     #[test]
     fn the_pace_is_what_was_seen_between_two_ends_with_others_waiting() {
         let backlog = Backlog::new(1, LIMIT);
-        let own = Own::default();
+        let own = asker();
         let waiting = backlog.join(&own, 1_000).unwrap();
         let before = backlog.state().row_s;
         for _ in 0..60 {

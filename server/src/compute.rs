@@ -2,7 +2,7 @@
 //! rows at a time, so that they take turns and a caller that is gone or late costs one block.
 
 use crate::admission::Asker;
-use crate::background::{Background, Niceness};
+use crate::background::Background;
 use crate::backlog::Backlog;
 use cvm_proto::{Reason, Refusal};
 use std::io;
@@ -15,6 +15,9 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 /// Rows scored on the serving thread itself, where a row counts as one (`pace`): far cheaper than handing
 /// over and back, and at most half a millisecond.
 pub(crate) const INLINE_ROWS: usize = 512;
+
+/// How many times the limit is waited for a first turn that was thought to come within it.
+const PATIENCE: u32 = 4;
 
 /// How often who takes what is left looks whether something is.
 const SPARE_LOOK: Duration = Duration::from_millis(2);
@@ -55,22 +58,18 @@ pub(crate) struct Compute {
 }
 
 impl Compute {
-    /// Threads whose newcomers are refused when they would wait longer than `max_wait`, and whoever got
-    /// no turn in `patience`.
+    /// Threads whose newcomers are refused when they would wait longer than `limit`, and whoever got
+    /// no turn in several times that.
     ///
     /// # Errors
     /// Threads for what may wait cannot be had.
-    pub(crate) fn new(
-        thread_count: usize,
-        max_wait: Option<Duration>,
-        patience: Duration,
-    ) -> io::Result<Compute> {
+    pub(crate) fn new(thread_count: usize, limit: Duration) -> io::Result<Compute> {
         Ok(Compute {
             threads: Arc::new(Semaphore::new(thread_count)),
-            backlog: Backlog::new(thread_count, max_wait),
-            patience,
+            backlog: Backlog::new(thread_count, limit),
+            patience: limit * PATIENCE,
             shed: AtomicU64::new(0),
-            spare: Background::new("cvm-spare", thread_count, Niceness::Spare)?,
+            spare: Background::new("cvm-spare", thread_count)?,
         })
     }
 
@@ -85,7 +84,7 @@ impl Compute {
         if row_count <= INLINE_ROWS {
             return guarded(|| to_the_end(work));
         }
-        let place = self.backlog.join(&asker.own, row_count);
+        let place = self.backlog.join(asker, row_count);
         let mut place = place.map_err(|why| self.shed(why))?;
         let mut turn = self.first_turn().await?;
         loop {
@@ -195,10 +194,10 @@ mod tests {
     use tokio::time::Instant;
     use tonic::Code;
 
-    const PATIENCE: Duration = Duration::from_secs(60);
+    const LIMIT: Duration = Duration::from_secs(60);
 
-    fn compute(patience: Duration) -> Compute {
-        Compute::new(1, None, patience).unwrap()
+    fn compute(limit: Duration) -> Compute {
+        Compute::new(1, limit).unwrap()
     }
 
     /// One who waits for ever, or that long.
@@ -206,6 +205,7 @@ mod tests {
         Asker {
             own: Own::default(),
             deadline: Deadline(waits.map(|time| Instant::now() + time)),
+            streams: false,
         }
     }
 
@@ -241,7 +241,7 @@ mod tests {
 
     #[tokio::test]
     async fn large_requests_take_turns_and_end_at_their_deadline_or_when_nobody_waits() {
-        let compute = Arc::new(compute(PATIENCE));
+        let compute = Arc::new(compute(LIMIT));
         let rows = INLINE_ROWS + 1;
         let steps = || Arc::new(AtomicUsize::new(0));
         // One thread: the short one does not wait for the long one to end.
@@ -286,12 +286,12 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_left_is_taken_only_when_nobody_waits() {
-        let compute = compute(PATIENCE);
+        let compute = compute(LIMIT);
         let taken = compute.spare().await;
         let brief = Duration::from_millis(10);
         assert!(tokio::time::timeout(brief, compute.spare()).await.is_err());
         drop(taken);
-        let place = compute.backlog.join(&Own::default(), 1).unwrap();
+        let place = compute.backlog.join(&asker(None), 1).unwrap();
         assert!(tokio::time::timeout(brief, compute.spare()).await.is_err());
         drop(place);
         drop(compute.spare().await);
@@ -299,7 +299,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_a_refusal_inline_and_on_a_thread() {
-        let compute = compute(PATIENCE);
+        let compute = compute(LIMIT);
         for rows in [1, INLINE_ROWS + 1] {
             let work = || -> Result<(), Refusal> { panic!("on purpose") };
             let error = compute
@@ -317,7 +317,7 @@ mod tests {
 
     #[tokio::test]
     async fn work_whose_deadline_passed_in_the_queue_is_never_done() {
-        let compute = Arc::new(compute(PATIENCE));
+        let compute = Arc::new(compute(LIMIT));
         let busy = Arc::clone(&compute);
         let (sender, receiver) = std::sync::mpsc::channel::<()>();
         let blocker = tokio::spawn(async move {
@@ -342,7 +342,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_too_long_for_a_first_turn_is_told_to_come_back() {
-        let compute = compute(Duration::from_millis(20));
+        let compute = compute(Duration::from_millis(5));
         let busy = compute.spare().await;
         let work = || -> Result<(), Refusal> { panic!("its time is over") };
         let error = compute.run(INLINE_ROWS + 1, &asker(None), Once(work)).await;
@@ -374,8 +374,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_queue_refuses() {
-        let compute = compute(PATIENCE);
-        let own = Own::default();
+        let compute = compute(LIMIT);
+        let own = asker(None);
         let all = (0..MAX_WAITING).map(|_| compute.backlog.join(&own, 1).unwrap());
         let all: Vec<_> = all.collect();
         let error = compute

@@ -29,6 +29,12 @@ impl Deadline {
         }
     }
 
+    /// The time to the deadline; nothing without one.
+    pub(crate) fn left(self) -> Option<Duration> {
+        let end = self.0?;
+        Some(end.saturating_duration_since(Instant::now()))
+    }
+
     /// Ends at the deadline; never without one.
     pub(crate) async fn passed(self) {
         match self.0 {

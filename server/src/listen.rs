@@ -3,7 +3,7 @@
 use crate::admission::{Admission, Own};
 use crate::api::{Api, Shared};
 use crate::audit::Audit;
-use crate::background::{Background, Niceness};
+use crate::background::Background;
 use crate::calls::Calls;
 use crate::compute::Compute;
 use crate::connection::Limits;
@@ -224,11 +224,7 @@ fn plane(
     Ok(Plane {
         registry,
         admission: Admission::new(rows(settings.max_rows_in_flight), settings.max_wait()),
-        compute: Compute::new(
-            settings.worker_count(),
-            settings.max_wait(),
-            settings.max_queue(),
-        )?,
+        compute: Compute::new(settings.worker_count(), settings.max_queue())?,
         shadows,
         audit,
         store,
@@ -453,8 +449,7 @@ impl Keeper {
             interval: settings.poll_interval(),
             every: Every(settings.drift_every),
             secrets: secrets.clone(),
-            loading: Background::new("cvm-loading", 1, Niceness::Loading)
-                .map_err(RunError::Worker)?,
+            loading: Background::new("cvm-loading", 1).map_err(RunError::Worker)?,
         })
     }
 
@@ -464,7 +459,8 @@ impl Keeper {
         self.store.looked().await;
         let (trust, store) = (self.secrets.trust.clone(), self.store.clone());
         let (path, every, registry) = (self.path.clone(), self.every, Arc::clone(&self.registry));
-        let first = self.loading.run(move || {
+        // Nobody is served yet who would have to wait for it.
+        let first = tokio::task::spawn_blocking(move || {
             let mut folder = Folder::new(path, trust, every, store);
             folder.look(&registry);
             if registry.snapshot().is_empty() {

@@ -70,9 +70,10 @@ pub struct Settings {
           value_parser = clap::value_parser!(u32).range(1..))]
     pub max_rows_in_flight: u32,
 
-    /// How long a large request may wait for a thread, in milliseconds; then it is answered with
+    /// Longest time that a large request may have to wait for a thread when there is more to do than can be
+    /// done, in milliseconds; when more is likely, or more than its deadline leaves, it is answered with
     /// RESOURCE_EXHAUSTED, to be tried again.
-    #[arg(long, env = "CVM_MAX_QUEUE_MS", value_name = "MS", default_value_t = 10_000,
+    #[arg(long, env = "CVM_MAX_QUEUE_MS", value_name = "MS", default_value_t = 1_000,
           value_parser = clap::value_parser!(u32).range(1..=3_600_000))]
     pub max_queue_ms: u32,
 
@@ -282,7 +283,7 @@ impl Settings {
             poll_interval_ms: 1000,
             max_rows: 100_000,
             max_rows_in_flight: 1_000_000,
-            max_queue_ms: 10_000,
+            max_queue_ms: 1_000,
             max_wait_ms: 10,
             max_message_mib: 64,
             drain_seconds: 10,

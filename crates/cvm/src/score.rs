@@ -12,6 +12,28 @@ use std::fmt::Display;
 /// Fewest rows worth a thread of their own.
 const ROWS_PER_THREAD: usize = 16_384;
 
+/// Rows after which others get their turn on the processor; one may take a quarter of a millisecond.
+const ROWS_PER_TURN: usize = 1;
+
+/// Who scores the rows; the answer does not depend on it.
+#[derive(Debug, Clone, Copy)]
+enum Course {
+    /// Up to so many threads, each a range of rows.
+    Threads(usize),
+    /// This thread, which gives way to others after each: a system may take as long as a tick
+    /// of its clock, 4 ms on many a Linux, to take the processor from one that does not.
+    Yielding,
+}
+
+/// Scores `batch` on this thread beside others that have less time.
+pub(crate) fn score_aside(
+    scorer: &dyn Scorer,
+    batch: &Batch<'_>,
+    options: &ScoreOptions,
+) -> Result<Scores, Error> {
+    score_by(scorer, batch, options, Course::Yielding)
+}
+
 /// Scores `batch` on up to `threads` threads; the answer does not depend on their number.
 pub(crate) fn score(
     scorer: &dyn Scorer,
@@ -19,12 +41,21 @@ pub(crate) fn score(
     options: &ScoreOptions,
     threads: usize,
 ) -> Result<Scores, Error> {
+    score_by(scorer, batch, options, Course::Threads(threads))
+}
+
+fn score_by(
+    scorer: &dyn Scorer,
+    batch: &Batch<'_>,
+    options: &ScoreOptions,
+    course: Course,
+) -> Result<Scores, Error> {
     let wanted = checked(scorer, options)?;
     if let Some((age, values)) = aged(scorer, batch, options)? {
         let batch = batch.with_replaced(age, &values)?;
-        return Ok(score_batch(scorer, &batch, options, &wanted, threads)?);
+        return Ok(score_batch(scorer, &batch, options, &wanted, course)?);
     }
-    Ok(score_batch(scorer, batch, options, &wanted, threads)?)
+    Ok(score_batch(scorer, batch, options, &wanted, course)?)
 }
 
 fn score_batch(
@@ -32,11 +63,11 @@ fn score_batch(
     batch: &Batch<'_>,
     options: &ScoreOptions,
     wanted: &[usize],
-    threads: usize,
+    course: Course,
 ) -> Result<Scores, InputError> {
     let wider = scorer.schema_for(&|name| batch.get(name).is_some());
     let bound = batch.bind(wider.as_ref().unwrap_or(scorer.schema()))?;
-    Ok(score_bound(scorer, &bound, options, wanted, threads))
+    Ok(score_bound(scorer, &bound, options, wanted, course))
 }
 
 /// Indices of the outputs to compute, of options that the model can use.
@@ -81,7 +112,8 @@ pub(crate) fn score_matrix(
         schema,
     };
     let PreparedScore { wanted, options } = prepared;
-    Ok(score_bound(scorer, &bound, options, wanted, threads))
+    let course = Course::Threads(threads);
+    Ok(score_bound(scorer, &bound, options, wanted, course))
 }
 
 fn score_bound(
@@ -89,13 +121,13 @@ fn score_bound(
     bound: &BoundBatch<'_, '_>,
     options: &ScoreOptions,
     wanted: &[usize],
-    threads: usize,
+    course: Course,
 ) -> Scores {
     let row_count = bound.row_count;
     let mut columns: Vec<Vec<f64>> = wanted.iter().map(|_| vec![f64::NAN; row_count]).collect();
     let mut status = vec![RowStatus::OK; row_count];
-    let blocks = split(&mut columns, &mut status, range_len(row_count, threads));
-    run(scorer, bound, wanted, options, blocks);
+    let blocks = split(&mut columns, &mut status, course.range_len(row_count));
+    run(scorer, bound, wanted, options, (course, blocks));
     let issues = first_issues(bound, &status);
     let names = wanted
         .iter()
@@ -109,10 +141,15 @@ fn score_bound(
     }
 }
 
-/// Rows per range: everything at once for a small batch, so that one row never wakes a thread.
-fn range_len(row_count: usize, threads: usize) -> usize {
-    let useful = (row_count / ROWS_PER_THREAD).clamp(1, threads.max(1));
-    row_count.div_ceil(useful).max(1)
+impl Course {
+    /// Rows per range: everything at once for a small batch, so that one row never wakes a thread.
+    fn range_len(self, row_count: usize) -> usize {
+        let Course::Threads(threads) = self else {
+            return ROWS_PER_TURN;
+        };
+        let useful = (row_count / ROWS_PER_THREAD).clamp(1, threads.max(1));
+        row_count.div_ceil(useful).max(1)
+    }
 }
 
 fn split<'a>(
@@ -140,20 +177,32 @@ fn run(
     bound: &BoundBatch<'_, '_>,
     wanted: &[usize],
     options: &ScoreOptions,
-    mut blocks: Vec<ScoreBlock<'_>>,
+    (course, mut blocks): (Course, Vec<ScoreBlock<'_>>),
 ) {
     if let [only] = blocks.as_mut_slice() {
         scorer.score_rows(bound, 0, wanted, options, only);
         return;
     }
-    std::thread::scope(|scope| {
-        let mut start = 0;
-        for mut block in blocks {
-            let first = start;
-            start += block.status.len();
-            scope.spawn(move || scorer.score_rows(bound, first, wanted, options, &mut block));
-        }
+    let mut start = 0;
+    let ranges = blocks.into_iter().map(|block| {
+        let first = start;
+        start += block.status.len();
+        (first, block)
     });
+    let score = |first, mut block: ScoreBlock<'_>| {
+        scorer.score_rows(bound, first, wanted, options, &mut block);
+    };
+    match course {
+        Course::Threads(_) => std::thread::scope(|scope| {
+            ranges.for_each(|(first, block)| {
+                scope.spawn(move || score(first, block));
+            });
+        }),
+        Course::Yielding => ranges.for_each(|(first, block)| {
+            score(first, block);
+            std::thread::yield_now();
+        }),
+    }
 }
 
 fn first_issues(bound: &BoundBatch<'_, '_>, status: &[RowStatus]) -> Vec<cvm_core::RowIssue> {

@@ -81,6 +81,7 @@ async fn score(
     let asker = Asker {
         own: own.clone(),
         deadline: Deadline::of(headers),
+        streams: false,
     };
     let asked = (Method::Http, begun);
     http.plane.answer(job, asked, &asker, render).await

@@ -37,7 +37,11 @@ impl ScoringService for Scoring {
         &self,
         request: Request<Streaming<pb::StreamScoreRequest>>,
     ) -> Result<Response<Self::StreamScoreStream>, Status> {
-        let (plane, asker) = (Arc::clone(&self.plane), asker_of(&request));
+        let plane = Arc::clone(&self.plane);
+        let asker = Asker {
+            streams: true,
+            ..asker_of(&request)
+        };
         let deadline = asker.deadline;
         let one = move |message| answer(Arc::clone(&plane), message, asker.clone());
         let stream = answers(request.into_inner(), deadline, self.drain.clone(), one);
@@ -51,5 +55,6 @@ pub(super) fn asker_of<T>(request: &Request<T>) -> Asker {
     found.cloned().unwrap_or_else(|| Asker {
         own: Own::default(),
         deadline: Deadline(None),
+        streams: false,
     })
 }

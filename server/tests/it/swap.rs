@@ -272,22 +272,23 @@ async fn a_thousand_swaps_in_a_minute_cost_neither_calls_nor_time_nor_memory() {
     let (calm, ()) = tokio::join!(watch(&server, stop, Arc::clone(&oracle)), ended);
     let stop = Arc::new(AtomicBool::new(false));
     let end = Arc::clone(&stop);
-    let swapping = async {
+    // On a thread of its own: writing waits for the disk, and the caller's clock would wait with it.
+    let swapping = tokio::task::spawn_blocking(move || {
         let (mut memory, begun) = (0, std::time::Instant::now());
         for swap in 0..1_000 {
             let next = usize::from(swap % 2 == 0);
             cvm::repository::replace_file(&file, &files[next]).unwrap();
             let due = Duration::from_millis(60 * (swap + 1));
-            tokio::time::sleep(due.saturating_sub(begun.elapsed())).await;
+            std::thread::sleep(due.saturating_sub(begun.elapsed()));
             if swap == 200 {
                 memory = resident_mib();
             }
         }
         end.store(true, Ordering::Relaxed);
         (memory, resident_mib(), begun.elapsed())
-    };
-    let (busy, (before, now, took)) =
-        tokio::join!(watch(&server, stop, Arc::clone(&oracle)), swapping);
+    });
+    let (busy, swapped) = tokio::join!(watch(&server, stop, Arc::clone(&oracle)), swapping);
+    let (before, now, took) = swapped.unwrap();
     let swaps = crate::http::get(&server, "/status.json").await;
     let swaps: serde_json::Value = serde_json::from_str(&swaps).unwrap();
     let swaps = swaps["swaps"].as_u64().unwrap();
@@ -311,6 +312,7 @@ async fn a_thousand_swaps_in_a_minute_cost_neither_calls_nor_time_nor_memory() {
         assert!(swaps >= 20, "{swaps} swaps seen");
         return;
     }
+    if false {};
     assert!(swaps >= 950, "{swaps} swaps seen");
     assert!(took < Duration::from_secs(63), "{took:?}");
 }

@@ -120,7 +120,7 @@ fn compare(scorer: &dyn Scorer, probe: &Probe, agreement: Agreement) -> Result<(
     if options.outputs.is_empty() {
         options.outputs = probe.scores.iter().map(|(name, _)| name.clone()).collect();
     }
-    let fresh = score::score(scorer, &probe.rows.batch()?, &options, 1)?;
+    let fresh = score::score_aside(scorer, &probe.rows.batch()?, &options)?;
     match first_difference(&fresh, probe, agreement) {
         None => Ok(()),
         Some(detail) => Err(mismatch(detail)),
