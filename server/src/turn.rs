@@ -21,6 +21,9 @@ pub(crate) const STANDING: Duration = Duration::from_millis(100);
 pub(crate) const MEMORY: Duration = Duration::from_secs(1);
 /// Requests that may always wait.
 const CROWD: usize = 8;
+/// Share of the limit that is spent in this queue: it waits as long to be read, and for its answer to be
+/// written when all of its round are.
+const SHARE: f64 = 0.4;
 /// Weight of one request in the mean of what requests take, and how many times the mean it may count: one
 /// that was interrupted says little of the others.
 const WEIGHT: f64 = 1.0 / 32.0;
@@ -82,8 +85,7 @@ impl Waiting {
             let lately = || REFUSED.get().is_some_and(|at| at.elapsed() < MEMORY);
             let busy = || IDLE.get().is_some_and(|idle| idle.elapsed() > STANDING);
             let standing = || lately() || busy();
-            // It has waited about as long to be read as it will for its turn.
-            let room = limit.as_secs_f64() / 2.0 / MEAN_S.get();
+            let room = limit.as_secs_f64() * SHARE / MEAN_S.get();
             // Its part, or where that is less than one, whoever comes first.
             let taken = match lines as f64 <= room {
                 true => line.0.waiting.load(Ordering::Relaxed) * lines,

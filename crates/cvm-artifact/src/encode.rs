@@ -10,8 +10,7 @@ use crate::{Artifact, ArtifactError, json, layout, payload};
 /// # Errors
 /// [`ArtifactError::Invalid`]: the artifact breaks a rule or a limit of the format.
 pub fn encode(artifact: &Artifact) -> Result<Vec<u8>, ArtifactError> {
-    rules::check(artifact).map_err(Breach::on_writing)?;
-    check_size(artifact).map_err(Breach::on_writing)?;
+    check(artifact)?;
     let header = header_bytes(artifact).map_err(Breach::on_writing)?;
     let sections = [
         (layout::HEADER, header),
@@ -21,6 +20,15 @@ pub fn encode(artifact: &Artifact) -> Result<Vec<u8>, ArtifactError> {
         (layout::PROBE_STATUS, probe_status(artifact)),
     ];
     layout::pack(&sections).map_err(|error| Breach::new("file", error.to_string()).on_writing())
+}
+
+/// Whether the artifact keeps the rules and limits of the format.
+///
+/// # Errors
+/// [`ArtifactError::Invalid`], as [`encode`].
+pub fn check(artifact: &Artifact) -> Result<(), ArtifactError> {
+    rules::check(artifact).map_err(Breach::on_writing)?;
+    check_size(artifact).map_err(Breach::on_writing)
 }
 
 /// Refuses what cannot fit before building it.

@@ -59,7 +59,7 @@ mod rules;
 
 pub use artifact::{Artifact, OutputInfo, Probe};
 pub use decode::{decode, verify};
-pub use encode::encode;
+pub use encode::{check, encode};
 pub use error::ArtifactError;
 pub use file::{read_file, write_file};
 pub use fingerprint::Fingerprint;

@@ -2,6 +2,7 @@
 
 mod calibrate;
 mod drift;
+mod file;
 mod probe;
 
 pub use calibrate::{CalibrationReport, CalibrationRows};
@@ -17,6 +18,7 @@ use cvm_core::{
     Array, Attributions, Batch, ErrorKind, InputSchema, OutputSpec, ParamSpec, ScoreOptions,
     Scorer, Scores,
 };
+use file::File;
 use ndarray::ArrayView2;
 use serde_json::{Map, Value};
 use std::fmt;
@@ -29,8 +31,7 @@ const FIT_PREFIX: &str = "fit.";
 /// A model that scores; immutable, so any number of threads may share it.
 pub struct Model {
     scorer: Box<dyn Scorer>,
-    artifact: Artifact,
-    fingerprint: Fingerprint,
+    file: File,
     notes: Vec<String>,
     /// What reasons are told of, in the words of the feature dictionary.
     units: Vec<Unit>,
@@ -43,7 +44,7 @@ impl fmt::Debug for Model {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Model")
             .field("kind", &self.kind())
-            .field("fingerprint", &format_args!("{}", self.fingerprint))
+            .field("fingerprint", &format_args!("{}", self.fingerprint()))
             .finish_non_exhaustive()
     }
 }
@@ -64,7 +65,6 @@ impl Model {
         training: Map<String, Value>,
         fit_arrays: Vec<Array>,
     ) -> Result<Model, Error> {
-        let probe = probe::make(scorer.as_ref())?;
         let mut state = scorer.state();
         state.arrays.extend(fit_arrays);
         let artifact = Artifact {
@@ -73,25 +73,17 @@ impl Model {
             state,
             training,
             metadata: Map::new(),
-            probe,
+            probe: probe::none(),
         };
-        Model::seal(scorer, artifact, Vec::new())
+        Model::of(scorer, File::made(artifact)?, Vec::new())
     }
 
-    /// Encodes once and reads it back: what was sealed can be opened, and has this fingerprint.
-    fn seal(
-        scorer: Box<dyn Scorer>,
-        artifact: Artifact,
-        notes: Vec<String>,
-    ) -> Result<Model, Error> {
-        let dictionary = FeatureDictionary::of(&artifact.metadata, scorer.schema())?;
-        let bytes = cvm_artifact::encode(&artifact)?;
-        let fingerprint = cvm_artifact::verify(&bytes)?;
+    fn of(scorer: Box<dyn Scorer>, file: File, notes: Vec<String>) -> Result<Model, Error> {
+        let dictionary = FeatureDictionary::of(&file.facts().metadata, scorer.schema())?;
         Ok(Model {
             units: dictionary.units(scorer.schema()),
             scorer,
-            artifact,
-            fingerprint,
+            file,
             notes,
             neighbours: OnceLock::new(),
         })
@@ -121,8 +113,7 @@ impl Model {
         Ok(Model {
             units: dictionary.units(scorer.schema()),
             scorer,
-            artifact,
-            fingerprint,
+            file: File::read(artifact, fingerprint),
             notes,
             neighbours: OnceLock::new(),
         })
@@ -146,7 +137,7 @@ impl Model {
     /// # Errors
     /// A model beyond a limit of the format.
     pub fn encode(&self) -> Result<Vec<u8>, Error> {
-        Ok(cvm_artifact::encode(&self.artifact)?)
+        self.file.bytes(self.scorer.as_ref())
     }
 
     /// Writes the model's file: complete or not at all.
@@ -163,20 +154,13 @@ impl Model {
     /// # Errors
     /// Metadata beyond a limit of the format, or a dictionary that does not fit the model.
     pub fn with_metadata(self, mut metadata: Map<String, Value>) -> Result<Model, Error> {
-        let Model {
-            scorer,
-            mut artifact,
-            fingerprint: _,
-            notes,
-            units: _,
-            neighbours: _,
-        } = self;
-        if let Some(words) = artifact.metadata.remove(FeatureDictionary::KEY) {
-            let key = FeatureDictionary::KEY.to_owned();
-            metadata.entry(key).or_insert(words);
-        }
-        artifact.metadata = metadata;
-        Model::seal(scorer, artifact, notes)
+        self.changed(|facts| {
+            if let Some(words) = facts.metadata.remove(FeatureDictionary::KEY) {
+                let key = FeatureDictionary::KEY.to_owned();
+                metadata.entry(key).or_insert(words);
+            }
+            facts.metadata = metadata;
+        })
     }
 
     /// The same model with a feature dictionary in place of its own.
@@ -186,23 +170,27 @@ impl Model {
     pub fn with_dictionary(self, dictionary: &FeatureDictionary) -> Result<Model, Error> {
         let value = serde_json::to_value(dictionary)
             .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
-        let mut metadata = self.artifact.metadata.clone();
+        let mut metadata = self.file.facts().metadata.clone();
         metadata.insert(FeatureDictionary::KEY.to_owned(), value);
         self.with_metadata(metadata)
     }
 
     /// The same model with one more fact of its training.
     pub(crate) fn with_training_fact(self, key: &str, fact: Value) -> Result<Model, Error> {
+        self.changed(|facts| {
+            facts.training.insert(key.to_owned(), fact);
+        })
+    }
+
+    fn changed(self, change: impl FnOnce(&mut Artifact)) -> Result<Model, Error> {
         let Model {
             scorer,
-            mut artifact,
-            fingerprint: _,
+            file,
             notes,
             units: _,
             neighbours: _,
         } = self;
-        artifact.training.insert(key.to_owned(), fact);
-        Model::seal(scorer, artifact, notes)
+        Model::of(scorer, file.changed(change)?, notes)
     }
 
     /// The input that grows as time goes by in which nothing is seen of a customer (`T`, `n_periods`,
@@ -319,7 +307,7 @@ impl Model {
     fn neighbours(&self) -> Result<&Neighbours, Error> {
         let made = self
             .neighbours
-            .get_or_init(|| Neighbours::new(&self.artifact.state));
+            .get_or_init(|| Neighbours::new(&self.file.facts().state));
         made.as_ref().map_err(Clone::clone)
     }
 
@@ -336,10 +324,11 @@ impl Model {
         explain::explain(self.scorer.as_ref(), batch, options)
     }
 
-    /// Identity of the model: the hash of its file.
+    /// Identity of the model: the hash of its file. Of a model that was made, not read, the first call
+    /// scores its probe rows, which may take tens of milliseconds, as [`Model::encode`] does.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
-        self.fingerprint
+        self.file.fingerprint(self.scorer.as_ref())
     }
 
     /// Kind: `clv.bg_nbd`.
@@ -377,37 +366,37 @@ impl Model {
     /// Facts of training; empty for a model from known parameters.
     #[must_use]
     pub fn training(&self) -> &Map<String, Value> {
-        &self.artifact.training
+        &self.file.facts().training
     }
 
     /// Facts by the author.
     #[must_use]
     pub fn metadata(&self) -> &Map<String, Value> {
-        &self.artifact.metadata
+        &self.file.facts().metadata
     }
 
     /// Words for the fields, as the author gave them; empty if none were.
     #[must_use]
     pub fn dictionary(&self) -> Option<&Value> {
-        self.artifact.metadata.get(FeatureDictionary::KEY)
+        self.file.facts().metadata.get(FeatureDictionary::KEY)
     }
 
     /// Arrays of the state: parameters under `params`, the fit's under `fit.`.
     #[must_use]
     pub fn arrays(&self) -> &[Array] {
-        &self.artifact.state.arrays
+        &self.file.facts().state.arrays
     }
 
     /// Settings of the state: names, orders, rules.
     #[must_use]
     pub fn settings(&self) -> &Map<String, Value> {
-        &self.artifact.state.settings
+        &self.file.facts().state.settings
     }
 
     /// Probe rows stored with the model.
     #[must_use]
     pub fn probe(&self) -> &Probe {
-        &self.artifact.probe
+        self.file.probe(self.scorer.as_ref())
     }
 
     /// What whoever opens or serves the model should know, one sentence each; empty as a rule.
@@ -420,7 +409,7 @@ impl Model {
     #[must_use]
     pub fn params(&self) -> Vec<(&'static ParamSpec, f64)> {
         let specs = catalog::entry(self.kind()).map_or(&[][..], |entry| entry.params);
-        match self.artifact.state.vector("params", specs.len()) {
+        match self.file.facts().state.vector("params", specs.len()) {
             Ok(values) => specs.iter().zip(values.iter().copied()).collect(),
             Err(_) => Vec::new(),
         }

@@ -101,7 +101,7 @@ impl Model {
     }
 
     fn uncalibrated_scorer(&self) -> Result<Box<dyn Scorer>, Error> {
-        let mut state = self.artifact.state.clone();
+        let mut state = self.file.facts().state.clone();
         state
             .arrays
             .retain(|array| !array.name.starts_with(FIT_PREFIX));

@@ -2,7 +2,7 @@
 
 use crate::{Error, score};
 use cvm_artifact::Probe;
-use cvm_core::{ErrorKind, RowCode, RowStatus, Scorer, Scores};
+use cvm_core::{ErrorKind, Frame, RowCode, RowStatus, ScoreOptions, Scorer, Scores};
 use std::cmp::Ordering;
 
 /// Largest relative difference of a score from one of an older arithmetic: far above what better
@@ -10,6 +10,17 @@ use std::cmp::Ordering;
 const RELATIVE: f64 = 1e-9;
 /// Absolute difference that is none: among the subnormals nothing is relative.
 const ABSOLUTE: f64 = 1e-300;
+
+/// No rows, under the arithmetic of this build.
+pub(super) fn none() -> Probe {
+    Probe {
+        arithmetic: crate::ARITHMETIC,
+        rows: Frame::new(0),
+        options: ScoreOptions::default(),
+        scores: Vec::new(),
+        status: Vec::new(),
+    }
+}
 
 /// Scores a model's own probe rows under the arithmetic of this build.
 pub(super) fn make(scorer: &dyn Scorer) -> Result<Probe, Error> {
@@ -183,7 +194,8 @@ mod tests {
         let params = [("r", 0.243), ("alpha", 4.414), ("a", 0.793), ("b", 2.426)];
         let params = params.map(|(name, value)| (name.to_owned(), value));
         let model = crate::from_params("clv.bg_nbd", &params, None).expect("a model");
-        model.artifact
+        let (artifact, _) = cvm_artifact::decode(&model.encode().expect("bytes")).expect("a file");
+        artifact
     }
 
     /// Opens `artifact` as a build of number `arithmetic` would.
