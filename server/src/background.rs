@@ -56,7 +56,10 @@ fn give_way() {
     let policy = ThreadSchedulePolicy::Normal(Idle);
     let set = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, policy);
     if let Err(error) = set {
-        tracing::debug!(?error, "a background thread keeps its priority");
+        tracing::warn!(
+            ?error,
+            "loading and shadows do not give way to what is served"
+        );
     }
 }
 

@@ -189,6 +189,10 @@ def test_the_settings_for_systemd_are_good(secrets):
     (grace,) = re.findall(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)
     assert ends_in_time(int(grace), text)
     assert unit.count("--config /etc/cvm/server.toml") == 2
+    # The last word on a call counts: what gives threads their priority is among @resources.
+    filters = re.findall(r"^SystemCallFilter=(.*)$", unit, re.MULTILINE)
+    assert "@resources" in filters[-2]
+    assert {"sched_setscheduler", "setpriority"} == set(filters[-1].split())
 
 
 def test_the_check_sees_a_setting_that_is_none(secrets):
