@@ -82,7 +82,13 @@ mod tests {
             assert_eq!(policy(), Normal(Other), "this thread keeps its own");
         }
         let (sender, receiver) = std::sync::mpsc::channel::<()>();
-        let waits = background.run(move || receiver.recv().is_err());
+        let (began, begun) = tokio::sync::oneshot::channel();
+        let waits = background.run(move || {
+            began.send(()).unwrap();
+            receiver.recv().is_err()
+        });
+        // What has not begun is dropped with it.
+        begun.await.unwrap();
         drop(background);
         drop(sender);
         assert!(waits.await.unwrap());

@@ -38,6 +38,8 @@ pub(crate) struct Pace {
 impl Pace {
     /// Scores some of the model's own probe rows again, on the clock.
     pub(crate) fn of(model: &Model) -> Pace {
+        // A model that was made, not read, scores its probe rows when they are first asked for.
+        model.probe();
         let begun = Instant::now();
         let of = |outputs: Vec<String>| {
             let horizon = model.probe().options.clone();
