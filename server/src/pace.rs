@@ -39,10 +39,10 @@ impl Pace {
     /// Scores some of the model's own probe rows again, on the clock.
     pub(crate) fn of(model: &Model) -> Pace {
         // A model that was made, not read, scores its probe rows when they are first asked for.
-        model.probe();
+        let probe = model.probe();
         let begun = Instant::now();
         let of = |outputs: Vec<String>| {
-            let horizon = model.probe().options.clone();
+            let horizon = probe.options.clone();
             let options = ScoreOptions { outputs, ..horizon };
             typical(model, &options).map_or(1, units)
         };
