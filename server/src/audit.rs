@@ -346,7 +346,11 @@ mod tests {
         let params = [("r", 0.2), ("alpha", 4.4), ("a", 0.8), ("b", 2.4)];
         let params = params.map(|(name, value)| (name.to_owned(), value));
         let model = cvm::from_params("clv.bg_nbd", &params, None).unwrap();
-        Arc::new(Served::new("retail", model, Every(1)))
+        Arc::new(Served::new(
+            "retail",
+            crate::background::Verified::of(model),
+            Every(1),
+        ))
     }
 
     /// A log whose writer never comes.

@@ -1,13 +1,22 @@
 //! Threads for what may wait: the system gives them what serving leaves of the processors.
 //!
-//! Loading takes its time whenever a file comes, and drift and shadows have work as long as requests come. On
+//! Verifying takes its time whenever a file comes, and drift and shadows have work as long as requests come. On
 //! threads like any other they would take turns of several milliseconds with those that serve. A nicer
 //! thread (`nice`) gets fewer turns, not shorter ones; of the policy `SCHED_IDLE` the system takes the processor
 //! whenever another wants it (sched(7)), and on a machine that is wholly busy leaves it a three-hundredth.
 
+use crate::pace::Pace;
+use cvm::{Error, Model};
 use std::io;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
+
+/// Time in which a thread that gives way has verified a file, but on a machine that is wholly busy: for any
+/// file, and for each of its bytes.
+const PATIENCE: Duration = Duration::from_millis(100);
+const PATIENCE_PER_BYTE: Duration = Duration::from_nanos(100);
 
 /// A bounded number of such threads, started when there is work.
 #[derive(Debug)]
@@ -46,6 +55,42 @@ impl Drop for Background {
     }
 }
 
+/// A model that may be served, and what a row of it counts as.
+#[derive(Debug)]
+pub(crate) struct Verified {
+    pub(crate) model: Model,
+    pub(crate) pace: Pace,
+}
+
+impl Verified {
+    /// A model as it is, its pace taken.
+    pub(crate) fn of(model: Model) -> Verified {
+        let pace = Pace::of(&model);
+        Verified { model, pace }
+    }
+}
+
+/// Opens and verifies a model's file, and takes its pace, on a thread that gives way; where that does not get on, because the
+/// machine is wholly busy, on this one, so that a new version is not kept waiting for a quiet hour.
+///
+/// # Errors
+/// As [`Model::open`].
+pub(crate) fn open(bytes: Vec<u8>) -> Result<Verified, Error> {
+    let patience = PATIENCE + PATIENCE_PER_BYTE * u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    let bytes = Arc::new(bytes);
+    let (done, opened) = mpsc::sync_channel(1);
+    let own = Arc::clone(&bytes);
+    let begun = std::thread::Builder::new().name("cvm-loading".to_owned());
+    let begun = begun.spawn(move || {
+        give_way();
+        let _ = done.send(Model::open(&own).map(Verified::of));
+    });
+    match begun.map(|_| opened.recv_timeout(patience)) {
+        Ok(Ok(opened)) => opened,
+        Ok(Err(_)) | Err(_) => Model::open(&bytes).map(Verified::of),
+    }
+}
+
 /// Gives way to every other thread, where threads have a policy of their own.
 #[cfg(target_os = "linux")]
 fn give_way() {
@@ -68,7 +113,20 @@ fn give_way() {}
 
 #[cfg(test)]
 mod tests {
-    use super::Background;
+    use super::{Background, open};
+
+    #[test]
+    fn a_file_is_opened_or_refused_as_by_the_engine() {
+        let params = [("r", 0.24), ("alpha", 4.4), ("a", 0.8), ("b", 2.4)];
+        let params = params.map(|(name, value)| (name.to_owned(), value));
+        let model = cvm::from_params("clv.bg_nbd", &params, None).unwrap();
+        let mut bytes = model.encode().unwrap();
+        let opened = open(bytes.clone()).unwrap();
+        assert_eq!(opened.model.fingerprint(), model.fingerprint());
+        bytes[100] ^= 1;
+        let want = cvm::Model::open(&bytes).unwrap_err();
+        assert_eq!(open(bytes).unwrap_err().to_string(), want.to_string());
+    }
 
     #[tokio::test]
     async fn work_gives_way_and_dropping_does_not_wait_for_it() {

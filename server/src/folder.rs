@@ -7,6 +7,7 @@
 //! changes. A file changed within the last moments is tried again in any case: it may still be
 //! being written, within one tick of the file system's clock.
 
+use crate::background::{self, Verified};
 use crate::drift::Every;
 use crate::file_state::FileState;
 use crate::registry::{Deployment, Models, Refused, Registry, Served};
@@ -404,7 +405,7 @@ impl Folder {
         let before = models.get(id).map(Arc::clone);
         let full = models.len() >= MAX_MODELS && before.is_none();
         let outcome = if full { Err(crowded()) } else { outcome };
-        let (model, digest, signed) = match outcome {
+        let (verified, digest, signed) = match outcome {
             Ok(opened) => opened,
             Err(why) => {
                 self.refuse(path, state, settled, why);
@@ -418,11 +419,11 @@ impl Folder {
         };
         self.seen.insert(path.to_owned(), seen);
         self.trust.served(id, signed.as_ref());
-        let Some(model) = model else {
+        let Some(verified) = verified else {
             return false;
         };
         self.opened.insert(id.to_owned(), digest);
-        let served = Served::new(id, model, self.every).signed(signed);
+        let served = Served::new(id, verified, self.every).signed(signed);
         served.announce();
         let deployment = Deployment::single(id, served, before.as_deref());
         models.insert(id.to_owned(), Arc::new(deployment));
@@ -470,7 +471,7 @@ struct Opened {
     /// Whether it had been left alone for long enough before.
     settled: bool,
     /// Its model, unless that is served already, its digest and who signed it; or why it is refused.
-    outcome: Result<(Option<cvm::Model>, Digest32, Option<Signed>), String>,
+    outcome: Result<(Option<Verified>, Digest32, Option<Signed>), String>,
 }
 
 impl Opened {
@@ -490,8 +491,8 @@ impl Opened {
             if known == Some(&digest) {
                 return Ok((None, digest, signed));
             }
-            let model = cvm::Model::open(&bytes).map_err(|error| error.message)?;
-            Ok((Some(model), digest, signed))
+            let verified = background::open(bytes).map_err(|error| error.message)?;
+            Ok((Some(verified), digest, signed))
         });
         Opened { settled, outcome }
     }

@@ -3,7 +3,6 @@
 use crate::admission::{Admission, Own};
 use crate::api::{Api, Shared};
 use crate::audit::Audit;
-use crate::background::Background;
 use crate::calls::Calls;
 use crate::compute::Compute;
 use crate::connection::Limits;
@@ -431,7 +430,6 @@ struct Keeper {
     interval: Duration,
     every: Every,
     secrets: Secrets,
-    loading: Background,
 }
 
 impl Keeper {
@@ -449,7 +447,6 @@ impl Keeper {
             interval: settings.poll_interval(),
             every: Every(settings.drift_every),
             secrets: secrets.clone(),
-            loading: Background::new("cvm-loading", 1).map_err(RunError::Worker)?,
         })
     }
 
@@ -459,7 +456,6 @@ impl Keeper {
         self.store.looked().await;
         let (trust, store) = (self.secrets.trust.clone(), self.store.clone());
         let (path, every, registry) = (self.path.clone(), self.every, Arc::clone(&self.registry));
-        // Nobody is served yet who would have to wait for it.
         let first = tokio::task::spawn_blocking(move || {
             let mut folder = Folder::new(path, trust, every, store);
             folder.look(&registry);
@@ -484,7 +480,7 @@ impl Keeper {
                 Some(command) = commands.recv() => Some(command),
             };
             let (registry, secrets) = (Arc::clone(&self.registry), self.secrets.clone());
-            let look = self.loading.run(move || {
+            let look = tokio::task::spawn_blocking(move || {
                 secrets.look();
                 match command {
                     None => folder.look(&registry),

@@ -1,5 +1,6 @@
 //! The models being served: one immutable snapshot, swapped whole.
 
+use crate::background::Verified;
 use crate::drift::{Drift, Every};
 use crate::meter::Meter;
 use crate::pace::Pace;
@@ -142,13 +143,14 @@ pub(crate) struct Served {
 
 impl Served {
     /// The model of a single file, under the author's version or the start of the fingerprint.
-    pub(crate) fn new(id: &str, model: cvm::Model, every: Every) -> Served {
-        let version = version_of(id, &model);
-        Served::version(id, &version, model, every)
+    pub(crate) fn new(id: &str, verified: Verified, every: Every) -> Served {
+        let version = version_of(id, &verified.model);
+        Served::version(id, &version, verified, every)
     }
 
     /// A model under a version that a manifest gives it.
-    pub(crate) fn version(id: &str, version: &str, model: cvm::Model, every: Every) -> Served {
+    pub(crate) fn version(id: &str, version: &str, verified: Verified, every: Every) -> Served {
+        let Verified { model, pace } = verified;
         let version = version.to_owned();
         let stamp = ModelStamp {
             model_version: format!("models/{id}/versions/{version}"),
@@ -159,7 +161,7 @@ impl Served {
             stamp,
             version,
             drift: Drift::new(&model, every),
-            pace: Pace::of(&model),
+            pace,
             model,
             meter: Meter::default(),
             loaded: SystemTime::now(),
@@ -436,6 +438,7 @@ fn list<'a>(names: impl ExactSizeIterator<Item = &'a String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Deployment, Every, Models, Registry, Served};
+    use crate::background::Verified;
     use cvm_proto::ModelName;
     use std::sync::Arc;
 
@@ -443,7 +446,11 @@ mod tests {
         let params = [("r", r), ("alpha", 4.4136), ("a", 0.7929), ("b", 2.4259)];
         let params = params.map(|(name, value)| (name.to_owned(), value));
         let model = cvm::from_params("clv.bg_nbd", &params, None).unwrap();
-        let deployment = Deployment::single("retail", Served::new("retail", model, Every(1)), None);
+        let deployment = Deployment::single(
+            "retail",
+            Served::new("retail", Verified::of(model), Every(1)),
+            None,
+        );
         Models::from([("retail".to_owned(), Arc::new(deployment))])
     }
 

@@ -4,6 +4,7 @@
 //! only then loaded. Whatever cannot be used (the manifest, a file, `routing.json`) leaves in force what
 //! was in force, and says why.
 
+use crate::background;
 use crate::drift::Every;
 use crate::file_state::{Look, is_known};
 use crate::registry::{Deployment, Served, Versions};
@@ -201,9 +202,9 @@ impl Shelf {
         let slot = format!("{}/{}", self.id, entry.version);
         let path = entry.path(&self.folder);
         let signed = self.trust.check(&self.id, &slot, &path, &bytes)?;
-        let model = cvm::Model::open(&bytes).map_err(|error| error.message)?;
+        let verified = background::open(bytes).map_err(|error| error.message)?;
         self.trust.served(&slot, signed.as_ref());
-        Ok(Served::version(&self.id, &entry.version, model, self.every).signed(signed))
+        Ok(Served::version(&self.id, &entry.version, verified, self.every).signed(signed))
     }
 
     /// Takes out what the manifest no longer names, but nothing that something points at.

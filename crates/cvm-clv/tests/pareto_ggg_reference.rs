@@ -41,8 +41,12 @@ fn discounted_purchases_hold_ten_digits() {
 
 #[test]
 fn counts_hold_ten_digits() {
-    let table = binary(include_bytes!("data/pareto_ggg_counts.bin"), INPUTS + 3);
-    assert!(table.len() >= 100, "{}", table.len());
+    let mut table = binary(include_bytes!("data/pareto_ggg_counts.bin"), INPUTS + 3);
+    assert!(table.len() >= 5_000, "{}", table.len());
+    // A row takes a tenth of a second unoptimized; `make test-slow` goes through all.
+    if std::env::var_os("CVM_SLOW").is_none() {
+        table = table.into_iter().step_by(25).collect();
+    }
     // Relative errors of probabilities.
     let ratio = |got: f64, want: f64| (cvm_math::exp(got - want), 1.0);
     check_table("P(X = n)", &table, (1e-10, 0.0), |v| {

@@ -1,7 +1,7 @@
 """Pareto/GGG: log-likelihood, P(alive) and, for fewer, DERT of random customers, by plain trapezoid rules.
 
     python pareto_ggg_reference.py pareto_ggg.bin 5000
-    python pareto_ggg_reference.py pareto_ggg_dert.bin 12 dert
+    python pareto_ggg_reference.py pareto_ggg_dert.bin 200 dert
     python pareto_ggg_reference.py pareto_ggg_counts.bin 5000 counts
     python pareto_ggg_reference.py - 0 clumps       (prints)
 
@@ -383,8 +383,7 @@ def usable(customer):
     return customer.log_silent(np.linspace(low, high, 50), customer.silence).min() > -250
 
 
-def main(path, count, forever=False):
-    rng = np.random.default_rng(2017 if forever else 2016)
+def likelihoods(rng, count, forever):
     out = []
     while len(out) < count:
         params, row, delta = draw(rng)
@@ -397,7 +396,25 @@ def main(path, count, forever=False):
         if forever:
             answers.append(customer.dert(delta))
         out.append([*params, *row, delta, *answers])
-    np.array(out, dtype="<f8").tofile(path)
+    return out
+
+
+def main(path, count):
+    np.array(likelihoods(np.random.default_rng(2016), count, False), dtype="<f8").tofile(path)
+
+
+DERT_PIECE = 4
+
+
+def dert_of_piece(piece):
+    return likelihoods(np.random.default_rng([2017, piece]), DERT_PIECE, True)
+
+
+def main_dert(path, count):
+    """In pieces, on all processors."""
+    with multiprocessing.Pool() as pool:
+        pieces = pool.map(dert_of_piece, range(count // DERT_PIECE), chunksize=1)
+    np.array(sum(pieces, []), dtype="<f8").tofile(path)
 
 
 if __name__ == "__main__":
@@ -405,5 +422,7 @@ if __name__ == "__main__":
         main_clumps()
     elif sys.argv[3:] == ["counts"]:
         main_counts(sys.argv[1], int(sys.argv[2]))
+    elif sys.argv[3:] == ["dert"]:
+        main_dert(sys.argv[1], int(sys.argv[2]))
     else:
-        main(sys.argv[1], int(sys.argv[2]), sys.argv[3:] == ["dert"])
+        main(sys.argv[1], int(sys.argv[2]))
