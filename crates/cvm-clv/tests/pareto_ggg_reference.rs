@@ -49,10 +49,15 @@ fn counts_hold_ten_digits() {
     }
     // Relative errors of probabilities.
     let ratio = |got: f64, want: f64| (cvm_math::exp(got - want), 1.0);
-    check_table("P(X = n)", &table, (1e-10, 0.0), |v| {
-        ratio(model(v).ln_pmf(&row(v), v[10], v[11]), v[12])
-    });
-    check_table("P(X >= n)", &table, (1e-10, 0.0), |v| {
-        ratio(model(v).ln_tail(&row(v), v[10], v[11]), v[13])
-    });
+    let exactly = |v: &[f64]| ratio(model(v).ln_pmf(&row(v), v[10], v[11]), v[12]);
+    let at_least = |v: &[f64]| ratio(model(v).ln_tail(&row(v), v[10], v[11]), v[13]);
+    // All but one in two hundred hold ten digits, the others seven: see docs/models/pareto_ggg.md.
+    let short = |v: &&Vec<f64>| {
+        let off = |(got, want): (f64, f64)| (got - want).abs() > 1e-10;
+        off(exactly(v)) || off(at_least(v))
+    };
+    let short = table.iter().filter(short).count();
+    assert!(200 * short <= table.len(), "{short} of {}", table.len());
+    check_table("P(X = n)", &table, (1e-7, 0.0), exactly);
+    check_table("P(X >= n)", &table, (1e-7, 0.0), at_least);
 }

@@ -1,7 +1,7 @@
 """Pareto/GGG: log-likelihood, P(alive) and, for fewer, DERT of random customers, by plain trapezoid rules.
 
     python pareto_ggg_reference.py pareto_ggg.bin 5000
-    python pareto_ggg_reference.py pareto_ggg_dert.bin 200 dert
+    python pareto_ggg_reference.py pareto_ggg_dert.bin 12 dert
     python pareto_ggg_reference.py pareto_ggg_counts.bin 5000 counts
     python pareto_ggg_reference.py - 0 clumps       (prints)
 
@@ -182,7 +182,7 @@ class Counts:
         low, high = window(f, -120.0, 14.0)
         # Room for counts far from the usual k.
         width = high - low
-        return low - 0.5 * width, high + 0.5 * width
+        return low - width, high + width
 
     def answers(self):
         return self.over(*self.range(), self.step)
@@ -193,7 +193,7 @@ class Counts:
 
     def over(self, low, high, step):
         c = self.c
-        count = int(max(60, 220 * 0.16 / step))
+        count = int(max(90, 330 * 0.16 / step))
         xi, _ = nodes(low, high, 9.0, count)
         weight = c.log_front(xi) + c.log_silent(xi, c.silence)
         top = weight.max()
@@ -236,7 +236,9 @@ class Counts:
         c, h, stages = self.c, self.h, k * n
         end, later = last + c.silence, c.beta + c.age
         near = np.log1p(h * (shape / last + c.s / later)) + np.log1p(h * shape / last / stages)
-        step = step * min(1.0, np.sqrt(1 / stages + 1 / shape)) / (1 + 0.2 * near)
+        # The gaps after the first are k (n - 1) stages, a step of width 1/sqrt(k) beside the first.
+        sharp = np.sqrt(1 / k) if n > 1 and c.silence > 0 else 1.0
+        step = step * min(1.0, sharp, np.sqrt(1 / stages + 1 / shape)) / (1 + 0.2 * near)
         u, rest, weight = self.tanh_sinh(step, near, stages if c.silence == 0 else 1.0)
         s = h * u
         since = c.silence + s
@@ -383,7 +385,8 @@ def usable(customer):
     return customer.log_silent(np.linspace(low, high, 50), customer.silence).min() > -250
 
 
-def likelihoods(rng, count, forever):
+def main(path, count, forever=False):
+    rng = np.random.default_rng(2017 if forever else 2016)
     out = []
     while len(out) < count:
         params, row, delta = draw(rng)
@@ -396,25 +399,7 @@ def likelihoods(rng, count, forever):
         if forever:
             answers.append(customer.dert(delta))
         out.append([*params, *row, delta, *answers])
-    return out
-
-
-def main(path, count):
-    np.array(likelihoods(np.random.default_rng(2016), count, False), dtype="<f8").tofile(path)
-
-
-DERT_PIECE = 4
-
-
-def dert_of_piece(piece):
-    return likelihoods(np.random.default_rng([2017, piece]), DERT_PIECE, True)
-
-
-def main_dert(path, count):
-    """In pieces, on all processors."""
-    with multiprocessing.Pool() as pool:
-        pieces = pool.map(dert_of_piece, range(count // DERT_PIECE), chunksize=1)
-    np.array(sum(pieces, []), dtype="<f8").tofile(path)
+    np.array(out, dtype="<f8").tofile(path)
 
 
 if __name__ == "__main__":
@@ -422,7 +407,5 @@ if __name__ == "__main__":
         main_clumps()
     elif sys.argv[3:] == ["counts"]:
         main_counts(sys.argv[1], int(sys.argv[2]))
-    elif sys.argv[3:] == ["dert"]:
-        main_dert(sys.argv[1], int(sys.argv[2]))
     else:
-        main(sys.argv[1], int(sys.argv[2]))
+        main(sys.argv[1], int(sys.argv[2]), sys.argv[3:] == ["dert"])
