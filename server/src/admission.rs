@@ -58,6 +58,25 @@ pub(crate) struct Asker {
     pub(crate) streams: bool,
 }
 
+impl Asker {
+    /// Who asks once.
+    pub(crate) fn new(own: Own, deadline: Deadline) -> Asker {
+        Asker {
+            own,
+            deadline,
+            streams: false,
+        }
+    }
+
+    /// The same for the messages of a stream.
+    pub(crate) fn streaming(self) -> Asker {
+        Asker {
+            streams: true,
+            ..self
+        }
+    }
+}
+
 /// Leave to work on rows; they count until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Ticket {

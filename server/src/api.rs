@@ -219,11 +219,8 @@ impl Api {
             Ok(who) => {
                 let name = who.as_ref().map(|caller| caller.name.as_str());
                 let own = self.admission.own_of(name, &self.own);
-                request.extensions_mut().insert(Asker {
-                    own: own.clone(),
-                    deadline,
-                    streams: false,
-                });
+                let asker = Asker::new(own.clone(), deadline);
+                request.extensions_mut().insert(asker);
                 let about_models = place < METHODS.len() && access != Access::Open;
                 match about_models && !self.ready.looked.is_given() {
                     false => self.route(request, own),

@@ -8,7 +8,7 @@
 //! turn would come later. So whoever is let in is served, and what is refused costs no more than being read.
 
 use crate::admission::{Asker, Own};
-use crate::turn::{MEMORY, STANDING};
+use crate::turn::{STANDING, followed, is_remembered};
 use crate::work::BLOCK_ROWS;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,9 +18,8 @@ use std::time::{Duration, Instant};
 pub(crate) const MAX_WAITING: usize = 1024;
 /// Requests that may always wait, by thread.
 const CROWD: usize = 4;
-/// Weight of one block in the mean pace, and how many times the mean it may count.
+/// Weight of one block in the mean pace.
 const WEIGHT: f64 = 1.0 / 16.0;
-const MOST_TIMES: f64 = 8.0;
 /// What a row that counts as one takes before any was seen, in seconds.
 const UNSEEN_S: f64 = 1e-6;
 
@@ -132,8 +131,7 @@ impl Backlog {
 impl State {
     /// Whether there is more to do than can be done: for a while already, or a moment ago.
     fn is_standing(&self) -> bool {
-        let lately = self.refused.is_some_and(|at| at.elapsed() < MEMORY);
-        lately || self.standing.elapsed() > STANDING
+        is_remembered(self.refused) || self.standing.elapsed() > STANDING
     }
 }
 
@@ -164,8 +162,7 @@ impl Place<'_> {
         // Between two ends with others waiting the threads did nothing but score.
         if let Some(freed) = state.freed.filter(|_| rows > 0) {
             let took = (now - freed).as_secs_f64() / rows as f64;
-            let took = took.min(MOST_TIMES * state.row_s);
-            state.row_s += (took - state.row_s) * WEIGHT;
+            state.row_s = followed(state.row_s, took, WEIGHT);
         }
         state.freed = (state.waiting > 0).then_some(now);
     }
@@ -198,9 +195,10 @@ impl Drop for Place<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Backlog, CROWD, MEMORY, Own, STANDING};
+    use super::{Backlog, CROWD, Own, STANDING};
     use crate::admission::Asker;
     use crate::deadline::Deadline;
+    use crate::turn::MEMORY;
     use std::sync::atomic::Ordering;
     use std::time::Duration;
     use tokio::time::Instant;
@@ -208,11 +206,7 @@ mod tests {
     const LIMIT: Duration = Duration::from_millis(10);
 
     fn asker() -> Asker {
-        Asker {
-            own: Own::default(),
-            deadline: Deadline(None),
-            streams: false,
-        }
+        Asker::new(Own::default(), Deadline(None))
     }
 
     /// How many more join a crowd that has stood for long enough; a row takes a microsecond.
@@ -237,11 +231,7 @@ mod tests {
         assert_eq!(joined(&fresh(), 1_000, &asker()), 7);
         // Few may always wait; and a stream, which waits for itself.
         assert_eq!(joined(&fresh(), 30_000, &asker()), 0);
-        let stream = Asker {
-            streams: true,
-            ..asker()
-        };
-        assert_eq!(joined(&fresh(), 30_000, &stream), 100);
+        assert_eq!(joined(&fresh(), 30_000, &asker().streaming()), 100);
         // A deadline that comes sooner than the limit.
         let hurried = Asker {
             deadline: Deadline(Some(Instant::now() + STANDING + Duration::from_millis(300))),

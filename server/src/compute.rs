@@ -202,11 +202,8 @@ mod tests {
 
     /// One who waits for ever, or that long.
     fn asker(waits: Option<Duration>) -> Asker {
-        Asker {
-            own: Own::default(),
-            deadline: Deadline(waits.map(|time| Instant::now() + time)),
-            streams: false,
-        }
+        let end = waits.map(|time| Instant::now() + time);
+        Asker::new(Own::default(), Deadline(end))
     }
 
     /// A closure as work of one step.

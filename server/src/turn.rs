@@ -47,6 +47,16 @@ pub(crate) fn idle() {
     IDLE.set(Some(Instant::now()));
 }
 
+/// Whether a refusal is still remembered.
+pub(crate) fn is_remembered(refused: Option<Instant>) -> bool {
+    refused.is_some_and(|at| at.elapsed() < MEMORY)
+}
+
+/// A mean that follows what was seen last with that weight, one that was interrupted only so far.
+pub(crate) fn followed(mean: f64, seen: f64, weight: f64) -> f64 {
+    mean + (seen.min(MOST_TIMES * mean) - mean) * weight
+}
+
 /// How many requests of one connection wait for their turn.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Line(Arc<Asked>);
@@ -82,9 +92,8 @@ impl Waiting {
     pub(crate) fn join(limit: Option<Duration>, line: &Line) -> Option<Waiting> {
         let (before, lines) = (WAITING.get(), line.ask());
         let full = |limit: Duration| {
-            let lately = || REFUSED.get().is_some_and(|at| at.elapsed() < MEMORY);
             let busy = || IDLE.get().is_some_and(|idle| idle.elapsed() > STANDING);
-            let standing = || lately() || busy();
+            let standing = || is_remembered(REFUSED.get()) || busy();
             let room = limit.as_secs_f64() * SHARE / MEAN_S.get();
             // Its part, or where that is less than one, whoever comes first.
             let taken = match lines as f64 <= room {
@@ -125,8 +134,7 @@ impl Turn {
     /// It was done at once.
     pub(crate) fn done(self) {
         let mean = MEAN_S.get();
-        let took = self.0.elapsed().as_secs_f64().min(MOST_TIMES * mean);
-        MEAN_S.set(mean + (took - mean) * WEIGHT);
+        MEAN_S.set(followed(mean, self.0.elapsed().as_secs_f64(), WEIGHT));
     }
 }
 

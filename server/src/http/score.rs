@@ -78,11 +78,7 @@ async fn score(
     };
     // The checks of keys and of the request's id are those of gRPC.
     let job = ScoreJob::try_from(cvm_proto::v1::ScoreRequest::from(job)).map_err(convert)?;
-    let asker = Asker {
-        own: own.clone(),
-        deadline: Deadline::of(headers),
-        streams: false,
-    };
+    let asker = Asker::new(own.clone(), Deadline::of(headers));
     let asked = (Method::Http, begun);
     http.plane.answer(job, asked, &asker, render).await
 }

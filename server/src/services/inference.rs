@@ -102,11 +102,7 @@ impl GrpcInferenceService for Inference {
         &self,
         request: Request<Streaming<oip::ModelInferRequest>>,
     ) -> Result<Response<Self::ModelStreamInferStream>, Status> {
-        let plane = Arc::clone(&self.plane);
-        let asker = Asker {
-            streams: true,
-            ..asker_of(&request)
-        };
+        let (plane, asker) = (Arc::clone(&self.plane), asker_of(&request).streaming());
         let deadline = asker.deadline;
         let one = move |message| in_band(Arc::clone(&plane), message, asker.clone());
         let stream = answers(request.into_inner(), deadline, self.drain.clone(), one);

@@ -37,11 +37,7 @@ impl ScoringService for Scoring {
         &self,
         request: Request<Streaming<pb::StreamScoreRequest>>,
     ) -> Result<Response<Self::StreamScoreStream>, Status> {
-        let plane = Arc::clone(&self.plane);
-        let asker = Asker {
-            streams: true,
-            ..asker_of(&request)
-        };
+        let (plane, asker) = (Arc::clone(&self.plane), asker_of(&request).streaming());
         let deadline = asker.deadline;
         let one = move |message| answer(Arc::clone(&plane), message, asker.clone());
         let stream = answers(request.into_inner(), deadline, self.drain.clone(), one);
@@ -52,9 +48,6 @@ impl ScoringService for Scoring {
 /// Who asks, as `api` left it with the request.
 pub(super) fn asker_of<T>(request: &Request<T>) -> Asker {
     let found = request.extensions().get::<Asker>();
-    found.cloned().unwrap_or_else(|| Asker {
-        own: Own::default(),
-        deadline: Deadline(None),
-        streams: false,
-    })
+    let unknown = || Asker::new(Own::default(), Deadline(None));
+    found.cloned().unwrap_or_else(unknown)
 }
