@@ -1,15 +1,15 @@
 //! More is asked than can be done: some is refused quickly, the rest is right, health is answered.
 
 use crate::support::{TestServer, boosted, folder, save};
-use cvm_load::{Mix, Oracle, Plan, Schedule, Target, run};
+use cvm_load::{Mix, Oracle, Plan, Report, Schedule, Target, run};
 use cvm_proto::Encoding;
 use std::sync::Arc;
 use std::time::Duration;
 use tonic::Code;
 
-/// Requests of a churn model with 128 rows each, so that the work is in the scores.
+/// Requests of a churn model with 512 rows each, so that the work is in the scores.
 fn plan(server: &TestServer, rate: f64, length: Duration) -> Plan {
-    let (mix, options) = (Mix::of(128), cvm::ScoreOptions::default());
+    let (mix, options) = (Mix::of(512), cvm::ScoreOptions::default());
     let oracle = Oracle::new(&[boosted()], "churn", &options, Encoding::DoublesLe, &mix).unwrap();
     let schedule = Schedule::constant(rate, length);
     Plan {
@@ -36,21 +36,19 @@ async fn what_waits_too_long_on_a_busy_thread_is_refused_and_the_rest_is_right()
     })
     .await;
     server.loaded().await;
-    // Many times what one thread can do.
-    let report = run(&plan(&server, 1_500.0, Duration::from_secs(1)), |_| ())
-        .await
-        .unwrap();
-    let refused = report.count(Code::ResourceExhausted);
-    assert_eq!(report.wrong, 0, "{report}");
-    assert!(report.right > 10 && refused > 10, "{report}");
-    assert_eq!(report.right + refused, report.offered, "{report}");
-    // How soon health answers is the bench's to tell: here a busy machine may delay everything.
-    let health = report.health.as_ref().unwrap();
-    let late = "no answer in time";
-    assert!(
-        health.last_failure.as_deref().is_none_or(|why| why == late),
-        "{report}"
-    );
+    // What one thread can do differs by processor: twice as much is asked until it is too much.
+    let mut refused = 0;
+    for rate in [500.0, 1_000.0, 2_000.0, 4_000.0] {
+        let report = run(&plan(&server, rate, Duration::from_secs(1)), |_| ())
+            .await
+            .unwrap();
+        refused += report.count(Code::ResourceExhausted);
+        is_right_or_refused(&report);
+        if refused > 10 {
+            break;
+        }
+    }
+    assert!(refused > 10, "{refused} refused");
     // Refusals are told to the operator, and nothing is left behind.
     let metrics = crate::http::get(&server, "/metrics").await;
     let count = |name: &str| -> u64 {
@@ -66,6 +64,20 @@ async fn what_waits_too_long_on_a_busy_thread_is_refused_and_the_rest_is_right()
     assert_eq!(after.right, after.offered, "{after}");
 }
 
+fn is_right_or_refused(report: &Report) {
+    assert_eq!(report.wrong, 0, "{report}");
+    assert!(report.right > 10, "{report}");
+    let refused = report.count(Code::ResourceExhausted);
+    assert_eq!(report.right + refused, report.offered, "{report}");
+    // How soon health answers is the bench's to tell: here a busy machine may delay everything.
+    let health = report.health.as_ref().unwrap();
+    let late = "no answer in time";
+    assert!(
+        health.last_failure.as_deref().is_none_or(|why| why == late),
+        "{report}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_limit_everyone_waits() {
     let folder = folder();
@@ -75,7 +87,7 @@ async fn without_a_limit_everyone_waits() {
         settings.max_wait_ms = 0;
     })
     .await;
-    let plan = plan(&server, 1_500.0, Duration::from_millis(300));
+    let plan = plan(&server, 500.0, Duration::from_millis(300));
     let report = run(&plan, |_| ()).await.unwrap();
     assert_eq!(report.right, report.offered, "{report}");
 }
