@@ -70,24 +70,33 @@ impl Verified {
     }
 }
 
-/// Opens and verifies a model's file, and takes its pace, on a thread that gives way; where that does not get on, because the
-/// machine is wholly busy, on this one, so that a new version is not kept waiting for a quiet hour.
+/// Opens and verifies a model's file, and takes its pace, [`aside`].
 ///
 /// # Errors
 /// As [`Model::open`].
 pub(crate) fn open(bytes: Vec<u8>) -> Result<Verified, Error> {
-    let patience = PATIENCE + PATIENCE_PER_BYTE * u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-    let bytes = Arc::new(bytes);
-    let (done, opened) = mpsc::sync_channel(1);
-    let own = Arc::clone(&bytes);
+    let size_bytes = bytes.len() as u64;
+    aside(size_bytes, move || Model::open(&bytes).map(Verified::of))
+}
+
+/// What is made of so many bytes, on a thread that gives way; where that does not get on, because the
+/// machine is wholly busy, on this one, so that a new version is not kept waiting for a quiet hour.
+pub(crate) fn aside<T: Send + 'static>(
+    size_bytes: u64,
+    work: impl Fn() -> T + Send + Sync + 'static,
+) -> T {
+    let patience = PATIENCE + PATIENCE_PER_BYTE * u32::try_from(size_bytes).unwrap_or(u32::MAX);
+    let work = Arc::new(work);
+    let (done, outcome) = mpsc::sync_channel(1);
+    let own = Arc::clone(&work);
     let begun = std::thread::Builder::new().name("cvm-loading".to_owned());
     let begun = begun.spawn(move || {
         give_way();
-        let _ = done.send(Model::open(&own).map(Verified::of));
+        let _ = done.send(own());
     });
-    match begun.map(|_| opened.recv_timeout(patience)) {
-        Ok(Ok(opened)) => opened,
-        Ok(Err(_)) | Err(_) => Model::open(&bytes).map(Verified::of),
+    match begun.map(|_| outcome.recv_timeout(patience)) {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_)) | Err(_) => work(),
     }
 }
 

@@ -53,6 +53,10 @@ pub(crate) fn is_known(before: Option<Look>, now: Option<Look>) -> bool {
 }
 
 impl FileState {
+    pub(crate) fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
     pub(crate) fn of(metadata: &std::fs::Metadata) -> FileState {
         FileState {
             modified: metadata.modified().ok(),

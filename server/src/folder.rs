@@ -486,8 +486,8 @@ impl Opened {
         known: Option<&Digest32>,
     ) -> Opened {
         let settled = state.is_settled(SystemTime::now());
-        let outcome = read(trust, id, path).and_then(|(bytes, signed)| {
-            let digest: Digest32 = Sha256::digest(&bytes).into();
+        let outcome = read(path, state).and_then(|(bytes, digest)| {
+            let signed = trust.check(id, id, path, &bytes)?;
             if known == Some(&digest) {
                 return Ok((None, digest, signed));
             }
@@ -506,11 +506,14 @@ impl Opened {
     }
 }
 
-/// Reads a file and whom it is trusted for, in the same bytes.
-fn read(trust: &Trust, id: &str, path: &Path) -> Result<(Vec<u8>, Option<Signed>), String> {
-    let bytes = cvm::repository::read_file(path).map_err(|error| error.message)?;
-    let signed = trust.check(id, id, path, &bytes)?;
-    Ok((bytes, signed))
+/// Reads a file, and takes the digest of its bytes.
+fn read(path: &Path, state: &FileState) -> Result<(Vec<u8>, Digest32), String> {
+    let path = path.to_owned();
+    background::aside(state.size_bytes(), move || {
+        let bytes = cvm::repository::read_file(&path).map_err(|error| error.message)?;
+        let digest = Sha256::digest(&bytes).into();
+        Ok((bytes, digest))
+    })
 }
 
 /// The id of a folder with a manifest: its name.

@@ -198,7 +198,9 @@ impl Shelf {
 
     /// Reads, trusts and verifies a version, all in the same bytes.
     fn open(&self, entry: &ManifestVersion) -> Result<Served, String> {
-        let bytes = entry.read(&self.folder).map_err(|error| error.message)?;
+        let (own, folder) = (entry.clone(), self.folder.clone());
+        let bytes = background::aside(entry.size_bytes, move || own.read(&folder));
+        let bytes = bytes.map_err(|error| error.message)?;
         let slot = format!("{}/{}", self.id, entry.version);
         let path = entry.path(&self.folder);
         let signed = self.trust.check(&self.id, &slot, &path, &bytes)?;

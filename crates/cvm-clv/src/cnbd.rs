@@ -32,6 +32,7 @@
 mod forever;
 mod likelihood;
 mod predict;
+mod rates;
 mod renewal;
 mod silence;
 mod stages;

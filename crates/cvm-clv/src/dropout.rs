@@ -26,6 +26,8 @@ mod trapezoid;
 
 pub(crate) use survival::{purchases_forever, survival, survival_integral};
 
+use crate::rfm::CHUNK;
+use cvm_math::polynomial::{BEYOND, polynomial, polynomials};
 use cvm_math::{exp, ln};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -92,10 +94,21 @@ impl Dropout {
         }
     }
 
-    /// The factor of (2) after `(1−z)^R`, for callers that take the exponential of a whole block;
-    /// `None` where the table does not reach.
-    pub(crate) fn series_sum(&self, x: f64, tau: f64) -> Option<f64> {
-        self.series(x)?.sum(tau)
+    /// The factors of (2) after `(1−z)^R` of customers with these frequencies; NaN where the table does
+    /// not reach.
+    pub(crate) fn series_sums(&self, x: impl Iterator<Item = f64>, tau: &[f64], out: &mut [f64]) {
+        let mut tables: [&[f64]; CHUNK] = [BEYOND; CHUNK];
+        let mut z = [0.0; CHUNK];
+        let count = tau.len();
+        for (((table, z), x), tau) in tables.iter_mut().zip(&mut z).zip(x).zip(tau) {
+            *z = share(*tau);
+            let reached = self.series(x).and_then(|series| series.truncated(*z));
+            *table = reached.unwrap_or(BEYOND);
+        }
+        polynomials(&tables[..count], &z[..count], out);
+        for (slot, z) in out.iter_mut().zip(&z) {
+            *slot *= z;
+        }
     }
 
     /// The series of `x` if it reaches to `tau`.
@@ -111,6 +124,7 @@ impl Dropout {
         (self.r + x) * likely
     }
 
+    #[inline]
     fn series(&self, x: f64) -> Option<&Series> {
         let shape = self.r + x;
         if x >= TABLES as f64 || shape > LARGEST_SHAPE {
@@ -157,15 +171,27 @@ impl Series {
     }
 
     fn reaches(&self, tau: f64) -> bool {
-        tau / (1.0 + tau) <= self.reach[LENGTHS.len() - 1]
+        share(tau) <= self.reach[LENGTHS.len() - 1]
     }
 
     /// `Σ c_n zⁿ` with the shortest truncation that suffices; `None` beyond the last.
     pub(crate) fn sum(&self, tau: f64) -> Option<f64> {
-        let z = tau / (1.0 + tau);
-        let tier = self.reach.iter().position(|reach| z <= *reach)?;
-        Some(z * polynomial(&self.coefficients[..LENGTHS[tier]], z))
+        let z = share(tau);
+        Some(z * polynomial(self.truncated(z)?, z))
     }
+
+    /// The coefficients that suffice; none beyond the last. Without a branch to be mispredicted.
+    #[inline]
+    fn truncated(&self, z: f64) -> Option<&[f64]> {
+        let short = |reach: &f64| usize::from(z > *reach);
+        let tier: usize = self.reach.iter().map(short).sum();
+        self.coefficients.get(..*LENGTHS.get(tier)?)
+    }
+}
+
+/// `z = τ/(1 + τ)`.
+fn share(tau: f64) -> f64 {
+    tau / (1.0 + tau)
 }
 
 /// Largest `z` at which dropping the terms from `length` on loses at most `NEGLIGIBLE`, by
@@ -196,24 +222,6 @@ fn reach(coefficients: &[f64], length: usize, shape: f64) -> f64 {
     low
 }
 
-/// `Σ c_i z^i` in eight interleaved Horner chains: independent, so a processor overlaps them, and
-/// in an order that no vector width changes. The length is a multiple of eight.
-fn polynomial(coefficients: &[f64], z: f64) -> f64 {
-    let z2 = z * z;
-    let z4 = z2 * z2;
-    let z8 = z4 * z4;
-    let mut chains = [0.0; 8];
-    for eight in coefficients.chunks_exact(8).rev() {
-        for (chain, coefficient) in chains.iter_mut().zip(eight) {
-            *chain = *chain * z8 + coefficient;
-        }
-    }
-    let [c0, c1, c2, c3, c4, c5, c6, c7] = chains;
-    let low = (c0 + c1 * z) + (c2 + c3 * z) * z2;
-    let high = (c4 + c5 * z) + (c6 + c7 * z) * z2;
-    low + high * z4
-}
-
 #[cfg(test)]
 mod tests {
     use super::{Dropout, Series, trapezoid::trapezoid};
@@ -231,7 +239,7 @@ mod tests {
             let mut compared = 0;
             for x in [0.0, 1.0, 5.0, 20.0, 63.0] {
                 for tau in [1e-9, 1e-3, 0.1, 0.9, 3.0] {
-                    let Some(sum) = dropout.series_sum(x, tau) else {
+                    let Some(sum) = dropout.series(x).and_then(|series| series.sum(tau)) else {
                         continue;
                     };
                     compared += 1;

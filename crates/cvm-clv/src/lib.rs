@@ -39,6 +39,7 @@ mod pareto_ggg;
 mod pareto_nbd;
 mod pareto_nbd_correlated;
 mod pareto_nbd_tv;
+mod peak;
 mod purchase;
 mod random;
 mod regularity;

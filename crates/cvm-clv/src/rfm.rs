@@ -1,6 +1,7 @@
 //! Recency, frequency and age: what a purchase model knows of one customer.
 
 use cvm_core::{BoundBatch, Domain, InputField, InputSchema, RowCode, RowStatus, TimeUnit};
+use cvm_math::dispatch::widest;
 
 /// Rows scored together: small enough for every buffer to stay in the first-level cache.
 pub(crate) const CHUNK: usize = 256;
@@ -143,16 +144,21 @@ pub(crate) fn read_rows(
     rows: &mut [Rfm],
     status: &mut [RowStatus],
 ) {
-    let mut columns = [[0.0; CHUNK]; 3];
+    let mut buffers = [[0.0; CHUNK]; 3];
     let count = rows.len().min(CHUNK);
-    for (field, column) in columns.iter_mut().enumerate() {
-        batch.read_numbers(field, start, &mut column[..count]);
-    }
-    let [frequency, recency, age] = &columns;
-    if all_ordinary(&frequency[..count], &recency[..count], &age[..count]) {
-        for (index, row) in rows.iter_mut().enumerate() {
-            *row = Rfm::with_positive_zeros(frequency[index], recency[index], age[index]);
-        }
+    let [frequency, recency, age] = &mut buffers;
+    let column = |field: u16, buffer| batch.numbers(usize::from(field), start, buffer);
+    let frequency = column(FREQUENCY, &mut frequency[..count]);
+    let recency = column(RECENCY, &mut recency[..count]);
+    let age = column(AGE, &mut age[..count]);
+    let ordinary = widest(|| all_ordinary(frequency, recency, age));
+    if ordinary {
+        widest(|| {
+            let columns = frequency.iter().zip(recency).zip(age);
+            for (row, ((x, recency), age)) in rows.iter_mut().zip(columns) {
+                *row = Rfm::with_positive_zeros(*x, *recency, *age);
+            }
+        });
         return status.fill(RowStatus::OK);
     }
     for (index, (row, status)) in rows.iter_mut().zip(status).enumerate() {

@@ -1,8 +1,9 @@
 //! Parameters and rows at the ends of what is legal: every score is a number or a refusal with its reason.
 
 use cvm_clv::{
-    Bdw, BgBb, BgNbd, Contract, DiscreteWeibull, GGompertzNbd, GammaGamma, Geometric,
-    LogNormalSpend, MbgNbd, Nbd, ParetoNbd, Purchase, Random, Sbg, Spending,
+    Bdw, BgBb, BgCnbdK, BgNbd, Contract, DiscreteWeibull, GGompertzNbd, GammaGamma, Geometric,
+    LogNormalSpend, MbgCnbdK, MbgNbd, Nbd, ParetoNbd, ParetoNbdCorrelated, Purchase, Random, Sbg,
+    Spending,
 };
 use cvm_core::{Frame, ParametricModel, RowCode, ScoreOptions, Scorer, TimeUnit};
 use std::collections::BTreeMap;
@@ -127,6 +128,15 @@ impl Found {
 
 /// Kinds whose every score is a number with parameters drawn from these.
 fn scan<M: ParametricModel + Scorer>(ends: &[f64], most: usize) {
+    scan_where::<M>(ends, most, |_| true);
+}
+
+/// The same for those parameters among them that mean something.
+fn scan_where<M: ParametricModel + Scorer>(
+    ends: &[f64],
+    most: usize,
+    means_something: fn(&[f64]) -> bool,
+) {
     let many = if std::env::var_os("CVM_SLOW").is_some() {
         20
     } else {
@@ -144,7 +154,9 @@ fn scan<M: ParametricModel + Scorer>(ends: &[f64], most: usize) {
                 0.5
             });
         }
-        if let Ok(model) = M::from_params(&params, Some(TimeUnit::Week)) {
+        if let Ok(model) = M::from_params(&params, Some(TimeUnit::Week))
+            && means_something(&params)
+        {
             found.see(&model, &params);
         }
     }
@@ -181,15 +193,22 @@ fn contracts_and_spend_at_the_ends_of_the_doubles() {
 fn purchases_at_extreme_parameters() {
     let ends = &ENDS[2..9];
     scan::<Purchase<Nbd>>(ends, 8);
-    // At a scale of 1e-20 a lifetime over 1e9 periods takes seconds a row.
-    scan::<Purchase<BgNbd>>(&ends[1..], 2);
-    scan::<Purchase<MbgNbd>>(&ends[1..], 2);
+    scan::<Purchase<BgNbd>>(ends, 2);
+    scan::<Purchase<MbgNbd>>(ends, 2);
     scan::<Purchase<ParetoNbd>>(ends, 2);
+    scan::<Purchase<ParetoNbdCorrelated>>(&ends[2..], 4);
 }
 
 #[test]
 fn hazards_that_grow_and_counted_periods_at_extreme_parameters() {
-    // A hazard that grows by e^1000 a period over thousands of periods is not a number yet.
-    scan::<Purchase<GGompertzNbd>>(&ENDS[3..8], 2);
+    scan::<Purchase<GGompertzNbd>>(&ENDS[3..9], 3);
     scan::<Purchase<BgBb>>(&ENDS[2..9], 2);
+}
+
+#[test]
+fn regular_purchases_at_extreme_parameters() {
+    // 10,000 purchases of more than 15 stages are refused, as too long.
+    let few_stages = |params: &[f64]| params[4] < 15.0;
+    scan_where::<Purchase<BgCnbdK>>(&ENDS[5..9], 2, few_stages);
+    scan_where::<Purchase<MbgCnbdK>>(&ENDS[5..9], 2, few_stages);
 }

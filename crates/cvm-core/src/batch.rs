@@ -271,6 +271,19 @@ pub struct BoundBatch<'a, 's> {
 }
 
 impl BoundBatch<'_, '_> {
+    /// Rows `start..start + buffer.len()` of numeric field `field`: the caller's own where they lie one
+    /// after the other, or else a copy in `buffer`, as [`BoundBatch::read_numbers`] makes it.
+    pub fn numbers<'a>(&'a self, field: usize, start: usize, buffer: &'a mut [f64]) -> &'a [f64] {
+        let range = start..start + buffer.len();
+        if let Some(Column::Numbers(view)) = self.columns.get(field)
+            && let Some(rows) = view.as_slice().and_then(|all| all.get(range))
+        {
+            return rows;
+        }
+        self.read_numbers(field, start, buffer);
+        buffer
+    }
+
     /// Copies rows `start..start + out.len()` of numeric field `field` into `out`: one block that
     /// stays in cache, whatever the stride of the caller's array. A text field gives NaN.
     pub fn read_numbers(&self, field: usize, start: usize, out: &mut [f64]) {

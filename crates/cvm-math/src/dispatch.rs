@@ -57,6 +57,45 @@ fn detect() -> Level {
     Level::Baseline
 }
 
+/// Runs loops of any crate, compiled for each level and run at this processor's: what is inlined into
+/// `loops` is vectorised at that width. The same bits at each: no level fuses or reorders arithmetic.
+///
+/// ```
+/// let x = [1.0, 2.0, 3.0];
+/// let mut halves = [0.0; 3];
+/// cvm_math::dispatch::widest(|| {
+///     for (half, x) in halves.iter_mut().zip(x) {
+///         *half = x / 2.0;
+///     }
+/// });
+/// assert_eq!(halves, [0.5, 1.0, 1.5]);
+/// ```
+#[inline]
+#[allow(unsafe_code)]
+pub fn widest<R>(loops: impl FnOnce() -> R) -> R {
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2")]
+    fn avx2<R>(loops: impl FnOnce() -> R) -> R {
+        loops()
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,avx512f,avx512dq,avx512vl")]
+    fn avx512<R>(loops: impl FnOnce() -> R) -> R {
+        loops()
+    }
+
+    match detected() {
+        // SAFETY: `detected` says that this processor has the features of the level.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => unsafe { avx512(loops) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => unsafe { avx2(loops) },
+        _ => loops(),
+    }
+}
+
 /// Runs a loop compiled for each level: `by_level!(level, (arguments: types), body)`.
 ///
 /// The body is inlined into one function per level, where LLVM vectorises it at that level's

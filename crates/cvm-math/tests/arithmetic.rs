@@ -3,6 +3,7 @@
 use cvm_math::ARITHMETIC;
 use cvm_math::quadrature::{gauss_legendre_16, gauss_legendre_32};
 use cvm_math::sums::{Sum, pairwise};
+use cvm_math::tanh_sinh::{Extent, ln_integral};
 
 /// Hash of the results of each function under one number; a released row is never edited, and is
 /// repeated where a number was raised for a change of a model alone.
@@ -84,6 +85,35 @@ const PINNED: &[Row] = &[
             ("sums::pairwise", 0xd411_e4bd_943e_3a51),
             ("gauss_legendre_16", 0x84ce_98f1_1050_1860),
             ("gauss_legendre_32", 0x55f6_f4cb_11ba_445d),
+        ],
+    ),
+    // Two sums of a quadrature must agree in their first moments too; sums of the CNBD-k that left the
+    // doubles; the series of the Pareto/NBD in eight chains.
+    (
+        4,
+        &[
+            ("ln", 0xbf68_b2c3_fa6a_7378),
+            ("exp", 0xa4f3_1fa5_61c6_c411),
+            ("log1p", 0xc640_73a2_9361_b3a1),
+            ("expm1", 0x3746_1ba2_bb96_3099),
+            ("sigmoid", 0xd779_7de5_db95_ba5e),
+            ("softplus", 0x6691_e3b7_4fd0_3039),
+            ("ln_gamma", 0x9c8b_b66f_da61_35be),
+            ("ln_gamma_sign", 0xd2cc_d09e_2b84_f725),
+            ("digamma", 0x26fd_7fbd_668c_93be),
+            ("trigamma", 0x34e2_34fd_5803_9173),
+            ("pow", 0x79ef_b102_9ed3_ef97),
+            ("log_add_exp", 0xa9e0_abbc_7b67_057d),
+            ("ln_beta", 0x0e69_3d82_05de_da48),
+            ("ln_rising", 0x97aa_730c_5032_e884),
+            ("hyp2f1", 0xc8a0_e7fe_f377_537e),
+            ("ln_hyp2f1", 0xb9d2_7de5_4142_111e),
+            ("sums::Sum", 0xa5b0_6514_a161_1507),
+            ("sums::pairwise", 0xd411_e4bd_943e_3a51),
+            ("gauss_legendre_16", 0x84ce_98f1_1050_1860),
+            ("gauss_legendre_32", 0x55f6_f4cb_11ba_445d),
+            ("polynomials", 0x3b94_c982_b888_c55f),
+            ("tanh_sinh", 0x5e38_2d2f_c1c8_7b8e),
         ],
     ),
 ];
@@ -218,7 +248,40 @@ fn sums() -> Vec<(&'static str, u64)> {
         ("sums::pairwise", Hash::of(in_pairs)),
         ("gauss_legendre_16", Hash::of(by_16)),
         ("gauss_legendre_32", Hash::of(by_32)),
+        ("polynomials", Hash::of(polynomials(&mut numbers))),
+        ("tanh_sinh", Hash::of(integrals(&mut numbers))),
     ]
+}
+
+/// Of tables of all lengths.
+fn polynomials(numbers: &mut Numbers) -> Vec<f64> {
+    let tables: Vec<Vec<f64>> = (0..200)
+        .map(|index| {
+            (0..8 * (index % 33))
+                .map(|_| numbers.within(0.0, 1.0))
+                .collect()
+        })
+        .collect();
+    let tables: Vec<&[f64]> = tables.iter().map(Vec::as_slice).collect();
+    let z: Vec<f64> = tables.iter().map(|_| numbers.within(-1.0, 1.0)).collect();
+    let mut out = vec![0.0; z.len()];
+    cvm_math::polynomial::polynomials(&tables, &z, &mut out);
+    out
+}
+
+/// `∫ u^(p−1) (1−u)^(q−1) du` with all the halvings that it takes.
+fn integrals(numbers: &mut Numbers) -> Vec<f64> {
+    let extent = Extent {
+        left: 380.0,
+        right: 380.0,
+        density: 2.0,
+        most_nodes: 4096,
+    };
+    let one = |_| {
+        let (p, q) = (numbers.within(0.1, 90.0), numbers.within(0.1, 90.0));
+        ln_integral(extent, |at| (p - 1.0) * at.ln_u + (q - 1.0) * at.ln_rest)
+    };
+    (0..200).map(one).collect()
 }
 
 fn found() -> Vec<(&'static str, u64)> {

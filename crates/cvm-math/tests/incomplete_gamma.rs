@@ -109,3 +109,14 @@ proptest! {
         prop_assert!((gap - term).abs() < 1e-13, "{} {}", gap, term);
     }
 }
+
+/// Q ~ x^(a−1) e^−x/Γ(a): of 145,000 such arguments one in fourteen was NaN, after 400,000 steps.
+#[test]
+fn far_out_a_logarithm_is_still_a_number() {
+    for step in 0..20_000 {
+        let a = exp(-5.0 + 12.0 * f64::from(step % 199) / 199.0);
+        let x = exp(36.0 + 60.0 * f64::from(step) / 20_000.0);
+        let error = (ln_gamma_q(a, x) / -x - 1.0).abs();
+        assert!(error < 1e-10, "{a:e} {x:e}: {error:e}");
+    }
+}

@@ -137,8 +137,13 @@ impl Integrand {
     fn steepness(&self, reached: f64) -> f64 {
         let passed = reached - self.unit();
         let buying = self.power * (reached / (self.scale + passed));
-        let leaving = self.law_power * (reached / self.law.aged(passed).scale);
-        1.0 + buying + leaving + self.rate.abs() * reached
+        let leaving = if passed > self.law.exponential_from() {
+            // What the hazard has grown to and `e^{gu}` are exponentials both.
+            (self.law_power * self.law.growth - self.rate).abs() * reached
+        } else {
+            self.law_power * (reached / self.law.aged(passed).scale) + self.rate.abs() * reached
+        };
+        1.0 + buying + leaving
     }
 
     /// Longest panel in `u` that starts at `u`.

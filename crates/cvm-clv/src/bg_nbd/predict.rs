@@ -19,6 +19,7 @@ use crate::incomplete_beta::ln_at_least;
 use crate::purchase::PurchaseFormulas;
 use crate::rfm::{CHUNK, Rfm};
 use crate::rising::Rising;
+use cvm_math::dispatch::widest;
 use cvm_math::{expm1, ln, ln_gamma, log_add_exp, log1p, slice, softplus};
 
 impl<const AT_FIRST: bool> BetaGeometricNbd<AT_FIRST> {
@@ -47,25 +48,33 @@ impl<const AT_FIRST: bool> BetaGeometricNbd<AT_FIRST> {
         let count = rows.len();
         let (argument, log_ratio) = (&mut argument[..count], &mut log_ratio[..count]);
         let (stay, log_stay) = (&mut stay[..count], &mut log_stay[..count]);
-        // Selections, not branches: whether a customer came back is as hard to guess as it gets.
-        for ((row, argument), stay) in rows.iter().zip(&mut *argument).zip(&mut *stay) {
-            *argument = (row.age - row.recency) / (self.alpha + row.recency);
-            let chances = Self::chances(row.frequency);
-            let shape = self.b + (chances - 1.0);
-            *stay = if chances > 0.0 { shape } else { 1.0 };
-        }
+        widest(|| {
+            // Selections, not branches: whether a customer came back is as hard to guess as it gets.
+            for ((row, argument), stay) in rows.iter().zip(&mut *argument).zip(&mut *stay) {
+                *argument = (row.age - row.recency) / (self.alpha + row.recency);
+                let chances = Self::chances(row.frequency);
+                let shape = self.b + (chances - 1.0);
+                *stay = if chances > 0.0 { shape } else { 1.0 };
+            }
+        });
         slice::log1p(argument, log_ratio);
         slice::ln(stay, log_stay);
         let log_a = ln(self.a);
-        let logs = log_ratio.iter().zip(&*log_stay);
-        for ((row, argument), (log_ratio, log_stay)) in rows.iter().zip(&mut *argument).zip(logs) {
-            *argument = -(log_a - log_stay + (self.r + row.frequency) * log_ratio);
-        }
+        widest(|| {
+            let logs = log_ratio.iter().zip(&*log_stay);
+            for ((row, argument), (log_ratio, log_stay)) in
+                rows.iter().zip(&mut *argument).zip(logs)
+            {
+                *argument = -(log_a - log_stay + (self.r + row.frequency) * log_ratio);
+            }
+        });
         slice::sigmoid(argument, out);
-        for (row, slot) in rows.iter().zip(out) {
-            let never_could = Self::chances(row.frequency) == 0.0;
-            *slot = if never_could { 1.0 } else { *slot };
-        }
+        widest(|| {
+            for (row, slot) in rows.iter().zip(out) {
+                let never_could = Self::chances(row.frequency) == 0.0;
+                *slot = if never_could { 1.0 } else { *slot };
+            }
+        });
     }
 
     /// Expected purchases of at most [`CHUNK`] living customers.
@@ -73,20 +82,26 @@ impl<const AT_FIRST: bool> BetaGeometricNbd<AT_FIRST> {
         let (mut tau, mut log_tau1) = ([0.0; CHUNK], [0.0; CHUNK]);
         let mut power = [0.0; CHUNK];
         let count = rows.len();
-        for (tau, row) in tau.iter_mut().zip(rows) {
-            *tau = horizon_periods / (self.alpha + row.age);
-        }
+        widest(|| {
+            for (tau, row) in tau.iter_mut().zip(rows) {
+                *tau = horizon_periods / (self.alpha + row.age);
+            }
+        });
         slice::log1p(&tau[..count], &mut log_tau1[..count]);
-        for (index, row) in rows.iter().enumerate() {
-            out[index] = -(self.r + row.frequency) * log_tau1[index];
-        }
+        widest(|| {
+            for ((row, log_tau1), slot) in rows.iter().zip(&log_tau1).zip(&mut *out) {
+                *slot = -(self.r + row.frequency) * log_tau1;
+            }
+        });
         slice::exp(out, &mut power[..count]);
+        let frequencies = rows.iter().map(|row| row.frequency);
+        self.dropout.series_sums(frequencies, &tau[..count], out);
         for (index, row) in rows.iter().enumerate() {
-            let x = row.frequency;
-            out[index] = match self.dropout.series_sum(x, tau[index]) {
-                Some(sum) => power[index] * sum,
-                None => self.dropout.purchases(x, tau[index], log_tau1[index]),
-            };
+            out[index] *= power[index];
+            if out[index].is_nan() {
+                let x = row.frequency;
+                out[index] = self.dropout.purchases(x, tau[index], log_tau1[index]);
+            }
         }
     }
 }

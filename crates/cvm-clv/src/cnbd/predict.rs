@@ -276,7 +276,7 @@ impl<const AT_FIRST: bool> CnbdK<AT_FIRST> {
         let total = next.end + t;
         let (z, rest) = (t / total, next.end / total);
         let (few, many) = (self.k * (n - 1.0), self.k * n);
-        let constant = ln(t);
+        let ln_t = ln(t);
         let log_many = ln_beta(many, shape);
         let log_few = if few > 0.0 { ln_beta(few, shape) } else { 0.0 };
         let extent = Extent {
@@ -286,7 +286,7 @@ impl<const AT_FIRST: bool> CnbdK<AT_FIRST> {
         ln_integral(extent, |at: &Point| {
             let (v, stay) = (z * at.u, rest + z * at.rest);
             let count = ln_between((few, log_few), (many, log_many), shape, v, stay);
-            next.ln_density(t * at.rest) + count + constant
+            next.ln_density_of(t * at.rest, ln_t + at.ln_rest) + count + ln_t
         })
     }
 

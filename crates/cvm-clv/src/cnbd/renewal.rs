@@ -119,9 +119,21 @@ impl Next {
     }
 
     /// `ln f(y)`.
-    pub(super) fn ln_density(&self, y: f64) -> f64 {
+    fn ln_density(&self, y: f64) -> f64 {
+        self.ln_density_at(y, ln(self.silent + y))
+    }
+
+    /// The same where `y` may underflow, given `ln y`.
+    pub(super) fn ln_density_of(&self, y: f64, ln_y: f64) -> f64 {
+        if self.silent == 0.0 {
+            return self.ln_density_at(y, ln_y);
+        }
+        self.ln_density(y)
+    }
+
+    fn ln_density_at(&self, y: f64, ln_since: f64) -> f64 {
         let since = self.silent + y;
-        (self.k - 1.0) * ln(since)
+        (self.k - 1.0) * ln_since
             - self.shape * log1p(since / self.last)
             - self.k * ln(self.end + y)
             - self.log_beta
@@ -252,8 +264,13 @@ impl<'a> Worthy<'a> {
         const DENSITY: f64 = 8.0;
         let near = log1p(t * (next.shape / next.end + worth.delta()));
         let far = near.max(next.bend(t)) / std::f64::consts::PI;
+        let mut fades = FADED / next.k.min(1.0);
+        if next.silent > 0.0 {
+            // Of times shorter than the silence all are alike.
+            fades = fades.min(FADED + log1p(t / next.silent));
+        }
         let extent = Extent {
-            left: FADED / next.k.min(1.0) + near + 3.0,
+            left: fades + near + 3.0,
             right: FADED,
             density: DENSITY * (1.0 + far * far).sqrt() / next.width(),
             most_nodes: 2048,
@@ -276,11 +293,8 @@ impl<'a> Worthy<'a> {
         if self.nodes.is_empty() {
             return f64::NAN;
         }
-        let since: Vec<f64> = self
-            .nodes
-            .iter()
-            .map(|(at, _)| next.silent + most * at.u)
-            .collect();
+        let times: Vec<f64> = self.nodes.iter().map(|(at, _)| most * at.u).collect();
+        let since: Vec<f64> = times.iter().map(|y| next.silent + y).collect();
         let mut logs: Vec<f64> = since.iter().map(|since| since / next.last).collect();
         slice::log1p_in_place(&mut logs);
         for log in &mut logs {
@@ -291,11 +305,11 @@ impl<'a> Worthy<'a> {
                 *log += (next.k - 1.0) * ln_since;
             }
         }
-        let later = |since: &f64| (since - next.silent + v * next.end) / rest;
-        for ((log, since), (_, weight)) in logs.iter_mut().zip(&since).zip(&self.nodes) {
+        let later = |y: &f64| (y + v * next.end) / rest;
+        for ((log, y), (_, weight)) in logs.iter_mut().zip(&times).zip(&self.nodes) {
             *log += weight;
             if let Worth::Discount(delta) = self.worth {
-                *log -= delta * later(since);
+                *log -= delta * later(y);
             }
         }
         if let Worth::Alive {
@@ -304,7 +318,7 @@ impl<'a> Worthy<'a> {
             delta,
         } = self.worth
         {
-            let moments: Vec<f64> = since.iter().map(later).collect();
+            let moments: Vec<f64> = times.iter().map(later).collect();
             let mut growth: Vec<f64> = moments.iter().map(|s| s / scale).collect();
             slice::log1p_in_place(&mut growth);
             for (log, (growth, s)) in logs.iter_mut().zip(growth.iter().zip(&moments)) {
@@ -317,7 +331,7 @@ impl<'a> Worthy<'a> {
         }
         slice::exp_in_place(&mut logs);
         if let Worth::Periods(_) = self.worth {
-            let worth = self.periods(since.iter().map(later).collect());
+            let worth = self.periods(times.iter().map(later).collect());
             for (log, worth) in logs.iter_mut().zip(worth) {
                 *log *= worth;
             }
@@ -367,6 +381,8 @@ pub(super) struct Later {
     k: f64,
     /// `R'`.
     pub(super) shape: f64,
+    /// `a` and `B` of the chance to leave.
+    leaving: (f64, f64),
     ln_z: f64,
     /// Terms `m = 1, 2, …` as logarithms of `q_m/B(km, R')`.
     logs: Vec<f64>,
@@ -411,6 +427,7 @@ impl Later {
         let mut later = Later {
             k,
             shape,
+            leaving: (a, stay),
             ln_z: -log1p(rest / z),
             logs: coefficient.first(terms as usize),
             scaled: Vec::new(),
@@ -468,11 +485,14 @@ impl Later {
 
     /// `ln g(v)`, given `ln v` and `ln(1 − v)`.
     pub(super) fn ln_density(&self, ln_v: f64, ln_rest: f64) -> f64 {
+        /// Powers of a smaller ratio leave the doubles.
+        const FARTHEST: f64 = -600.0;
         let front = (self.shape - 1.0) * ln_rest - ln_v;
-        if self.scaled.is_empty() {
-            return front + self.ln_walk(ln_v, ln_rest);
+        let log_ratio = self.k * (ln_v - self.ln_z);
+        if self.scaled.is_empty() || log_ratio < FARTHEST {
+            return front + self.ln_walk(ln_v);
         }
-        let ratio = exp(self.k * (ln_v - self.ln_z));
+        let ratio = exp(log_ratio);
         let near = power_sum(&self.scaled, ratio);
         let far = self.beyond.iter().map(|(m, log)| {
             let exponent = log + self.k * m * ln_v - self.log_largest;
@@ -487,11 +507,16 @@ impl Later {
 
     /// The sum by walking from its largest term to both sides, in strides where the terms are a wide
     /// smooth hill: the trapezoid rule at two thirds of its standard deviation errs by `e^{−44}`.
-    fn ln_walk(&self, ln_v: f64, ln_rest: f64) -> f64 {
-        let stages = self.shape * exp(ln_v - ln_rest);
-        let mode = stages / self.k;
-        let start = (mode.max(1.0) as usize).min(self.logs.len()) - 1;
-        let spread = (stages * (stages + self.shape) / self.shape).sqrt() / self.k;
+    fn ln_walk(&self, ln_v: f64) -> f64 {
+        let term = |index: usize| self.logs[index] + self.k * (index as f64 + 1.0) * ln_v;
+        let start = self.largest(&term);
+        let far = || {
+            let exponent = |(m, log): &(f64, f64)| log + self.k * m * ln_v;
+            self.beyond.iter().map(exponent)
+        };
+        let top = far().fold(term(start), f64::max);
+        let mode = start as f64 + 1.0;
+        let spread = self.spread(mode);
         let reach = 12.0 * spread + 3.0;
         let inside = mode > reach && mode + reach < self.logs.len() as f64;
         let stride = if inside {
@@ -499,8 +524,6 @@ impl Later {
         } else {
             1
         };
-        let term = |index: usize| self.logs[index] + self.k * (index as f64 + 1.0) * ln_v;
-        let top = term(start);
         let hill = |places: &mut dyn Iterator<Item = usize>| {
             let mut sum = 0.0;
             for index in places {
@@ -514,12 +537,44 @@ impl Later {
         };
         let above = hill(&mut (start..self.logs.len()).step_by(stride));
         let below = hill(&mut (0..start).rev().skip(stride - 1).step_by(stride));
-        let far = self
-            .beyond
-            .iter()
-            .map(|(m, log)| log + self.k * m * ln_v - top);
-        let far = far.map(|gap| if gap < -745.0 { 0.0 } else { exp(gap) });
+        let far = far().map(|log| {
+            if log - top < -745.0 {
+                0.0
+            } else {
+                exp(log - top)
+            }
+        });
         top + ln((above + below) * stride as f64 + far.sum::<f64>())
+    }
+
+    /// Index of the largest of terms that rise to it and fall from it.
+    fn largest(&self, term: &impl Fn(usize) -> f64) -> usize {
+        let (mut low, mut high) = (0, self.logs.len() - 1);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if term(middle + 1) > term(middle) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+
+    /// Standard deviation of the hill of terms around its `mode`: 0 where it is no hill.
+    ///
+    /// ```text
+    /// 1/σ² = R' k²/(s(s + R')) − a/((B + m)(a + B + m)),    s = km
+    /// ```
+    fn spread(&self, mode: f64) -> f64 {
+        let (stages, (a, stay)) = (self.k * mode, self.leaving);
+        let counts = self.shape * self.k * self.k / (stages * (stages + self.shape));
+        let kept = a / ((stay + mode) * (a + stay + mode));
+        if counts > kept {
+            1.0 / (counts - kept).sqrt()
+        } else {
+            0.0
+        }
     }
 
     /// Width in `ln v` of the finest part of `g` up to `z`, at most 1.

@@ -11,14 +11,12 @@
 //! One purchase of these, the `n`-th, has a density in closed form: see [`Steady::ln_exactly`].
 
 use super::forever::ln_quiet;
+use super::rates::{Place, Window, shares};
 use super::renewal::{FADED, Later, MOST_NODES, Next, Weigh, Worth, Worthy, density};
 use crate::incomplete_beta::{ln_incomplete_beta_above, ln_incomplete_beta_with};
-use cvm_math::tanh_sinh::{Extent, Point, ln_integral, rule};
+use cvm_math::tanh_sinh::{Extent, Point, ln_integral};
 use cvm_math::{exp, expm1, ln, ln_beta, log1p};
 use std::cell::Cell;
-
-/// Steps over the width of a law of rates.
-const HAZARDS: f64 = 14.0;
 
 /// A living customer of regularity `k`.
 pub(crate) struct Steady {
@@ -161,7 +159,11 @@ impl Steady {
         let fall = log1p(t * (next.shape / next.end + stay / scale));
         let shift = log1p(t * next.shape / (stages * next.last)).max(fall);
         let near = fall.max(near_end);
-        let width = (1.0 / stages + 1.0 / next.shape).sqrt().min(1.0);
+        let mut width = (1.0 / stages + 1.0 / next.shape).sqrt().min(1.0);
+        if next.silent > 0.0 && n > 1.0 {
+            // The step of the share.
+            width = width.min((1.0 / (stages - next.k) + 1.0 / next.k).sqrt());
+        }
         let power = if next.silent == 0.0 {
             stages
         } else {
@@ -199,82 +201,71 @@ impl Steady {
     /// that of leaving, `μ`, they are `φ_1/(1 − φ)` with `φ = (ρ/(ρ+μ+δ))^k` and `φ_1` that of the
     /// waiting gap. Infinite where nothing is discounted and the lifetime has no mean.
     pub(crate) fn forever(&self, delta: f64) -> f64 {
-        let next = &self.next;
-        if delta == 0.0 && self.stay.0 <= 1.0 {
+        /// Steps to begin with, and at most; two sums that agree to this leave the square of an error.
+        const FEW: u32 = 24;
+        const MOST: u32 = 300;
+        const AGREE: f64 = 1e-10;
+        let (shape, scale) = self.stay;
+        if delta == 0.0 && shape <= 1.0 {
             return f64::INFINITY;
         }
-        let shape = next.shape;
-        let centre = (shape + 1.0) / next.end;
-        let most = (shape + 12.0 * shape.sqrt() + 60.0) / (next.end * centre);
-        let rates = Extent {
-            left: FADED / shape + 4.0 / shape.sqrt().min(1.0),
-            right: ln(most) + 1.0,
-            density: HAZARDS / (1.0 / shape.sqrt()).min(1.0),
-            most_nodes: MOST_NODES,
-        };
-        let hazards = self.hazards(delta, centre);
-        let (mut total, mut made) = (0.0, 0.0);
-        let masses: Vec<(f64, f64, f64)> = rule(rates)
-            .iter()
-            .map(|(at, weight)| {
-                let rate = centre * at.u / at.rest;
-                let quiet = ln_quiet(next.k, rate * next.silent);
-                let log = shape * (at.ln_u - at.ln_rest) - next.last * rate + quiet;
-                (rate, quiet, log - at.ln_u - at.ln_rest + weight)
-            })
-            .collect();
-        let most = masses
-            .iter()
-            .map(|mass| mass.2)
-            .fold(f64::NEG_INFINITY, f64::max);
-        for (rate, quiet, log) in masses {
-            let weight = exp(log - most);
-            total += weight;
-            if weight > 1e-17 {
-                made += weight * self.made_at(rate, quiet, delta, &hazards);
+        let leaving = |x: f64| shape * x - scale * exp(x);
+        // What is earned is at most as 1/(μ + δ), and as ρ.
+        let hazards = Window::new(ln(shape / scale), leaving, |x| -ln(exp(x) + delta));
+        let next = &self.next;
+        let centre = ln(next.shape / next.end);
+        let rates = Window::new(centre, |x| self.ln_rate(x).1, |x| x);
+        let (mut count, mut before) = (FEW, f64::NAN);
+        loop {
+            let hazards: Vec<Place> = hazards.places(count).collect();
+            let mut weights: Vec<f64> = hazards
+                .iter()
+                .map(|at| leaving(at.x) + at.ln_slope)
+                .collect();
+            shares(&mut weights);
+            let falls = hazards.iter().map(|at| exp(at.x) + delta);
+            let hazards: Vec<(f64, f64)> = falls.zip(weights).collect();
+            let made = self.made(&rates, &hazards, count);
+            if (made - before).abs() <= AGREE * made || count > MOST {
+                return made;
             }
+            before = made;
+            count += count / 2;
         }
-        made / total
     }
 
-    /// The rate of leaving, and its weights: those of a gamma law of mean `a/c`.
-    fn hazards(&self, delta: f64, rate: f64) -> Vec<(f64, f64)> {
-        let (shape, scale) = self.stay;
-        let centre = shape / scale;
-        let most = 1.0 + 16.0 / shape.sqrt() + 60.0 / shape;
-        // What is earned is as 1/(μ+δ) up to the rate of purchases.
-        let power = if delta == 0.0 { shape - 1.0 } else { shape };
-        let far = |place: f64| ln(centre / place).abs();
-        let turn = far(rate).max(if delta > 0.0 { far(delta) } else { 0.0 });
-        let points = rule(Extent {
-            left: FADED / power + 4.0 / power.sqrt().min(1.0) + turn,
-            right: ln(most) + 1.0,
-            density: HAZARDS * (1.0 + 0.1 * turn) / (1.0 / shape.sqrt()).min(1.0),
-            most_nodes: MOST_NODES,
-        });
-        let log = |(at, weight): &(Point, f64)| {
-            let odds = at.u / at.rest;
-            let log = shape * (at.ln_u - at.ln_rest) - shape * odds + weight;
-            (centre * odds, log - at.ln_u - at.ln_rest)
-        };
-        let logs: Vec<(f64, f64)> = points.iter().map(log).collect();
-        let most = logs
+    /// `ln` of the chance that a stage of rate `e^x` left the silence, and of the density of `x`.
+    fn ln_rate(&self, x: f64) -> (f64, f64) {
+        let (next, rate) = (&self.next, exp(x));
+        let quiet = ln_quiet(next.k, rate * next.silent);
+        (quiet, next.shape * x - next.last * rate + quiet)
+    }
+
+    /// The mean over the rates of a stage.
+    fn made(&self, rates: &Window, hazards: &[(f64, f64)], count: u32) -> f64 {
+        /// Shares below this, were the mean `e^38`, are nothing.
+        const NOTHING: f64 = 1e-33;
+        let mut laws = Vec::new();
+        let mut weights = Vec::new();
+        for at in rates.places(count) {
+            let (quiet, log) = self.ln_rate(at.x);
+            laws.push((exp(at.x), quiet));
+            weights.push(log + at.ln_slope);
+        }
+        shares(&mut weights);
+        let each = laws
             .iter()
-            .map(|(_, log)| *log)
-            .fold(f64::NEG_INFINITY, f64::max);
-        let total: f64 = logs.iter().map(|(_, log)| exp(log - most)).sum();
-        let shares = logs
-            .into_iter()
-            .map(|(at, log)| (at, exp(log - most) / total));
-        shares.filter(|(_, share)| *share > 0.0).collect()
+            .zip(&weights)
+            .filter(|(_, share)| **share > NOTHING);
+        each.map(|((rate, quiet), share)| share * self.made_at(*rate, *quiet, hazards))
+            .sum()
     }
 
-    /// The mean over the rates of leaving at one rate of a stage.
-    fn made_at(&self, rate: f64, quiet: f64, delta: f64, hazards: &[(f64, f64)]) -> f64 {
+    /// The mean over the rates of leaving, given with the discount, at one rate of a stage.
+    fn made_at(&self, rate: f64, quiet: f64, hazards: &[(f64, f64)]) -> f64 {
         let next = &self.next;
         let mut sum = 0.0;
-        for (hazard, share) in hazards {
-            let falls = hazard + delta;
+        for (falls, share) in hazards {
             let log_gap = -next.k * log1p(falls / rate);
             let first = if next.silent == 0.0 {
                 exp(log_gap)

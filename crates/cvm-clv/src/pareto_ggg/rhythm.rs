@@ -11,6 +11,7 @@
 
 use super::ParetoGgg;
 use super::gap::{Fate, Gap};
+use crate::peak::Peak;
 use crate::rfm::Rfm;
 use cvm_math::tanh_sinh::{Extent, rule};
 use cvm_math::{exp, ln, ln_gamma, ln_rising, log1p};
@@ -20,7 +21,7 @@ const NOTHING: f64 = 42.0;
 /// Steps over the width of a peak, and at least for one that falls like `e^{−γk}` to the right: what
 /// they leave out is below 1e-13.
 const FINE: f64 = 10.0;
-const LEAST: f64 = 17.0;
+const LEAST: f64 = 24.0;
 /// Nodes at most.
 const MOST_NODES: u32 = 8192;
 /// No `k` beyond `e^{±700}` is a number.
@@ -38,13 +39,6 @@ pub(super) struct Beat {
 pub(super) struct Rhythm<'a> {
     model: &'a ParetoGgg,
     row: &'a Rfm,
-}
-
-/// Where a density over `ξ` lives.
-struct Peak {
-    centre: f64,
-    top: f64,
-    width: f64,
 }
 
 impl<'a> Rhythm<'a> {
@@ -69,7 +63,7 @@ impl<'a> Rhythm<'a> {
             self.ln_front(k, xi) + ln_factor(k)
         };
         let peak = Peak::find(ln(self.model.t / self.model.gamma), &height);
-        let points = rule(peak.extent(growth, &height));
+        let points = rule(extent(&peak, growth, &height));
         let mut beats = Vec::with_capacity(points.len());
         for (at, weight) in points {
             let xi = peak.centre + at.ln_u - at.ln_rest;
@@ -106,54 +100,19 @@ impl<'a> Rhythm<'a> {
     }
 }
 
-impl Peak {
-    /// Uphill in steps that are halved where both sides are lower, until a step costs little.
-    fn find(start: f64, height: &impl Fn(f64) -> f64) -> Self {
-        const MOST_STEPS: u32 = 400;
-        const SHALLOW: f64 = 0.7;
-        let mut step = 1.0;
-        let mut peak = Peak {
-            centre: start,
-            top: height(start),
-            width: 1.0,
-        };
-        for _ in 0..MOST_STEPS {
-            let [below, above] = [peak.centre - step, peak.centre + step].map(height);
-            if below > peak.top && below >= above {
-                (peak.centre, peak.top) = (peak.centre - step, below);
-            } else if above > peak.top {
-                (peak.centre, peak.top) = (peak.centre + step, above);
-            } else {
-                let fall = peak.top - 0.5 * (below + above);
-                peak.width = step / (2.0 * fall.max(1e-6)).sqrt();
-                if fall < SHALLOW {
-                    break;
-                }
-                step *= 0.5;
-            }
-        }
-        peak
-    }
-
-    /// From the peak both ways to where nothing is left.
-    fn extent(&self, growth: f64, height: &impl Fn(f64) -> f64) -> Extent {
-        let reach = |side: f64, growth: f64| {
-            let mut reach = 4.0 * self.width;
-            while reach < FARTHEST {
-                let left = height(self.centre + side * reach) - self.top + growth * reach;
-                // NaN is far out too.
-                if left.is_nan() || left < -NOTHING {
-                    break;
-                }
-                reach *= 1.25;
-            }
-            reach
-        };
-        Extent {
-            left: reach(-1.0, growth),
-            right: reach(1.0, 0.0),
-            density: (FINE / self.width).max(LEAST),
-            most_nodes: MOST_NODES,
-        }
+/// From the peak both ways to where nothing is left.
+fn extent(peak: &Peak, growth: f64, height: &impl Fn(f64) -> f64) -> Extent {
+    let reach = |side: f64, growth: f64| {
+        peak.reach(side, FARTHEST, |xi| {
+            let left = height(xi) - peak.top + growth * (xi - peak.centre).abs();
+            // NaN is far out too.
+            left >= -NOTHING
+        })
+    };
+    Extent {
+        left: reach(-1.0, growth),
+        right: reach(1.0, 0.0),
+        density: (FINE / peak.width).max(LEAST),
+        most_nodes: MOST_NODES,
     }
 }

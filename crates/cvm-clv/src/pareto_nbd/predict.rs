@@ -5,6 +5,7 @@ use super::ParetoNbd;
 use crate::attrition::Buyer;
 use crate::purchase::PurchaseFormulas;
 use crate::rfm::{CHUNK, Rfm};
+use cvm_math::dispatch::widest;
 use cvm_math::slice;
 
 impl ParetoNbd {
@@ -28,26 +29,39 @@ impl ParetoNbd {
     fn p_alive_chunk(&self, rows: &[Rfm], out: &mut [f64]) {
         let (mut buying, mut leaving) = ([0.0; CHUNK], [0.0; CHUNK]);
         let count = rows.len();
-        for (index, row) in rows.iter().enumerate() {
-            let silence = row.age - row.recency;
-            buying[index] = silence / (self.model.alpha + row.recency);
-            leaving[index] = silence / (self.model.beta + row.recency);
-        }
+        widest(|| {
+            let slots = buying.iter_mut().zip(&mut leaving);
+            for (row, (buying, leaving)) in rows.iter().zip(slots) {
+                let silence = row.age - row.recency;
+                *buying = silence / (self.model.alpha + row.recency);
+                *leaving = silence / (self.model.beta + row.recency);
+            }
+        });
         slice::log1p_in_place(&mut buying[..count]);
         slice::log1p_in_place(&mut leaving[..count]);
-        for (index, row) in rows.iter().enumerate() {
-            let shape = self.model.r + row.frequency;
-            buying[index] = -shape * buying[index] - self.model.law.shape * leaving[index];
-        }
-        slice::exp(&buying[..count], out);
-        for (row, slot) in rows.iter().zip(out) {
-            let stayed = *slot;
-            let [x, recency, age] = [row.frequency, row.recency, row.age];
-            *slot = match self.tables.ever_leaving(x, recency, age) {
-                Some([at_last, at_end]) if stayed > 0.0 => {
-                    (stayed / (at_last + stayed * (1.0 - at_end))).min(1.0)
-                }
-                _ => self.model.at_last(row).alive_after_silence(age - recency),
+        let mut stayed = [0.0; CHUNK];
+        widest(|| {
+            for (row, (buying, leaving)) in rows.iter().zip(buying.iter_mut().zip(&leaving)) {
+                let shape = self.model.r + row.frequency;
+                *buying = -shape * *buying - self.model.law.shape * leaving;
+            }
+        });
+        slice::exp(&buying[..count], &mut stayed[..count]);
+        let (at_last, at_end) = (&mut buying[..count], &mut leaving[..count]);
+        self.tables.ever_leaving(rows, |row| row.recency, at_last);
+        self.tables.ever_leaving(rows, |row| row.age, at_end);
+        widest(|| {
+            let parts = stayed.iter().zip(at_last.iter().zip(&*at_end));
+            for (slot, (stayed, (at_last, at_end))) in out.iter_mut().zip(parts) {
+                *slot = stayed / (at_last + stayed * (1.0 - at_end));
+            }
+        });
+        for (index, (row, slot)) in rows.iter().zip(out).enumerate() {
+            *slot = if slot.is_nan() || stayed[index] == 0.0 {
+                let silence = row.age - row.recency;
+                self.model.at_last(row).alive_after_silence(silence)
+            } else {
+                slot.min(1.0)
             };
         }
     }
@@ -56,27 +70,27 @@ impl ParetoNbd {
     /// `R/A · c · ((1 + t/c)^{1−s} − 1)/(1−s)`.
     fn purchases_chunk(&self, rows: &[Rfm], t: f64, out: &mut [f64]) {
         let mut logs = [0.0; CHUNK];
-        let count = rows.len();
-        for (log, row) in logs.iter_mut().zip(rows) {
-            *log = t / (self.model.beta + row.age);
-        }
-        slice::log1p_in_place(&mut logs[..count]);
+        let logs = &mut logs[..rows.len()];
+        widest(|| {
+            for (log, row) in logs.iter_mut().zip(rows) {
+                *log = t / (self.model.beta + row.age);
+            }
+        });
+        slice::log1p_in_place(logs);
         let rest = 1.0 - self.model.law.shape;
         if rest == 0.0 {
-            out.copy_from_slice(&logs[..count]);
+            out.copy_from_slice(logs);
         } else {
-            for log in &mut logs[..count] {
-                *log *= rest;
-            }
-            slice::expm1(&logs[..count], out);
-            for slot in &mut *out {
-                *slot /= rest;
-            }
+            widest(|| logs.iter_mut().for_each(|log| *log *= rest));
+            slice::expm1(logs, out);
+            widest(|| out.iter_mut().for_each(|slot| *slot /= rest));
         }
-        for (row, slot) in rows.iter().zip(out) {
-            let rate = (self.model.r + row.frequency) / (self.model.alpha + row.age);
-            *slot = *slot * (self.model.beta + row.age) * rate;
-        }
+        widest(|| {
+            for (row, slot) in rows.iter().zip(out) {
+                let rate = (self.model.r + row.frequency) / (self.model.alpha + row.age);
+                *slot = *slot * (self.model.beta + row.age) * rate;
+            }
+        });
     }
 }
 

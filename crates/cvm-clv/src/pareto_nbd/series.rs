@@ -19,6 +19,8 @@
 //! (Abramowitz & Stegun 15.3.3, 15.3.4): all terms are positive and the coefficients depend on `x` alone.
 
 use crate::attrition::Attrited;
+use crate::rfm::{CHUNK, Rfm};
+use cvm_math::polynomial::{BEYOND, polynomials};
 use cvm_math::{exp, ln};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -60,14 +62,31 @@ impl Tables {
         }
     }
 
-    /// `H(t_x)` and `H(T)`, where the series reach.
-    pub(super) fn ever_leaving(&self, x: f64, recency: f64, age: f64) -> Option<[f64; 2]> {
+    /// `H` of at most [`CHUNK`] customers at a time of each; NaN where the series do not reach.
+    pub(super) fn ever_leaving(&self, rows: &[Rfm], time: impl Fn(&Rfm) -> f64, out: &mut [f64]) {
+        let mut tables: [&[f64]; CHUNK] = [BEYOND; CHUNK];
+        let (mut z, mut front) = ([0.0; CHUNK], [0.0; CHUNK]);
+        let slots = tables.iter_mut().zip(z.iter_mut().zip(&mut front));
+        for (row, (table, (z, front))) in rows.iter().zip(slots) {
+            if let Some(series) = self.series(row.frequency) {
+                *z = series.gap / (series.larger + time(row));
+                *front = series.front(*z);
+                *table = series.truncated(*z).unwrap_or(BEYOND);
+            }
+        }
+        let count = rows.len();
+        polynomials(&tables[..count], &z[..count], out);
+        for (slot, front) in out.iter_mut().zip(&front) {
+            *slot *= front;
+        }
+    }
+
+    fn series(&self, x: f64) -> Option<&Series> {
         if x >= TABLES as f64 {
             return None;
         }
         let slot = self.series.as_ref()?.get(x as usize)?;
-        let series = slot.get_or_init(|| Series::new(&self.model, x));
-        Some([series.at(recency)?, series.at(age)?])
+        Some(slot.get_or_init(|| Series::new(&self.model, x)))
     }
 }
 
@@ -121,15 +140,18 @@ impl Series {
         }
     }
 
-    fn at(&self, time: f64) -> Option<f64> {
-        let z = self.gap / (self.larger + time);
-        let tier = match self.usual {
-            Some(tier) => tier,
-            None => self.reach.iter().position(|reach| z <= *reach)?,
-        };
-        let sum = polynomial(&self.coefficients[..LENGTHS[tier]], z);
-        let rest = if self.times_rest { 1.0 - z } else { 1.0 };
-        Some(self.front * rest * sum)
+    /// The coefficients that suffice; none beyond the last.
+    fn truncated(&self, z: f64) -> Option<&[f64]> {
+        let short = |reach: &f64| usize::from(z > *reach);
+        let tier = self
+            .usual
+            .unwrap_or_else(|| self.reach.iter().map(short).sum());
+        self.coefficients.get(..*LENGTHS.get(tier)?)
+    }
+
+    /// What the sum is to be multiplied by.
+    fn front(&self, z: f64) -> f64 {
+        self.front * if self.times_rest { 1.0 - z } else { 1.0 }
     }
 }
 
@@ -149,25 +171,11 @@ fn reach(length: usize, first_dropped: f64) -> f64 {
     low
 }
 
-/// `Σ c_i z^i` in four interleaved Horner chains, in an order that no vector width changes. The
-/// length is a multiple of four.
-fn polynomial(coefficients: &[f64], z: f64) -> f64 {
-    let z2 = z * z;
-    let z4 = z2 * z2;
-    let mut chains = [0.0; 4];
-    for four in coefficients.chunks_exact(4).rev() {
-        for (chain, coefficient) in chains.iter_mut().zip(four) {
-            *chain = *chain * z4 + coefficient;
-        }
-    }
-    let [c0, c1, c2, c3] = chains;
-    (c0 + c1 * z) + (c2 + c3 * z) * z2
-}
-
 #[cfg(test)]
 mod tests {
     use super::Tables;
     use crate::attrition::Attrited;
+    use crate::rfm::Rfm;
 
     #[test]
     fn series_and_quadrature_agree() {
@@ -181,9 +189,16 @@ mod tests {
             let mut compared = 0;
             for x in [0.0, 1.0, 7.0, 120.0] {
                 for time in [0.0, 0.5, 20.0, 400.0] {
-                    let Some([series, _]) = tables.ever_leaving(x, time, time) else {
-                        continue;
+                    let row = Rfm {
+                        frequency: x,
+                        ..Rfm::PLACEHOLDER
                     };
+                    let mut series = [0.0];
+                    tables.ever_leaving(&[row], |_| time, &mut series);
+                    let [series] = series;
+                    if series.is_nan() {
+                        continue;
+                    }
                     compared += 1;
                     let rule = model.alive_at(x, time).left_silently(f64::INFINITY);
                     let error = (series / rule - 1.0).abs();

@@ -7,7 +7,8 @@ use cvm_core::{
     BoundBatch, Frame, InputError, InputSchema, ModelState, OutputSpec, RowCode, RowStatus,
     ScoreBlock, ScoreOptions, Scorer, TimeUnit,
 };
-use cvm_math::{exp, log1p};
+use cvm_math::dispatch::widest;
+use cvm_math::{log1p, slice};
 
 pub(crate) const P_ALIVE_OUTPUT: OutputSpec = OutputSpec {
     name: "p_alive",
@@ -322,21 +323,33 @@ impl<F: PurchaseFormulas> Scorer for Purchase<F> {
 /// `out *= factor`, element by element; a customer who has surely left expects nothing, however
 /// much a living one would.
 pub(crate) fn multiply(out: &mut [f64], factor: &[f64]) {
-    for (value, factor) in out.iter_mut().zip(factor) {
-        *value = if *factor == 0.0 { 0.0 } else { *value * factor };
-    }
+    widest(|| {
+        for (value, factor) in out.iter_mut().zip(factor) {
+            *value = if *factor == 0.0 { 0.0 } else { *value * factor };
+        }
+    });
 }
 
 fn exponentiate(out: &mut [f64], _p_alive: &[f64]) {
-    for value in out {
-        *value = exp(*value);
-    }
+    slice::exp_in_place(out);
 }
 
 fn keep(_out: &mut [f64], _p_alive: &[f64]) {}
 
 /// Marks good rows whose score is infinite or, which no legal row should have, not a number.
 pub(crate) fn refuse_not_finite(values: &[f64], status: &mut [RowStatus]) {
+    if any(values, |value| !value.is_finite()) {
+        mark_not_finite(values, status);
+    }
+}
+
+/// Whether any value is so, looked at without a branch.
+fn any(values: &[f64], is_so: impl Fn(f64) -> bool) -> bool {
+    widest(|| values.iter().fold(false, |any, value| any | is_so(*value)))
+}
+
+#[cold]
+fn mark_not_finite(values: &[f64], status: &mut [RowStatus]) {
     for (value, status) in values.iter().zip(status) {
         if !value.is_finite() && status.is_ok() {
             let code = if value.is_infinite() {
@@ -351,6 +364,9 @@ pub(crate) fn refuse_not_finite(values: &[f64], status: &mut [RowStatus]) {
 
 /// Marks good rows whose score is not a number; minus infinity is a logarithm of zero.
 pub(crate) fn refuse_nan(values: &[f64], status: &mut [RowStatus]) {
+    if !any(values, f64::is_nan) {
+        return;
+    }
     for (value, status) in values.iter().zip(status) {
         if value.is_nan() && status.is_ok() {
             *status = RowStatus::bad(RowCode::Undefined, FREQUENCY);
@@ -361,6 +377,9 @@ pub(crate) fn refuse_nan(values: &[f64], status: &mut [RowStatus]) {
 /// A bad row's score is NaN, and always the same NaN; a row with an infinite expectation keeps its
 /// scores.
 pub(crate) fn blank_bad_rows(values: &mut [f64], status: &[RowStatus]) {
+    if status.iter().all(|status| status.is_ok()) {
+        return;
+    }
     for (value, status) in values.iter_mut().zip(status) {
         if !status.is_ok() && status.code != RowCode::Infinite {
             *value = f64::NAN;

@@ -1,7 +1,7 @@
-"""Pareto/GGG: log-likelihood, P(alive) and, for fewer, DERT of random customers, by plain trapezoid rules.
+"""Pareto/GGG: log-likelihood, P(alive), DERT and counts of random customers, by plain trapezoid rules.
 
     python pareto_ggg_reference.py pareto_ggg.bin 5000
-    python pareto_ggg_reference.py pareto_ggg_dert.bin 12 dert
+    python pareto_ggg_reference.py pareto_ggg_dert.bin 5000 dert
     python pareto_ggg_reference.py pareto_ggg_counts.bin 5000 counts
     python pareto_ggg_reference.py - 0 clumps       (prints)
 
@@ -9,7 +9,7 @@ Independent of the crate's formulas: the likelihood integrates over the time of 
 gap that was to follow), with scipy's incomplete beta and gamma functions; every integral is a
 trapezoid rule in the logarithm of its variable over the window in which the integrand is more than
 e^-36 of its peak. Needs numpy and scipy. Rows of little-endian f64:
-t gamma r alpha s beta | x t_x T G delta | log_lik p_alive [dert]
+t gamma r alpha s beta | x t_x T G delta | log_lik p_alive, or DERT
 t gamma r alpha s beta | x t_x T G horizon n | ln P(X = n) and ln P(X >= n) of a living customer
 Counts integrate over the time of leaving and the time of the next purchase (not of the n-th).
 """
@@ -43,6 +43,17 @@ def nodes(low, high, step, least):
     count = int(max(least, np.ceil((high - low) / step)))
     grid = np.linspace(low, high, count + 1)
     return grid, (high - low) / count
+
+
+def stretched(log_f, centre, count):
+    """Nodes x = centre + u - e^-u over the window of log_f, whose left tail is long, and their shares."""
+    at = lambda u: centre + u - np.exp(-u)
+    log = lambda u: log_f(at(u)) + np.log1p(np.exp(-u))
+    low, high = window(log, -9.0, 12.0)
+    u, _ = nodes(low, high, np.inf, count)
+    share = log(u)
+    share = np.exp(share - share.max())
+    return at(u), share / share.sum()
 
 
 def log_sum(logs):
@@ -108,40 +119,36 @@ class Customer:
         return log_sum(logs.ravel()) + np.log(step_k * step_z)
 
     def dert(self, delta):
-        """Mean of phi_1/(1 - phi): halving the step squares the error, so half the digits must agree."""
-        step = 0.3
-        before = self.dert_by(delta, step)
+        """Mean of phi_1/(1 - phi): errors fall like a power of the number of nodes, so most digits must agree."""
+        count = 24
+        before = self.dert_by(delta, count)
         while True:
-            step /= 2
-            after = self.dert_by(delta, step)
-            if abs(after - before) <= 1e-7 * after:
+            count = count * 3 // 2
+            after = self.dert_by(delta, count)
+            if abs(after - before) <= 1e-9 * after:
                 return after
             before = after
 
-    def dert_by(self, delta, step):
+    def dert_by(self, delta, count):
         """Mean of phi_1/(1 - phi) over k, the rate of a stage, and the rate of leaving."""
         f = lambda xi: self.log_front(xi) + self.log_silent(xi, self.silence)
         low, _ = window(lambda xi: f(xi) - xi, -120.0, 14.0)
         _, high = window(f, -120.0, 14.0)
-        xi, _ = nodes(low, high, step, 40)
+        xi, _ = nodes(low, high, np.inf, count)
         share = f(xi)
         share = np.exp(share - share.max())
         share /= share.sum()
-        leave = lambda m: self.s * m - (self.beta + self.age) * np.exp(m)
-        # Without discount what is earned is as 1/mu.
-        m_low, m_high = window(lambda m: leave(m) - (0.0 if delta > 0 else m), -400.0, 20.0)
-        m, _ = nodes(m_low, m_high, step, 50)
-        m_share = np.exp(leave(m) - leave(m).max())
-        m_share /= m_share.sum()
+        later = self.beta + self.age
+        m, m_share = stretched(lambda m: self.s * m - later * np.exp(m), np.log(self.s / later), count)
         total = 0.0
         for one, weight in zip(xi, share):
             k = np.exp(one)
             if weight < 1e-15 * min(1.0, k):
                 continue
-            total += weight * self.dert_at(k, np.exp(m) + delta, m_share, step)
+            total += weight * self.dert_at(k, np.exp(m) + delta, m_share, count)
         return total
 
-    def dert_at(self, k, falls, m_share, step):
+    def dert_at(self, k, falls, m_share, count):
         shape = self.r + k * self.x
         last = self.alpha / k + self.recency
 
@@ -149,11 +156,7 @@ class Customer:
             quiet = np.log(np.maximum(gammaincc(k, np.exp(rho) * self.silence), 1e-300))
             return shape * rho - last * np.exp(rho) + quiet
 
-        low, high = window(density, -400.0, 20.0)
-        rho, _ = nodes(low, high, step, 40)
-        log = density(rho)
-        share = np.exp(log - log.max())
-        share /= share.sum()
+        rho, share = stretched(density, np.log(shape / (last + self.silence)), count)
         rate = np.exp(rho)[:, None]
         falls = falls[None, :]
         phi = -k * np.log1p(falls / rate)
@@ -173,7 +176,9 @@ class Counts:
     purchase. Otherwise, by the density of the n-th purchase, where the difference of two tails has digits.
     """
 
-    def __init__(self, customer, horizon, n, by_gaps, step=0.16):
+    def __init__(self, customer, horizon, n, by_gaps):
+        # One integral less after a purchase just made.
+        step = 0.08 if customer.silence == 0 else 0.11
         self.c, self.h, self.n, self.step, self.by_gaps = customer, horizon, n, step, by_gaps
 
     def range(self):
@@ -326,39 +331,6 @@ def draw_counts(rng):
     return params, row, number(0.5, 300), n
 
 
-PIECE = 100
-
-
-def counts_of_piece(piece):
-    """Every so many a row by gaps, and every so many held to a coarser rule."""
-    rng = np.random.default_rng([2018, piece])
-    out, worst, refused = [], 0.0, 0
-    while len(out) < PIECE:
-        params, row, horizon, n = draw_counts(rng)
-        customer = Customer(params, row)
-        if not usable(customer):
-            continue
-        by_gaps = (piece % 4, len(out)) == (3, PIECE - 1)
-        counts = Counts(customer, horizon, n, by_gaps or customer.silence == 0)
-        at, above = counts.answers()
-        if not (counts.by_gaps or at - above > np.log(1e-3)):
-            refused += 1
-            continue
-        if len(out) % 50 == 0:
-            worst = max(worst, counts.error((at, above)))
-        out.append([*params, *row, horizon, n, at, above])
-    return out, worst, refused
-
-
-def main_counts(path, count):
-    """In pieces, on all processors."""
-    with multiprocessing.Pool() as pool:
-        pieces = pool.map(counts_of_piece, range(count // PIECE), chunksize=1)
-    out, worst, refused = zip(*pieces)
-    print("two rules differ by", max(worst), "refused", sum(refused))
-    np.array(sum(out, []), dtype="<f8").tofile(path)
-
-
 def draw(rng):
     # Below t = 1.5 tiny k count, where scipy's betainc has nine digits.
     def between(low, high):
@@ -385,20 +357,71 @@ def usable(customer):
     return customer.log_silent(np.linspace(low, high, 50), customer.silence).min() > -250
 
 
-def main(path, count, forever=False):
-    rng = np.random.default_rng(2017 if forever else 2016)
-    out = []
-    while len(out) < count:
-        params, row, delta = draw(rng)
+PIECE = 100
+
+
+def counts_of_piece(piece):
+    """Every so many a row by gaps, and every so many held to a coarser rule."""
+    rng = np.random.default_rng([2018, piece])
+    out, worst, refused = [], 0.0, 0
+    while len(out) < PIECE:
+        params, row, horizon, n = draw_counts(rng)
         customer = Customer(params, row)
         if not usable(customer):
             continue
+        by_gaps = (piece % 4, len(out)) == (3, PIECE - 1)
+        counts = Counts(customer, horizon, n, by_gaps or customer.silence == 0)
+        at, above = counts.answers()
+        if not (counts.by_gaps or at - above > np.log(1e-3)):
+            refused += 1
+            continue
+        if len(out) % 50 == 0:
+            worst = max(worst, counts.error((at, above)))
+        out.append([*params, *row, horizon, n, at, above])
+    return out, worst, refused
+
+
+def in_pieces(of_piece, path, count, spare=0, keep=lambda row: True):
+    """On all processors; the first so many rows that are kept."""
+    with multiprocessing.Pool() as pool:
+        pieces = pool.map(of_piece, range(count // PIECE + spare), chunksize=1)
+    out, *checks = zip(*pieces)
+    rows = [row for row in sum(out, []) if keep(row)]
+    np.array(rows[:count], dtype="<f8").tofile(path)
+    return checks
+
+
+def main_counts(path, count):
+    worst, refused = in_pieces(counts_of_piece, path, count)
+    print("two rules differ by", max(worst), "refused", sum(refused))
+
+
+def forever_of_piece(piece):
+    rng = np.random.default_rng([2017, piece])
+    return ([[*params, *row, delta, customer.dert(delta)]
+             for params, row, delta, customer in customers(rng, PIECE)],)
+
+
+def main_forever(path, count):
+    # Of who never bought tiny k count up to here: scipy's betainc has nine digits there.
+    in_pieces(forever_of_piece, path, count, 2, lambda row: row[0] >= 1.6 or row[6] > 0)
+
+
+def customers(rng, count):
+    while count > 0:
+        params, row, delta = draw(rng)
+        customer = Customer(params, row)
+        if usable(customer):
+            yield params, row, delta, customer
+            count -= 1
+
+
+def main(path, count):
+    out = []
+    for params, row, delta, customer in customers(np.random.default_rng(2016), count):
         alive, left = customer.log_alive(), customer.log_left()
         total = np.logaddexp(alive, left)
-        answers = [total, np.exp(alive - total)]
-        if forever:
-            answers.append(customer.dert(delta))
-        out.append([*params, *row, delta, *answers])
+        out.append([*params, *row, delta, total, np.exp(alive - total)])
     np.array(out, dtype="<f8").tofile(path)
 
 
@@ -407,5 +430,7 @@ if __name__ == "__main__":
         main_clumps()
     elif sys.argv[3:] == ["counts"]:
         main_counts(sys.argv[1], int(sys.argv[2]))
+    elif sys.argv[3:] == ["dert"]:
+        main_forever(sys.argv[1], int(sys.argv[2]))
     else:
-        main(sys.argv[1], int(sys.argv[2]), sys.argv[3:] == ["dert"])
+        main(sys.argv[1], int(sys.argv[2]))

@@ -157,10 +157,16 @@ fn small_q(a: f64, x: f64) -> f64 {
 /// The continued fraction.
 fn fraction(a: f64, x: f64) -> f64 {
     const TINY: f64 = 1e-290;
+    /// From here on numbers may lie more than 2 apart.
+    const LARGE: f64 = 9.0e15;
     let mut b = x + 1.0 - a;
     let mut numerator_ratio = 1.0 / TINY;
     let mut denominator_ratio = 1.0 / if b == 0.0 { TINY } else { b };
     let mut value = denominator_ratio;
+    // One term is all, and rounding would keep the factors from 1.
+    if b > LARGE {
+        return value;
+    }
     for n in 1..=TERMS {
         let n = f64::from(n);
         let top = n * (a - n);

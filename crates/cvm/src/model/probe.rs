@@ -8,6 +8,10 @@ use std::cmp::Ordering;
 /// Largest relative difference of a score from one of an older arithmetic: far above what better
 /// rounding changes, far below what a wrong formula does.
 const RELATIVE: f64 = 1e-9;
+/// The same of arithmetics up to [`LAST_TRUSTING`]: their quadratures took two sums that agreed by chance
+/// for an answer, off by 2e-6 at the worst that was found.
+const RELATIVE_BY_CHANCE: f64 = 1e-5;
+const LAST_TRUSTING: u32 = 3;
 /// Absolute difference that is none: among the subnormals nothing is relative.
 const ABSOLUTE: f64 = 1e-300;
 
@@ -46,41 +50,50 @@ pub(super) fn make(scorer: &dyn Scorer) -> Result<Probe, Error> {
 }
 
 /// What a stored score must be to the score of this build.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Agreement {
     /// The same bits; any NaN is a NaN.
     EveryBit,
-    /// Within [`RELATIVE`] or [`ABSOLUTE`]; infinities and NaN in the same places, but for rows that
-    /// [`Agreement::renames`].
-    Close,
+    /// Within so much relatively, or [`ABSOLUTE`]; infinities and NaN in the same places, but for rows
+    /// that [`Agreement::learns`].
+    Within(f64),
 }
 
 impl Agreement {
+    /// With a file of an older arithmetic.
+    fn with(written: u32) -> Agreement {
+        Agreement::Within(if written <= LAST_TRUSTING {
+            RELATIVE_BY_CHANCE
+        } else {
+            RELATIVE
+        })
+    }
+
     fn holds(self, got: f64, stored: f64) -> bool {
         if got.to_bits() == stored.to_bits() || (got.is_nan() && stored.is_nan()) {
             return true;
         }
         match self {
             Agreement::EveryBit => false,
-            Agreement::Close if got.is_finite() && stored.is_finite() => {
+            Agreement::Within(relative) if got.is_finite() && stored.is_finite() => {
                 let difference = (got - stored).abs();
-                difference <= RELATIVE * got.abs().max(stored.abs()) || difference <= ABSOLUTE
+                difference <= relative * got.abs().max(stored.abs()) || difference <= ABSOLUTE
             }
-            Agreement::Close => false,
+            Agreement::Within(_) => false,
         }
     }
 
-    /// Whether arithmetic 1 called a row `undefined`, and blanked it, where an expectation is
-    /// infinite.
-    fn renames(self, got: RowStatus, stored: RowStatus) -> bool {
-        let renamed = got.code == RowCode::Infinite && stored.code == RowCode::Undefined;
-        self == Agreement::Close && renamed
+    /// Whether an older arithmetic called a row `undefined`, and blanked it, that has an answer: an
+    /// infinite expectation (1), a sum that left the doubles (3).
+    fn learns(self, got: RowStatus, stored: RowStatus) -> bool {
+        let answered = matches!(got.code, RowCode::Ok | RowCode::Infinite);
+        self != Agreement::EveryBit && answered && stored.code == RowCode::Undefined
     }
 
-    fn in_words(self) -> &'static str {
+    fn in_words(self) -> String {
         match self {
-            Agreement::EveryBit => "in every bit",
-            Agreement::Close => "within 1e-9",
+            Agreement::EveryBit => "in every bit".to_owned(),
+            Agreement::Within(relative) => format!("within {relative:e}"),
         }
     }
 }
@@ -101,10 +114,12 @@ pub(super) fn check(
             Ok(Vec::new())
         }
         Ordering::Less => {
-            compare(scorer, probe, Agreement::Close)?;
+            let agreement = Agreement::with(written);
+            compare(scorer, probe, agreement)?;
+            let how = agreement.in_words();
             Ok(vec![format!(
                 "written under arithmetic {written}, this build has {arithmetic}: probe scores \
-                 agree within 1e-9, not in every bit"
+                 agree {how}, not in every bit"
             )])
         }
         Ordering::Greater => {
@@ -141,11 +156,11 @@ fn compare(scorer: &dyn Scorer, probe: &Probe, agreement: Agreement) -> Result<(
 /// The first row, column or cell that differs, in words.
 fn first_difference(fresh: &Scores, probe: &Probe, agreement: Agreement) -> Option<String> {
     let statuses = || fresh.status.iter().zip(&probe.status);
-    let renamed: Vec<bool> = statuses()
-        .map(|(got, stored)| agreement.renames(*got, *stored))
+    let learnt: Vec<bool> = statuses()
+        .map(|(got, stored)| agreement.learns(*got, *stored))
         .collect();
-    let mut same = statuses().zip(&renamed);
-    let same = same.all(|((got, stored), renamed)| got == stored || *renamed);
+    let mut same = statuses().zip(&learnt);
+    let same = same.all(|((got, stored), learnt)| got == stored || *learnt);
     if !same || fresh.status.len() != probe.status.len() {
         return Some("row statuses differ".to_owned());
     }
@@ -159,7 +174,7 @@ fn first_difference(fresh: &Scores, probe: &Probe, agreement: Agreement) -> Opti
         return Some(format!("output `{name}`, the file has `{stored_name}`"));
     }
     columns().find_map(|((name, got), (_, stored))| {
-        let detail = differing_cell(got, stored, &renamed, agreement)?;
+        let detail = differing_cell(got, stored, &learnt, agreement)?;
         Some(format!("`{name}` {detail}"))
     })
 }
@@ -167,17 +182,17 @@ fn first_difference(fresh: &Scores, probe: &Probe, agreement: Agreement) -> Opti
 fn differing_cell(
     got: &[f64],
     stored: &[f64],
-    renamed: &[bool],
+    learnt: &[bool],
     agreement: Agreement,
 ) -> Option<String> {
     if got.len() != stored.len() {
         let (got, want) = (got.len(), stored.len());
         return Some(format!("has {got} rows, the file has {want}"));
     }
-    let mut cells = got.iter().zip(stored).zip(renamed).enumerate();
-    let differs = |got: f64, stored: f64, renamed: bool| !renamed && !agreement.holds(got, stored);
+    let mut cells = got.iter().zip(stored).zip(learnt).enumerate();
+    let differs = |got: f64, stored: f64, learnt: bool| !learnt && !agreement.holds(got, stored);
     let (row, ((got, stored), _)) =
-        cells.find(|(_, ((got, stored), renamed))| differs(**got, **stored, **renamed))?;
+        cells.find(|(_, ((got, stored), learnt))| differs(**got, **stored, **learnt))?;
     Some(format!(
         "of probe row {row} is {got:e}, the file has {stored:e}"
     ))
@@ -185,9 +200,10 @@ fn differing_cell(
 
 #[cfg(test)]
 mod tests {
-    use super::Agreement;
+    use super::{Agreement, RELATIVE};
     use crate::{ARITHMETIC, Error, ErrorKind, Model};
     use cvm_artifact::Artifact;
+    use cvm_core::{RowCode, RowStatus};
 
     /// A model's artifact, to be written under another number or with other scores.
     fn artifact() -> Artifact {
@@ -272,6 +288,35 @@ mod tests {
     }
 
     #[test]
+    fn one_that_trusted_chance_is_held_to_less_and_may_have_lacked_answers() {
+        let mut artifact = artifact();
+        artifact.probe.arithmetic = 3;
+        *some_score(&mut artifact) *= 1.0 + 9e-6;
+        let scored = artifact
+            .probe
+            .status
+            .iter()
+            .position(|status| status.is_ok());
+        let row = scored.expect("a row with scores");
+        let blank = |artifact: &mut Artifact, code| {
+            artifact.probe.status[row] = RowStatus::bad(code, 0);
+            for (_, values) in &mut artifact.probe.scores {
+                values[row] = f64::NAN;
+            }
+        };
+        blank(&mut artifact, RowCode::Undefined);
+        let model = open(&artifact, ARITHMETIC).expect("close enough");
+        assert!(
+            model.notes()[0].contains("agree within 1e-5,"),
+            "{:?}",
+            model.notes()
+        );
+        blank(&mut artifact, RowCode::Missing);
+        let error = open(&artifact, ARITHMETIC).expect_err("another status");
+        assert!(error.message.contains("row statuses differ"), "{error}");
+    }
+
+    #[test]
     fn a_higher_arithmetic_is_refused_with_both_numbers() {
         let mut artifact = artifact();
         artifact.probe.arithmetic = 7_654;
@@ -283,7 +328,7 @@ mod tests {
 
     #[test]
     fn closeness_knows_infinities_zeros_and_subnormals() {
-        let close = |got, stored| Agreement::Close.holds(got, stored);
+        let close = |got, stored| Agreement::Within(RELATIVE).holds(got, stored);
         let (inf, nan) = (f64::INFINITY, f64::NAN);
         assert!(close(inf, inf) && close(-inf, -inf) && close(nan, -nan));
         assert!(!close(inf, -inf) && !close(inf, f64::MAX) && !close(1.0, nan));
