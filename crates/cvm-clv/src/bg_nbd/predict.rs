@@ -20,7 +20,7 @@ use crate::purchase::PurchaseFormulas;
 use crate::rfm::{CHUNK, Rfm};
 use crate::rising::Rising;
 use cvm_math::dispatch::widest;
-use cvm_math::{expm1, ln, ln_gamma, log_add_exp, log1p, slice, softplus};
+use cvm_math::{expm1, ln, ln_gamma, log_add_exp, log1p, sigmoid, slice, softplus};
 
 impl<const AT_FIRST: bool> BetaGeometricNbd<AT_FIRST> {
     /// Purchases expected in `(T, T + t]` of a customer who may have lapsed.
@@ -112,9 +112,10 @@ impl<const AT_FIRST: bool> PurchaseFormulas for BetaGeometricNbd<AT_FIRST> {
     }
 
     fn p_alive(&self, row: &Rfm) -> f64 {
-        let mut out = [0.0];
-        self.p_alive_rows(std::slice::from_ref(row), &mut out);
-        out[0]
+        if Self::chances(row.frequency) == 0.0 {
+            return 1.0;
+        }
+        sigmoid(-self.lapse_log_odds(row))
     }
 
     fn ln_p_alive(&self, row: &Rfm) -> f64 {
@@ -130,9 +131,11 @@ impl<const AT_FIRST: bool> PurchaseFormulas for BetaGeometricNbd<AT_FIRST> {
     }
 
     fn purchases(&self, row: &Rfm, t: f64) -> f64 {
-        let mut out = [0.0];
-        self.purchases_rows(std::slice::from_ref(row), t, &mut out);
-        out[0]
+        if t == f64::INFINITY {
+            return purchases_forever(self.a, self.stay_shape(row));
+        }
+        let tau = t / (self.alpha + row.age);
+        self.dropout.purchases(row.frequency, tau, log1p(tau))
     }
 
     fn ln_pmf(&self, row: &Rfm, t: f64, n: f64) -> f64 {
@@ -187,16 +190,21 @@ impl<const AT_FIRST: bool> PurchaseFormulas for BetaGeometricNbd<AT_FIRST> {
         end * expm1(-log1p(-p) / shape)
     }
 
+    /// One alone needs no buffers.
     fn p_alive_rows(&self, rows: &[Rfm], out: &mut [f64]) {
+        if let ([row], [slot]) = (rows, &mut *out) {
+            *slot = self.p_alive(row);
+            return;
+        }
         for (rows, out) in rows.chunks(CHUNK).zip(out.chunks_mut(CHUNK)) {
             self.p_alive_chunk(rows, out);
         }
     }
 
     fn purchases_rows(&self, rows: &[Rfm], t: f64, out: &mut [f64]) {
-        if t == f64::INFINITY {
+        if t == f64::INFINITY || rows.len() == 1 {
             for (row, slot) in rows.iter().zip(out) {
-                *slot = purchases_forever(self.a, self.stay_shape(row));
+                *slot = self.purchases(row, t);
             }
             return;
         }

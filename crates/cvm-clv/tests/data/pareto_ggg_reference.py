@@ -3,6 +3,7 @@
     python pareto_ggg_reference.py pareto_ggg.bin 5000
     python pareto_ggg_reference.py pareto_ggg_dert.bin 5000 dert
     python pareto_ggg_reference.py pareto_ggg_counts.bin 5000 counts
+    python pareto_ggg_reference.py pareto_ggg_purchases.bin 5000 purchases
     python pareto_ggg_reference.py - 0 clumps       (prints)
 
 Independent of the crate's formulas: the likelihood integrates over the time of leaving (not over the
@@ -11,6 +12,7 @@ trapezoid rule in the logarithm of its variable over the window in which the int
 e^-36 of its peak. Needs numpy and scipy. Rows of little-endian f64:
 t gamma r alpha s beta | x t_x T G delta | log_lik p_alive, or DERT
 t gamma r alpha s beta | x t_x T G horizon n | ln P(X = n) and ln P(X >= n) of a living customer
+t gamma r alpha s beta | x t_x T G horizon | E[X] of a living customer
 Counts integrate over the time of leaving and the time of the next purchase (not of the n-th).
 """
 
@@ -247,13 +249,41 @@ class Counts:
         u, rest, weight = self.tanh_sinh(step, near, stages if c.silence == 0 else 1.0)
         s = h * u
         since = c.silence + s
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             log = (stages * np.log(since / (end + s)) - np.log(since) + shape * np.log(last / (end + s))
                    - betaln(stages, shape) - c.s * np.log1p(s / later))
-        density = np.where(since > 0, np.exp(log), 0.0) * h * weight / betainc(shape, k, last / end)
+            plain, small = np.exp(log) * h * weight, np.exp(log + np.log(h * weight))
+        density = np.where(np.isfinite(plain), plain, small)
+        density = np.where(since > 0, density, 0.0) / betainc(shape, k, last / end)
         if n > 1 and c.silence > 0:
             density = density * betainc(k * (n - 1), k, s / since)
         return density.sum()
+
+    def mean(self, nodes_of_k):
+        """E[X]: the sum of P(X >= n) over n, a mean over k of a living customer."""
+        c = self.c
+        f = lambda xi: c.log_front(xi) + c.log_silent(xi, c.silence)
+        low, _ = window(lambda xi: f(xi) - xi, -120.0, 14.0)
+        _, high = window(f, -120.0, 14.0)
+        xi, _ = nodes(low, high, np.inf, nodes_of_k)
+        share = np.exp(f(xi) - f(xi).max())
+        share /= share.sum()
+        usual = np.exp(share @ xi)
+        return sum(weight * self.mean_of(k) for k, weight in zip(np.exp(xi), share)
+                   if weight > 1e-12 * min(1.0, k / usual))
+
+    def mean_of(self, k):
+        c = self.c
+        shape, last = c.r + k * c.x, c.alpha / k + c.recency
+        total, n = 0.0, 0
+        while n < 20000:
+            n += 1
+            self.n = n
+            own = self.tail(k, n, shape, last, self.step)
+            total += own
+            if own <= 1e-13 * total:
+                break
+        return total
 
     def counts(self, k, shape, last, tau, step, near):
         """Of one who stays, up to each tau."""
@@ -402,6 +432,32 @@ def forever_of_piece(piece):
              for params, row, delta, customer in customers(rng, PIECE)],)
 
 
+def purchases_of_piece(piece):
+    """Every so many a row held to a finer rule."""
+    rng = np.random.default_rng([2019, piece])
+    out, worst = [], 0.0
+    while len(out) < PIECE:
+        params, row, _, _ = draw_counts(rng)
+        customer = Customer(params, row)
+        k = params[0] / params[1]
+        # Clumps are thousands of purchases.
+        if params[0] < 4 or k < 1 or not usable(customer):
+            continue
+        # Up to ten times the usual gap.
+        shape, last = params[2] + k * row[0], params[3] / k + row[1]
+        horizon = float(np.exp(rng.uniform(np.log(0.05), np.log(10.0)))) * k * last / max(shape, 1.0)
+        mean = Counts(customer, horizon, 1, False).mean(48)
+        if len(out) % 50 == 0:
+            worst = max(worst, abs(Counts(customer, horizon, 1, False).mean(72) / mean - 1))
+        out.append([*params, *row, horizon, mean])
+    return out, worst
+
+
+def main_purchases(path, count):
+    (worst,) = in_pieces(purchases_of_piece, path, count)
+    print("two rules differ by", max(worst))
+
+
 def main_forever(path, count):
     # Of who never bought tiny k count up to here: scipy's betainc has nine digits there.
     in_pieces(forever_of_piece, path, count, 2, lambda row: row[0] >= 1.6 or row[6] > 0)
@@ -430,6 +486,8 @@ if __name__ == "__main__":
         main_clumps()
     elif sys.argv[3:] == ["counts"]:
         main_counts(sys.argv[1], int(sys.argv[2]))
+    elif sys.argv[3:] == ["purchases"]:
+        main_purchases(sys.argv[1], int(sys.argv[2]))
     elif sys.argv[3:] == ["dert"]:
         main_forever(sys.argv[1], int(sys.argv[2]))
     else:
