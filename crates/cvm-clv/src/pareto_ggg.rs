@@ -109,7 +109,7 @@ impl ParetoGgg {
     fn ln_parts(&self, row: &Rfm) -> [f64; 2] {
         let part = |fate: Fate| {
             let rhythm = Rhythm::new(self, row);
-            let beats = rhythm.beats(fate, 0.0);
+            let beats = rhythm.beats(fate);
             let logs = beats
                 .iter()
                 .map(|beat| beat.log + rhythm.gap(beat.k).ln_of(fate));

@@ -71,10 +71,12 @@ impl Steady {
         // As `k → 0` the mean is `c/(k ln(A/t))`, with `A` of the order of `α/k`.
         let next = &self.next;
         let times = next.k / CLUMPED;
+        // The chance of a silence is as `k`.
+        let more_silent = if next.silent > 0.0 { ln(times) } else { 0.0 };
         let least = Steady::new(
             CLUMPED,
             (next.shape, next.last * times),
-            (next.silent, next.log_silence),
+            (next.silent, next.log_silence - more_silent),
             self.stay,
         );
         let clumps = ln(least.next.end / t) / ln(next.end / t);

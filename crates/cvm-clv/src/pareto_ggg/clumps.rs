@@ -43,7 +43,7 @@ impl ParetoGgg {
     /// Purchases of a new customer up to `t`, each discounted at `delta`, where they have a mean.
     pub(super) fn of_new(&self, t: f64, delta: f64, at: impl Fn(&Steady) -> f64) -> f64 {
         let clumps = Clumps::new(self, t, delta);
-        let living = self.living(&Rfm::NEW, 0.0);
+        let living = self.living(&Rfm::NEW);
         let total = ln_weight(&living);
         let rest = |(log, steady): &(f64, Steady)| {
             let k = steady.k();

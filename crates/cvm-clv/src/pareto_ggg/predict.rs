@@ -88,9 +88,9 @@ impl ParetoGgg {
     }
 
     /// The living customer's regularities, with `ln` of their weights.
-    pub(super) fn living(&self, row: &Rfm, growth: f64) -> Vec<(f64, Steady)> {
+    pub(super) fn living(&self, row: &Rfm) -> Vec<(f64, Steady)> {
         let rhythm = Rhythm::new(self, row);
-        let beats = rhythm.beats(Fate::Silent, growth).into_iter();
+        let beats = rhythm.beats(Fate::Silent).into_iter();
         beats
             .map(|beat| {
                 let gap = rhythm.gap(beat.k);
@@ -114,30 +114,28 @@ impl ParetoGgg {
         self.mean(row, forecast)
     }
 
-    /// Mean over `k` of a forecast that grows at most as `1/k`.
+    /// Mean over `k` of a forecast, wherever that comes from: within a short time only who is far less
+    /// regular than usual buys.
     fn mean(&self, row: &Rfm, forecast: impl Fn(&Steady) -> f64) -> f64 {
-        /// Weights below this, were the forecast `1/k`, are not worth its cost.
-        const NEGLIGIBLE: f64 = 34.0;
-        let living = self.living(row, 1.0);
-        let log = |(log, steady): &(f64, Steady)| log - ln(steady.k());
-        let most = living.iter().map(log).fold(f64::NEG_INFINITY, f64::max);
-        let total = ln_weight(&living);
-        let kept = living.iter().filter(|beat| log(beat) > most - NEGLIGIBLE);
-        kept.map(|(log, steady)| exp(log - total) * forecast(steady))
-            .sum()
+        exp(self.ln_mean(row, f64::INFINITY, |steady| ln(forecast(steady))))
     }
 
-    /// `ln` of the mean over `k` of a probability given by its logarithm, however far from the usual
-    /// `k` it comes from.
-    fn ln_mean(&self, row: &Rfm, ln_probability: impl Fn(&Steady) -> f64) -> f64 {
+    /// `ln` of the mean over `k` of what is given by its logarithm and has `ln_most` at the most,
+    /// however far from the usual `k` it comes from.
+    fn ln_mean(&self, row: &Rfm, ln_most: f64, ln_forecast: impl Fn(&Steady) -> f64) -> f64 {
         let rhythm = Rhythm::new(self, row);
         let factor = |k: f64| {
             let gap = rhythm.gap(k);
-            gap.ln_silent() + ln_probability(&self.steady(row, k, &gap))
+            gap.ln_silent() + ln_forecast(&self.steady(row, k, &gap))
         };
-        let beats = rhythm.beats_of(0.0, factor);
+        let beats = rhythm.beats_of(ln_most, factor);
         let logs: Vec<f64> = beats.iter().map(|beat| beat.log + factor(beat.k)).collect();
-        (ln_sum(&logs) - ln_weight(&self.living(row, 0.0))).min(0.0)
+        ln_sum(&logs) - ln_weight(&self.living(row))
+    }
+
+    /// The same of a probability.
+    fn ln_chance(&self, row: &Rfm, ln_probability: impl Fn(&Steady) -> f64) -> f64 {
+        self.ln_mean(row, 0.0, ln_probability).min(0.0)
     }
 }
 
@@ -194,7 +192,7 @@ impl PurchaseFormulas for ParetoGgg {
                 return 0.0;
             }
             let t = t.min(self.for_ever(row));
-            return self.ln_mean(row, |steady| steady.ln_none(t));
+            return self.ln_chance(row, |steady| steady.ln_none(t));
         }
         let (reached, beyond) = (self.ln_tail(row, t, n), self.ln_tail(row, t, n + 1.0));
         if reached == f64::NEG_INFINITY {
@@ -205,7 +203,7 @@ impl PurchaseFormulas for ParetoGgg {
             return reached + ln_one_minus_exp(gap);
         }
         let t = t.min(self.for_ever(row));
-        self.ln_mean(row, |steady| {
+        self.ln_chance(row, |steady| {
             let none_after = |s: f64, left: f64| self.ln_none_after(row, (steady.k(), n), s, left);
             steady.ln_exactly(t, n, none_after)
         })
@@ -219,12 +217,12 @@ impl PurchaseFormulas for ParetoGgg {
             return f64::NEG_INFINITY;
         }
         let t = t.min(self.for_ever(row));
-        self.ln_mean(row, |steady| steady.ln_at_least(t, n))
+        self.ln_chance(row, |steady| steady.ln_at_least(t, n))
     }
 
     /// As the default, with the customer's regularities found once.
     fn next_purchase(&self, row: &Rfm, p: f64) -> f64 {
-        let living = self.living(row, 0.0);
+        let living = self.living(row);
         let total = ln_weight(&living);
         let ln_once = |t: f64| {
             let logs = living

@@ -50,26 +50,26 @@ impl<'a> Rhythm<'a> {
         Gap::new(self.model, self.row, k)
     }
 
-    /// Nodes for integrals over the law of those whose silence has this meaning, with room for a
-    /// factor that grows at most as `k^−growth` towards 0.
-    pub(super) fn beats(&self, fate: Fate, growth: f64) -> Vec<Beat> {
-        self.beats_of(growth, |k| self.gap(k).ln_roughly(fate))
+    /// Nodes for integrals over the law of those whose silence has this meaning.
+    pub(super) fn beats(&self, fate: Fate) -> Vec<Beat> {
+        self.beats_of(0.0, |k| self.gap(k).ln_roughly(fate))
     }
 
-    /// The same for a density that is the law's times a factor, given by its rough logarithm.
-    pub(super) fn beats_of(&self, growth: f64, ln_factor: impl Fn(f64) -> f64) -> Vec<Beat> {
+    /// The same for a density that is the law's times a factor, given by its rough logarithm, which is
+    /// `ln_most` at the most.
+    pub(super) fn beats_of(&self, ln_most: f64, ln_factor: impl Fn(f64) -> f64) -> Vec<Beat> {
         let height = |xi: f64| {
             let k = exp(xi);
             self.ln_front(k, xi) + ln_factor(k)
         };
         let peak = Peak::find(ln(self.model.t / self.model.gamma), &height);
-        let points = rule(extent(&peak, growth, &height));
+        let points = rule(extent(&peak, &height));
+        let bound = peak.top - ln_most - NOTHING - 4.0;
         let mut beats = Vec::with_capacity(points.len());
         for (at, weight) in points {
             let xi = peak.centre + at.ln_u - at.ln_rest;
             let k = exp(xi);
             let front = self.ln_front(k, xi);
-            let bound = peak.top - NOTHING - 4.0 - growth * (peak.centre - xi).max(0.0);
             if front >= bound {
                 // The rule is over `u`, with `k/centre = u/(1−u)`; the density is per unit of `ξ`.
                 let log = front + weight - at.ln_u - at.ln_rest;
@@ -101,17 +101,13 @@ impl<'a> Rhythm<'a> {
 }
 
 /// From the peak both ways to where nothing is left.
-fn extent(peak: &Peak, growth: f64, height: &impl Fn(f64) -> f64) -> Extent {
-    let reach = |side: f64, growth: f64| {
-        peak.reach(side, FARTHEST, |xi| {
-            let left = height(xi) - peak.top + growth * (xi - peak.centre).abs();
-            // NaN is far out too.
-            left >= -NOTHING
-        })
-    };
+fn extent(peak: &Peak, height: &impl Fn(f64) -> f64) -> Extent {
+    // NaN is far out too.
+    let is_left = |xi: f64| height(xi) - peak.top >= -NOTHING;
+    let reach = |side: f64| peak.reach(side, FARTHEST, is_left);
     Extent {
-        left: reach(-1.0, growth),
-        right: reach(1.0, 0.0),
+        left: reach(-1.0),
+        right: reach(1.0),
         density: (FINE / peak.width).max(LEAST),
         most_nodes: MOST_NODES,
     }

@@ -260,17 +260,25 @@ class Counts:
         return density.sum()
 
     def mean(self, nodes_of_k):
-        """E[X]: the sum of P(X >= n) over n, a mean over k of a living customer."""
+        """E[X]: the sum of P(X >= n) over n, a mean over k of a living customer, wherever that comes from."""
         c = self.c
         f = lambda xi: c.log_front(xi) + c.log_silent(xi, c.silence)
-        low, _ = window(lambda xi: f(xi) - xi, -120.0, 14.0)
-        _, high = window(f, -120.0, 14.0)
-        xi, _ = nodes(low, high, np.inf, nodes_of_k)
-        share = np.exp(f(xi) - f(xi).max())
-        share /= share.sum()
-        usual = np.exp(share @ xi)
-        return sum(weight * self.mean_of(k) for k, weight in zip(np.exp(xi), share)
-                   if weight > 1e-12 * min(1.0, k / usual))
+        low, high = self.range()
+        xi, step = nodes(*window(f, low, high), np.inf, nodes_of_k)
+        total, top = log_sum(f(xi)) + np.log(step), f(xi).max()
+
+        def product(xi):
+            # Where scipy's functions underflow nothing is left.
+            logs = f(xi)
+            means = [max(self.mean_of(k), 1e-300) if log > top - 200 else 1e-300
+                     for k, log in zip(np.exp(xi), logs)]
+            return logs + np.log(means)
+
+        xi, _ = nodes(low, high, np.inf, 48)
+        logs = product(xi)
+        inside = np.flatnonzero(logs > logs.max() - FAINT)
+        xi, step = nodes(xi[max(inside[0] - 1, 0)], xi[min(inside[-1] + 1, 48)], np.inf, nodes_of_k)
+        return np.exp(log_sum(product(xi)) + np.log(step) - total)
 
     def mean_of(self, k):
         c = self.c
@@ -446,9 +454,9 @@ def purchases_of_piece(piece):
         # Up to ten times the usual gap.
         shape, last = params[2] + k * row[0], params[3] / k + row[1]
         horizon = float(np.exp(rng.uniform(np.log(0.05), np.log(10.0)))) * k * last / max(shape, 1.0)
-        mean = Counts(customer, horizon, 1, False).mean(48)
+        mean = Counts(customer, horizon, 1, False).mean(40)
         if len(out) % 50 == 0:
-            worst = max(worst, abs(Counts(customer, horizon, 1, False).mean(72) / mean - 1))
+            worst = max(worst, abs(Counts(customer, horizon, 1, False).mean(60) / mean - 1))
         out.append([*params, *row, horizon, mean])
     return out, worst
 
