@@ -40,6 +40,16 @@ fn discounted_purchases_hold_ten_digits() {
     });
 }
 
+#[test]
+fn purchases_to_a_horizon_hold_nine_digits() {
+    let table = binary(include_bytes!("data/pareto_ggg_purchases.bin"), INPUTS + 1);
+    assert!(table.len() >= 200, "{}", table.len());
+    // The reference ends its sums where a term is 1e-13 of them, and terms may fall slowly.
+    check_table("E[X(t)]", &table, (1e-9, 0.0), |v| {
+        (model(v).purchases(&row(v), v[10]), v[INPUTS])
+    });
+}
+
 /// A grid, of which `make test` takes one row in so many: each takes a tenth of a second or more
 /// unoptimized; `make test-slow` goes through all.
 fn whole(bytes: &[u8], columns: usize, one_in: usize) -> Vec<Vec<f64>> {

@@ -273,7 +273,7 @@ impl<'a> Worthy<'a> {
             left: fades + near + 3.0,
             right: FADED,
             density: DENSITY * (1.0 + far * far).sqrt() / next.width(),
-            most_nodes: 2048,
+            most_nodes: 8192,
         };
         Worthy {
             next,

@@ -3,7 +3,7 @@
     python pareto_ggg_reference.py pareto_ggg.bin 5000
     python pareto_ggg_reference.py pareto_ggg_dert.bin 5000 dert
     python pareto_ggg_reference.py pareto_ggg_counts.bin 5000 counts
-    python pareto_ggg_reference.py pareto_ggg_purchases.bin 5000 purchases
+    python pareto_ggg_reference.py pareto_ggg_purchases.bin 200 purchases
     python pareto_ggg_reference.py - 0 clumps       (prints)
 
 Independent of the crate's formulas: the likelihood integrates over the time of leaving (not over the
