@@ -19,7 +19,7 @@
 //! (Abramowitz & Stegun 15.3.3, 15.3.4): all terms are positive and the coefficients depend on `x` alone.
 
 use crate::attrition::Attrited;
-use crate::rfm::{CHUNK, Rfm};
+use crate::rfm::Rfm;
 use cvm_math::polynomial::{BEYOND, polynomials};
 use cvm_math::{exp, ln};
 use std::fmt;
@@ -27,6 +27,8 @@ use std::sync::{Arc, OnceLock};
 
 /// Repeat purchases with a table of their own.
 const TABLES: usize = 128;
+/// Customers whose tables are gathered together: one alone fills no buffers of a chunk.
+const GROUP: usize = 32;
 /// Lengths at which a series may stop.
 const LENGTHS: [usize; 4] = [8, 16, 32, 64];
 /// Relative size at which terms are dropped.
@@ -62,10 +64,16 @@ impl Tables {
         }
     }
 
-    /// `H` of at most [`CHUNK`] customers at a time of each; NaN where the series do not reach.
+    /// `H` of customers at a time of each; NaN where the series do not reach.
     pub(super) fn ever_leaving(&self, rows: &[Rfm], time: impl Fn(&Rfm) -> f64, out: &mut [f64]) {
-        let mut tables: [&[f64]; CHUNK] = [BEYOND; CHUNK];
-        let (mut z, mut front) = ([0.0; CHUNK], [0.0; CHUNK]);
+        for (rows, out) in rows.chunks(GROUP).zip(out.chunks_mut(GROUP)) {
+            self.of_group(rows, &time, out);
+        }
+    }
+
+    fn of_group(&self, rows: &[Rfm], time: &impl Fn(&Rfm) -> f64, out: &mut [f64]) {
+        let mut tables: [&[f64]; GROUP] = [BEYOND; GROUP];
+        let (mut z, mut front) = ([0.0; GROUP], [0.0; GROUP]);
         let slots = tables.iter_mut().zip(z.iter_mut().zip(&mut front));
         for (row, (table, (z, front))) in rows.iter().zip(slots) {
             if let Some(series) = self.series(row.frequency) {
